@@ -1,0 +1,109 @@
+"""The theory of initialising input-convex neural networks, for no framework in particular (NumPy only).
+
+``solve`` gives the moments of a layer, ``non_negative_law`` a law that has them, a ``Positivity`` the way to the raw
+parameter. ``forward``, ``backward`` and ``forward_convolution`` predict the signal, ``stability`` whether it holds.
+Equation numbers are those of Hoedt & Klambauer, *Principled Weight Initialisation for Input-Convex Neural Networks*,
+NeurIPS 2023.
+"""
+
+from convex_init_core.activations import (
+    Activation,
+    Bend,
+    as_activation,
+    celu,
+    custom,
+    elu,
+    identity,
+    leaky_relu,
+    prelu,
+    relu,
+    softplus,
+    squared_softplus,
+)
+from convex_init_core.convolution import FieldStatistics, forward_convolution
+from convex_init_core.fans import convolution_fan_in, has_even_overlap, transposed_convolution_fan_in
+from convex_init_core.laws import (
+    DISTRIBUTIONS,
+    Draw,
+    Gamma,
+    Law,
+    LogNormal,
+    Normal,
+    NumpyDraw,
+    SpikeAndSlab,
+    TwoPoint,
+    non_negative_law,
+)
+from convex_init_core.moments import FeatureMoments, derivative_moments, feature_moments
+from convex_init_core.positivity import POSITIVITIES, Positivity, as_positivity
+from convex_init_core.propagation import backward, forward
+from convex_init_core.recipe import InitSettings, Recipe, free_recipe, positive_recipe, skip_recipe
+from convex_init_core.sampling import BLOCK, block_bounds, block_seed, check_image, sample_raw
+from convex_init_core.solver import solve, solve_centred, solve_free
+from convex_init_core.stability import (
+    Stability,
+    feature_sum,
+    feature_sum_derivative,
+    stability,
+    stable_fan_in,
+)
+from convex_init_core.statistics import GradientStatistics, LayerStatistics, SignalStatistics
+
+__all__ = [
+    "BLOCK",
+    "DISTRIBUTIONS",
+    "POSITIVITIES",
+    "Activation",
+    "Bend",
+    "Draw",
+    "FeatureMoments",
+    "FieldStatistics",
+    "Gamma",
+    "GradientStatistics",
+    "InitSettings",
+    "Law",
+    "LayerStatistics",
+    "LogNormal",
+    "Normal",
+    "NumpyDraw",
+    "Positivity",
+    "Recipe",
+    "SignalStatistics",
+    "SpikeAndSlab",
+    "Stability",
+    "TwoPoint",
+    "as_activation",
+    "as_positivity",
+    "backward",
+    "block_bounds",
+    "block_seed",
+    "celu",
+    "check_image",
+    "convolution_fan_in",
+    "custom",
+    "derivative_moments",
+    "elu",
+    "feature_moments",
+    "feature_sum",
+    "feature_sum_derivative",
+    "forward",
+    "forward_convolution",
+    "free_recipe",
+    "has_even_overlap",
+    "identity",
+    "leaky_relu",
+    "non_negative_law",
+    "positive_recipe",
+    "prelu",
+    "relu",
+    "sample_raw",
+    "skip_recipe",
+    "softplus",
+    "solve",
+    "solve_centred",
+    "solve_free",
+    "squared_softplus",
+    "stability",
+    "stable_fan_in",
+    "transposed_convolution_fan_in",
+]

@@ -1,0 +1,123 @@
+"""What an adapter needs to know of one layer: from which laws its weight and bias are drawn, and through which map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from convex_init_core import _checks
+from convex_init_core.activations import Activation, ArrayFunction, as_activation
+from convex_init_core.laws import DISTRIBUTIONS, Law, Normal, non_negative_law
+from convex_init_core.positivity import Positivity, as_positivity
+from convex_init_core.sampling import check_image
+from convex_init_core.solver import solve, solve_free
+from convex_init_core.statistics import LayerStatistics
+
+
+@dataclass(frozen=True)
+class InitSettings:
+    """What a user chooses once for a whole network; checked when made.
+
+    Attributes:
+        correlation: ρ* in (0, 1), the target correlation of two pre-activations of a layer.
+        variance: σ*² > 0, the target variance of a pre-activation.
+        bias_noise: β in [0, 1), the share of the unshared variance (1−ρ*)σ*² that random biases carry (C.3).
+        distribution: the law of the positive weights: ``"log_normal"`` (the paper's), ``"gamma"``,
+            ``"spike_and_slab"`` or ``"two_point"``.
+        skip_share: in [0, 1), the share of what bias noise leaves that goes to a free skip, where a layer has one.
+
+    Raises:
+        ValueError: naming the argument that is out of range.
+        TypeError: naming the argument that is not a number.
+    """
+
+    correlation: float = 0.5
+    variance: float = 1.0
+    bias_noise: float = 0.0
+    distribution: str = "log_normal"
+    skip_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        _checks.target_correlation(self.correlation)
+        _checks.positive("variance", self.variance)
+        _checks.share("bias_noise", self.bias_noise)
+        _checks.share("skip_share", self.skip_share)
+        if self.distribution not in DISTRIBUTIONS:
+            raise ValueError(
+                f"distribution {self.distribution!r} is unknown; known are {', '.join(DISTRIBUTIONS)}"
+            )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to draw the parameters of one layer.
+
+    Attributes:
+        statistics: the moments behind the laws.
+        weight: law of the *effective* weight.
+        bias: law of the bias.
+        positivity: map from raw parameter to effective weight; ``None`` for a layer of free sign.
+        activation: φ that feeds the layer.
+    """
+
+    statistics: LayerStatistics
+    weight: Law
+    bias: Normal
+    positivity: Positivity | None
+    activation: Activation
+
+
+def positive_recipe(
+    fan_in: float,
+    activation: str | Activation | ArrayFunction,
+    settings: InitSettings,
+    positivity: str | Positivity = "projection",
+    has_skip: bool = False,
+) -> Recipe:
+    """Return the recipe of a layer with non-negative weights.
+
+    Args:
+        fan_in: N, the number of features that one pre-activation sums.
+        activation: φ, which *feeds* the layer.
+        settings: for the whole network.
+        positivity: the map behind the layer's weight.
+        has_skip: whether a free linear map of the network's input is summed with the layer; see
+            :func:`skip_recipe`.
+
+    Raises:
+        ValueError: if an argument is out of range, φ may not be used, or the law does not fit the map.
+    """
+    through = as_positivity(positivity)
+    phi = as_activation(activation)
+    gamma = settings.skip_share * (1.0 - settings.bias_noise) if has_skip else 0.0
+    statistics = solve(fan_in, phi, settings.correlation, settings.variance, settings.bias_noise, gamma)
+    law = non_negative_law(settings.distribution, statistics.weight_mean, statistics.weight_variance)
+    check_image(law, through, settings.distribution)
+    return Recipe(statistics, law, Normal(statistics.bias_mean, statistics.bias_std), through, phi)
+
+
+def free_recipe(fan_in: float, settings: InitSettings) -> Recipe:
+    """Return the recipe of a layer of free sign that sees the network's input: LeCun, N(0, σ*²/N), bias 0."""
+    return _free(solve_free(fan_in, settings.variance))
+
+
+def skip_recipe(fan_in: float, beside: Recipe) -> Recipe:
+    """Return the recipe of a free skip from the input: LeCun, scaled to the share that ``beside`` leaves for it.
+
+    Args:
+        fan_in: number of inputs of the skip.
+        beside: recipe of the positive layer that it is summed with, made with ``has_skip=True``.
+
+    Raises:
+        ValueError: if ``beside`` leaves nothing (``skip_share`` 0).
+    """
+    if beside.statistics.skip_variance <= 0.0:
+        raise ValueError(
+            "skip_share must be above 0 for a network with free skips, got 0: the skips would start at 0"
+        )
+    return _free(solve_free(fan_in, beside.statistics.skip_variance))
+
+
+def _free(statistics: LayerStatistics) -> Recipe:
+    law = Normal(0.0, statistics.weight_std)
+    return Recipe(statistics, law, Normal(0.0, 0.0), None, as_activation("identity"))

@@ -1,0 +1,67 @@
+"""From a law for the effective weight to draws of the raw parameter, and the block seeds that make them reproduce."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+
+from convex_init_core.laws import Draw, Gamma, Law, LogNormal
+from convex_init_core.positivity import Positivity
+
+A = TypeVar("A")
+
+BLOCK = 1 << 18
+"""Elements drawn from one seed. A parameter is drawn block by block in row-major order, each block from a seed of its
+own, so that any part of it can be drawn alone: threads and shards give the same numbers as one machine does."""
+
+
+def check_image(law: Law, positivity: Positivity, distribution: str) -> None:
+    """Refuse a law with exact zeros under a map that cannot train them.
+
+    Raises:
+        ValueError: naming both and the remedy.
+    """
+    if law.has_zeros and not positivity.takes_zero:
+        raise ValueError(
+            f"distribution {distribution!r} sets weights to exactly 0, which positivity {positivity} either cannot "
+            "represent or gives no gradient; use positivity 'projection', or distribution 'log_normal' or 'gamma'"
+        )
+
+
+def sample_raw(law: Law, positivity: Positivity | None, draw: Draw[A], xp: Any = np) -> A:
+    """Draw raw parameters whose effective weights follow ``law``.
+
+    Args:
+        law: of the effective weight.
+        positivity: the map from raw to effective; ``None`` for a weight of free sign.
+        draw: the framework's primitives.
+        xp: the framework's array namespace, for the inverse map.
+    """
+    if positivity is None or not positivity.reparametrises:
+        drawn = law.sample(draw)
+        return drawn if positivity is None or positivity.scale == 1.0 else positivity.inverse(drawn, xp)
+    if isinstance(law, (LogNormal, Gamma)):  # through the logarithm, which does not underflow
+        raw: A = positivity.inverse_log(law.sample_log(draw), xp)
+        return raw
+    raw = positivity.inverse(law.sample(draw), xp)
+    return raw
+
+
+def block_bounds(count: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, stop) of the blocks of a flat parameter with ``count`` elements."""
+    for start in range(0, count, BLOCK):
+        yield start, min(start + BLOCK, count)
+
+
+def block_seed(seed: int, index: int) -> int:
+    """Return the 32-bit seed of block ``index``, counted over all parameters of one call.
+
+    A bijection of ``seed + index`` modulo 2³² (the finaliser of MurmurHash3): no two blocks of a call share a seed,
+    also with generators that keep only 32 bits.
+    """
+    x = (seed + index) & 0xFFFFFFFF
+    x = ((x ^ (x >> 16)) * 0x85EBCA6B) & 0xFFFFFFFF
+    x = ((x ^ (x >> 13)) * 0xC2B2AE35) & 0xFFFFFFFF
+    return x ^ (x >> 16)

@@ -1,0 +1,112 @@
+"""Stability of the fixed point (44), B.4: does a signal that is slightly off return to it?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convex_init_core import _checks
+from convex_init_core.activations import Activation, ArrayFunction, as_activation
+from convex_init_core.moments import derivative_moments, feature_moments
+from convex_init_core.propagation import forward
+from convex_init_core.solver import solve
+from convex_init_core.statistics import SignalStatistics
+
+
+def feature_sum(
+    fan_in: float, activation: str | Activation | ArrayFunction, correlation: float, variance: float = 1.0
+) -> float:
+    """``f_c(ρ) = Σ_{k,k'} Cov[φ_k, φ_k'] / σ² = N (Var[φ] + (N−1) Cov[φ₁, φ₂]) / σ²``: (35) for leaky ReLU."""
+    n = _checks.fan("fan_in", fan_in)
+    phi = feature_moments(as_activation(activation), correlation, variance)
+    return n * (phi.variance + (n - 1.0) * phi.covariance) / variance
+
+
+def feature_sum_derivative(
+    fan_in: float, activation: str | Activation | ArrayFunction, correlation: float, variance: float = 1.0
+) -> float:
+    """``f_c'(ρ) = N(N−1) E[φ'(s₁)φ'(s₂)]``, for every φ by Price's theorem; B.4 states it for leaky ReLU."""
+    n = _checks.fan("fan_in", fan_in)
+    return n * (n - 1.0) * derivative_moments(as_activation(activation), correlation, variance).cross
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Eigenvalues of the propagation map around the fixed point (σ*², ρ*); below 1 in size means stable.
+
+    Attributes:
+        variance_eigenvalue: λ₁ of (44) with the algebra done: 1 for the (leaky) ReLU with β = 0 at the fixed point,
+            since these are positively homogeneous; ``(1−ρ*)(1−β) + ρ*``. Other activations: see ``jacobian``.
+        printed_variance_eigenvalue: λ₁ as the paper prints it, ``ρ* f_c(ρ)/f_c(ρ*)``, which loses a σ².
+        correlation_eigenvalue: λ₂ = ``ρ* f_c'(ρ*)/f_c(ρ*)``.
+        jacobian: 3×3 derivative of (mean, variance, correlation) after a layer by the same before it. Unlike the
+            paper's two numbers it sees that the mean drifts under a fixed bias.
+    """
+
+    variance_eigenvalue: float
+    printed_variance_eigenvalue: float
+    correlation_eigenvalue: float
+    jacobian: NDArray[np.float64]
+
+    @property
+    def spectral_radius(self) -> float:
+        """The largest size of an eigenvalue of ``jacobian``."""
+        return float(np.abs(np.linalg.eigvals(self.jacobian)).max())
+
+
+def stability(
+    fan_in: float,
+    activation: str | Activation | ArrayFunction = "relu",
+    correlation: float = 0.5,
+    variance: float = 1.0,
+    bias_noise: float = 0.0,
+    at_correlation: float | None = None,
+) -> Stability:
+    """Return the stability of the fixed point that :func:`~convex_init_core.solver.solve` sets up: (44), B.4.
+
+    Args:
+        fan_in: N ≥ 1.
+        activation: φ, which feeds the layer.
+        correlation: ρ*, in (0, 1).
+        variance: σ*², above 0.
+        bias_noise: β in [0, 1).
+        at_correlation: the correlation at which λ₁ and λ₂ are taken; the fixed point by default.
+
+    Raises:
+        ValueError: as for ``solve``.
+    """
+    phi = as_activation(activation)
+    layer = solve(fan_in, phi, correlation, variance, bias_noise)
+    rho = correlation if at_correlation is None else _checks.signal_correlation(at_correlation)
+    at_target = feature_sum(fan_in, phi, correlation, variance)
+    printed = correlation * feature_sum(fan_in, phi, rho, variance) / at_target
+
+    def step(state: NDArray[np.float64]) -> NDArray[np.float64]:
+        out = forward(SignalStatistics(float(state[0]), float(state[1]), float(state[2])), layer, phi)
+        return np.array([out.mean, out.variance, out.correlation])
+
+    fixed = np.array([0.0, variance, correlation])
+    scale = np.array([math.sqrt(variance), variance, min(correlation, 1.0 - correlation)]) * 1e-4
+    columns = [(step(fixed + h) - step(fixed - h)) / (2.0 * h.sum()) for h in np.diag(scale)]
+    return Stability(
+        variance_eigenvalue=(1.0 - correlation) * (1.0 - bias_noise) + printed,
+        printed_variance_eigenvalue=printed,
+        correlation_eigenvalue=correlation * feature_sum_derivative(fan_in, phi, rho, variance) / at_target,
+        jacobian=np.stack(columns, axis=1),
+    )
+
+
+def stable_fan_in(
+    activation: str | Activation | ArrayFunction = "relu", correlation: float = 0.5, variance: float = 1.0
+) -> float:
+    """Return the fan-in below which λ₂ < 1: ``1 + Var[φ] / (ρ*σ² E[φ'φ'] − Cov[φ₁,φ₂])``, or ``inf``.
+
+    For ReLU at ρ* = 1/2 it is ``1 + (2π−2)/(2−√3) ≈ 17``: the correlation of wider layers runs away.
+    """
+    phi, rho = as_activation(activation), _checks.target_correlation(correlation)
+    features, slopes = feature_moments(phi, rho, variance), derivative_moments(phi, rho, variance)
+    excess = rho * variance * slopes.cross - features.covariance
+    return 1.0 + features.variance / excess if excess > 1e-14 * features.variance else math.inf
