@@ -161,9 +161,7 @@ def elu(alpha: float = 1.0) -> Activation:
     """
     value = _checks.non_negative("alpha", alpha)
     if value > 1.0:
-        raise ValueError(
-            f"alpha must be at most 1, got {value:g}: elu's slope would drop to 1 at 0, not convex"
-        )
+        raise ValueError(f"alpha must be at most 1, got {value:g}: elu's slope would drop to 1 at 0, not convex")
     return Activation(
         "elu",
         partial(_exponential_left, alpha=value, width=1.0),
@@ -357,9 +355,7 @@ def as_activation(spec: str | Activation | ArrayFunction, **parameters: float) -
                 "use relu, leaky_relu, elu, celu or softplus"
             )
         if key not in FACTORIES:
-            raise ValueError(
-                f"activation {spec!r} is unknown; known are {', '.join(FACTORIES)}, or pass a function"
-            )
+            raise ValueError(f"activation {spec!r} is unknown; known are {', '.join(FACTORIES)}, or pass a function")
         activation = FACTORIES[key](**parameters)
     elif parameters:
         raise TypeError(f"activation parameters {sorted(parameters)} go with a name, not with {spec!r}")
@@ -370,7 +366,5 @@ def as_activation(spec: str | Activation | ArrayFunction, **parameters: float) -
     else:
         raise TypeError(f"activation must be a name, an Activation or a callable, got {spec!r}")
     if activation.refusal:
-        raise ValueError(
-            f"activation {activation} cannot be used in an input-convex network: {activation.refusal}"
-        )
+        raise ValueError(f"activation {activation} cannot be used in an input-convex network: {activation.refusal}")
     return activation

@@ -60,9 +60,7 @@ def forward_convolution(
     """
     grid = field.same.shape
     if len(kernel_size) != len(grid):
-        raise ValueError(
-            f"kernel_size {tuple(kernel_size)} needs one length for each of the {len(grid)} dimensions"
-        )
+        raise ValueError(f"kernel_size {tuple(kernel_size)} needs one length for each of the {len(grid)} dimensions")
     steps = [dilation] * len(grid) if isinstance(dilation, int) else list(dilation)
     taps = np.zeros(grid)
     for axis, (length, size, step) in enumerate(zip(kernel_size, grid, steps, strict=True)):
@@ -83,16 +81,12 @@ def forward_convolution(
     def over_taps(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.fft.ifftn(spectrum * np.fft.fftn(covariance)).real
 
-    shared = layer.weight_mean**2 * (
-        channels * over_taps(same) + channels * (channels - 1.0) * over_taps(cross)
-    )
+    shared = layer.weight_mean**2 * (channels * over_taps(same) + channels * (channels - 1.0) * over_taps(cross))
     own = layer.bias_variance + layer.skip_variance + layer.weight_variance * layer.fan_in * (same + mean**2)
     return FieldStatistics(layer.fan_in * layer.weight_mean * mean + layer.bias_mean, own + shared, shared)
 
 
-def _features(
-    field: FieldStatistics, activation: Activation
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+def _features(field: FieldStatistics, activation: Activation) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
     """Mean of φ, and its covariance within and between channels, by displacement."""
     variance = float(field.same.flat[0])
 

@@ -37,9 +37,7 @@ def transposed_convolution_fan_in(
 
 def has_even_overlap(kernel_size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> bool:
     """Whether every output position of a transposed convolution sums the same number of taps."""
-    return all(
-        k % s == 0 and math.gcd(d, s) == 1 for k, s, d in zip(kernel_size, stride, dilation, strict=True)
-    )
+    return all(k % s == 0 and math.gcd(d, s) == 1 for k, s, d in zip(kernel_size, stride, dilation, strict=True))
 
 
 def _per_group(in_channels: int, groups: int) -> int:

@@ -266,9 +266,7 @@ DISTRIBUTIONS: dict[str, Callable[[float, float], LogNormal | Gamma | SpikeAndSl
 """Non-negative laws by name, each made from a mean and a variance."""
 
 
-def non_negative_law(
-    distribution: str, mean: float, variance: float
-) -> LogNormal | Gamma | SpikeAndSlab | TwoPoint:
+def non_negative_law(distribution: str, mean: float, variance: float) -> LogNormal | Gamma | SpikeAndSlab | TwoPoint:
     """Return the law of this name with this mean and variance, both above 0.
 
     Raises:

@@ -96,9 +96,7 @@ def _by_quadrature(
     second = expectation(lambda s: np.square(function(s)))
     spread = expectation(lambda s: np.square(function(s) - first))
     # Centred before multiplying, so that a small covariance keeps its digits.
-    covariance = gaussian_product_expectation(
-        lambda s: function(s) - first, bends, mean, variance, correlation
-    )
+    covariance = gaussian_product_expectation(lambda s: function(s) - first, bends, mean, variance, correlation)
     _check_convergence(activation, function, second, mean, variance)
     return FeatureMoments(first, second, spread, covariance)
 
@@ -109,9 +107,7 @@ def _check_convergence(
     """Compare with panels cut at other places: an undeclared kink or sharp turn makes the two differ."""
     std = math.sqrt(variance)
     shifted = tuple(Bend(mean + std * z) for z in np.arange(-12.0, 12.0, 0.5) + 0.29)
-    again = gaussian_expectation(
-        lambda s: np.square(function(s)), (*activation.bends, *shifted), mean, variance
-    )
+    again = gaussian_expectation(lambda s: np.square(function(s)), (*activation.bends, *shifted), mean, variance)
     if not math.isclose(second, again, rel_tol=1e-8, abs_tol=1e-300):
         raise ValueError(
             f"activation {activation} has a kink or a sharp turn that is not among its bends {activation.bends}: its "

@@ -200,9 +200,7 @@ class Abs(Positivity):
         return xp.where(raw > 0.0, one, xp.where(raw < 0.0, -one, xp.zeros_like(raw)))
 
 
-POSITIVITIES: dict[str, type[Positivity]] = {
-    cls.name: cls for cls in (Projection, Relu, Exp, Softplus, Square, Abs)
-}
+POSITIVITIES: dict[str, type[Positivity]] = {cls.name: cls for cls in (Projection, Relu, Exp, Softplus, Square, Abs)}
 """The maps by name."""
 
 

@@ -60,9 +60,7 @@ def _edges_with(turns: Sequence[Bend]) -> NDArray[np.float64]:
     return edges
 
 
-def gaussian_expectation(
-    function: ArrayFunction, bends: Sequence[Bend], mean: float, variance: float
-) -> float:
+def gaussian_expectation(function: ArrayFunction, bends: Sequence[Bend], mean: float, variance: float) -> float:
     """Return E[function(s)] for s ~ N(mean, variance).
 
     Args:
@@ -87,9 +85,7 @@ def gaussian_product_expectation(
     std = math.sqrt(variance)
     turns = _standardised(bends, mean, std)
     residual = math.sqrt(max((1.0 - correlation) * (1.0 + correlation), 0.0))
-    if (
-        residual < 1e-7
-    ):  # s₂ is s₁ or its mirror image: the error of saying so is of the order of the residual squared
+    if residual < 1e-7:  # s₂ is s₁ or its mirror image: the error of saying so is of the order of the residual squared
         sign = math.copysign(1.0, correlation)
         mirrored = [Bend(sign * turn.location, turn.width) for turn in turns]
         z, w = _panels(_edges_with([*turns, *mirrored]))
@@ -97,8 +93,7 @@ def gaussian_product_expectation(
     outer_turns = list(turns)
     if abs(correlation) > 1e-3:
         outer_turns += [
-            Bend(turn.location / correlation, math.hypot(turn.width, residual) / abs(correlation))
-            for turn in turns
+            Bend(turn.location / correlation, math.hypot(turn.width, residual) / abs(correlation)) for turn in turns
         ]
     z1, w1 = _panels(_edges_with(outer_turns))
     grid = _grid(outer_turns)

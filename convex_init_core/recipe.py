@@ -43,9 +43,7 @@ class InitSettings:
         _checks.share("bias_noise", self.bias_noise)
         _checks.share("skip_share", self.skip_share)
         if self.distribution not in DISTRIBUTIONS:
-            raise ValueError(
-                f"distribution {self.distribution!r} is unknown; known are {', '.join(DISTRIBUTIONS)}"
-            )
+            raise ValueError(f"distribution {self.distribution!r} is unknown; known are {', '.join(DISTRIBUTIONS)}")
 
 
 @dataclass(frozen=True)
@@ -112,9 +110,7 @@ def skip_recipe(fan_in: float, beside: Recipe) -> Recipe:
         ValueError: if ``beside`` leaves nothing (``skip_share`` 0).
     """
     if beside.statistics.skip_variance <= 0.0:
-        raise ValueError(
-            "skip_share must be above 0 for a network with free skips, got 0: the skips would start at 0"
-        )
+        raise ValueError("skip_share must be above 0 for a network with free skips, got 0: the skips would start at 0")
     return _free(solve_free(fan_in, beside.statistics.skip_variance))
 
 

@@ -57,9 +57,7 @@ def solve(
     # k(1) − N k(0) + (N−1) k(ρ), written with central moments so that nothing cancels.
     spread = k.variance + (n - 1.0) * k.covariance
     if spread <= 0.0:
-        raise ValueError(
-            f"activation {phi} is constant where the signal lives: no signal passes; choose another"
-        )
+        raise ValueError(f"activation {phi} is constant where the signal lives: no signal passes; choose another")
     weight_mean = math.sqrt(rho * sigma2 / (n * spread))
     unshared = (1.0 - rho) * sigma2
     return LayerStatistics(
@@ -90,6 +88,4 @@ def solve_free(fan_in: float, variance: float = 1.0) -> LayerStatistics:
         variance: the pre-activation's variance for inputs of unit second moment, above 0.
     """
     n = _checks.fan("fan_in", fan_in)
-    return LayerStatistics(
-        fan_in=n, weight_mean=0.0, weight_variance=_checks.positive("variance", variance) / n
-    )
+    return LayerStatistics(fan_in=n, weight_mean=0.0, weight_variance=_checks.positive("variance", variance) / n)
