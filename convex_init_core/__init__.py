@@ -38,7 +38,7 @@ from convex_init_core.moments import FeatureMoments, derivative_moments, feature
 from convex_init_core.positivity import POSITIVITIES, Positivity, as_positivity
 from convex_init_core.propagation import backward, forward
 from convex_init_core.recipe import InitSettings, Recipe, free_recipe, positive_recipe, skip_recipe
-from convex_init_core.sampling import BLOCK, block_bounds, block_seed, check_image, sample_raw
+from convex_init_core.sampling import ACCELERATOR_BLOCK, BLOCK, block_bounds, block_seed, check_image, sample_raw
 from convex_init_core.solver import solve, solve_centred, solve_free
 from convex_init_core.stability import (
     Stability,
@@ -50,6 +50,7 @@ from convex_init_core.stability import (
 from convex_init_core.statistics import GradientStatistics, LayerStatistics, SignalStatistics
 
 __all__ = [
+    "ACCELERATOR_BLOCK",
     "BLOCK",
     "DISTRIBUTIONS",
     "POSITIVITIES",

@@ -13,8 +13,12 @@ from convex_init_core.positivity import Positivity
 A = TypeVar("A")
 
 BLOCK = 1 << 18
-"""Elements drawn from one seed. A parameter is drawn block by block in row-major order, each block from a seed of its
-own, so that any part of it can be drawn alone: threads and shards give the same numbers as one machine does."""
+"""Elements drawn from one seed on a CPU. A parameter is drawn block by block in row-major order, each block from a
+seed of its own, so that any part of it can be drawn alone: threads and shards give the numbers that one machine gives.
+"""
+
+ACCELERATOR_BLOCK = 1 << 26
+"""The same on an accelerator, where a block is one kernel launch and a small one would cost more than its draws."""
 
 
 def check_image(law: Law, positivity: Positivity, distribution: str) -> None:
@@ -41,7 +45,7 @@ def sample_raw(law: Law, positivity: Positivity | None, draw: Draw[A], xp: Any =
     """
     if positivity is None or not positivity.reparametrises:
         drawn = law.sample(draw)
-        return drawn if positivity is None or positivity.scale == 1.0 else positivity.inverse(drawn, xp)
+        return drawn if positivity is None else positivity.inverse(drawn, xp)
     if isinstance(law, (LogNormal, Gamma)):  # through the logarithm, which does not underflow
         raw: A = positivity.inverse_log(law.sample_log(draw), xp)
         return raw
@@ -49,10 +53,10 @@ def sample_raw(law: Law, positivity: Positivity | None, draw: Draw[A], xp: Any =
     return raw
 
 
-def block_bounds(count: int) -> Iterator[tuple[int, int]]:
+def block_bounds(count: int, block: int = BLOCK) -> Iterator[tuple[int, int]]:
     """Yield (start, stop) of the blocks of a flat parameter with ``count`` elements."""
-    for start in range(0, count, BLOCK):
-        yield start, min(start + BLOCK, count)
+    for start in range(0, count, block):
+        yield start, min(start + block, count)
 
 
 def block_seed(seed: int, index: int) -> int:
