@@ -274,12 +274,20 @@ def custom(
     if not np.all(np.isfinite(values)):
         where = float(grid[~np.isfinite(values)][0])
         raise ValueError(f"activation {label!r} is not finite at s = {where:g}")
-    slack = 1e-9 * max(1.0, float(np.abs(values).max()))
-    first, second = np.diff(values), np.diff(values, 2)
-    if second.min() < -slack:
+    # Every other point, backwards: a function that looks at its neighbours, or draws numbers, gives itself away.
+    again = np.asarray(function(grid[::-2]), dtype=np.float64)
+    if not np.allclose(again, values[::-2], rtol=1e-9, atol=1e-12):
+        where = float(grid[::-2][np.argmax(np.abs(again - values[::-2]))])
+        raise ValueError(
+            f"activation {label!r} is not element-wise: its value at s = {where:g} depends on the numbers beside it, or "
+            "changes from call to call; pass a function that maps each number by itself"
+        )
+    slack = 1e-9 * np.maximum(1.0, np.abs(values))
+    first, second = np.diff(values) / slack[1:], np.diff(values, 2) / slack[1:-1]
+    if second.min() < -1.0:
         where = float(grid[1:-1][np.argmin(second)])
         raise ValueError(f"activation {label!r} is not convex: it bends downwards near s = {where:g}")
-    if first.min() < -slack:
+    if first.min() < -1.0:
         where = float(grid[:-1][np.argmin(first)])
         raise ValueError(f"activation {label!r} is not non-decreasing: it falls near s = {where:g}")
     kinks = tuple(turn.location for turn in turns if turn.width == 0.0)
