@@ -279,8 +279,8 @@ def custom(
     if not np.allclose(again, values[::-2], rtol=1e-9, atol=1e-12):
         where = float(grid[::-2][np.argmax(np.abs(again - values[::-2]))])
         raise ValueError(
-            f"activation {label!r} is not element-wise: its value at s = {where:g} depends on the numbers beside it, or "
-            "changes from call to call; pass a function that maps each number by itself"
+            f"activation {label!r} is not element-wise: its value at s = {where:g} depends on the numbers beside it, "
+            "or changes from call to call; pass a function that maps each number by itself"
         )
     slack = 1e-9 * np.maximum(1.0, np.abs(values))
     first, second = np.diff(values) / slack[1:], np.diff(values, 2) / slack[1:-1]
