@@ -274,10 +274,11 @@ def custom(
     if not np.all(np.isfinite(values)):
         where = float(grid[~np.isfinite(values)][0])
         raise ValueError(f"activation {label!r} is not finite at s = {where:g}")
-    # Every other point, backwards: a function that looks at its neighbours, or draws numbers, gives itself away.
-    again = np.asarray(function(grid[::-2]), dtype=np.float64)
-    if not np.allclose(again, values[::-2], rtol=1e-9, atol=1e-12):
-        where = float(grid[::-2][np.argmax(np.abs(again - values[::-2]))])
+    # A part of the grid, thinned and backwards: a function that looks around, or draws numbers, gives itself away.
+    part = slice(5000, 1000, -2)
+    again = np.asarray(function(grid[part]), dtype=np.float64)
+    if not np.allclose(again, values[part], rtol=1e-9, atol=1e-12):
+        where = float(grid[part][np.argmax(np.abs(again - values[part]))])
         raise ValueError(
             f"activation {label!r} is not element-wise: its value at s = {where:g} depends on the numbers beside it, "
             "or changes from call to call; pass a function that maps each number by itself"
