@@ -47,13 +47,15 @@ def feature_moments(
     Args:
         activation: φ.
         correlation: ρ of the two pre-activations, in [−1, 1].
-        variance: of either, above 0.
+        variance: of either; 0 for a signal that has died out.
         mean: of either.
 
     Raises:
         ValueError: for a correlation or variance out of range, or an activation with an undeclared kink.
     """
     rho, var, mu = _arguments(correlation, variance, mean)
+    if var == 0.0:
+        return _of_constant(activation.function, mu)
     if activation.negative_slope is not None and mu == 0.0:
         slope = activation.negative_slope
         first, second = kernels.leaky_mean(slope, var), kernels.leaky_second_moment(slope, var)
@@ -66,6 +68,8 @@ def derivative_moments(
 ) -> FeatureMoments:
     """Return the moments of φ'(s); arguments and errors as for :func:`feature_moments`. Used by (24)–(27)."""
     rho, var, mu = _arguments(correlation, variance, mean)
+    if var == 0.0:
+        return _of_constant(activation.derivative, mu)
     if activation.negative_slope is not None and mu == 0.0:
         slope = activation.negative_slope
         first, second = 0.5 * (1.0 + slope), 0.5 * (1.0 + slope**2)
@@ -77,9 +81,14 @@ def derivative_moments(
 def _arguments(correlation: float, variance: float, mean: float) -> tuple[float, float, float]:
     return (
         _checks.signal_correlation(correlation),
-        _checks.positive("variance", variance),
+        _checks.non_negative("variance", variance),
         _checks.real("mean", mean),
     )
+
+
+def _of_constant(function: ArrayFunction, mean: float) -> FeatureMoments:
+    value = float(function(np.array([mean]))[0])
+    return FeatureMoments(value, value**2, 0.0, 0.0)
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,39 @@
+"""Principled initialisation of input-convex networks for torch.
+
+``apply_`` initialises a model, ``plan`` shows what it would do, ``project_after_step`` keeps the weights non-negative
+while training, ``signal_report`` shows what the signal does.
+"""
+
+from convex_init.torch.activations import read_activation
+from convex_init.torch.layers import ConvexConv1d, ConvexConv2d, ConvexConv3d, ConvexLinear
+from convex_init.torch.network import ICNN
+from convex_init.torch.planning import LayerPlan, Plan, apply_, plan
+from convex_init.torch.positivity import Positive, mark_projected
+from convex_init.torch.projection import project_, project_after_step, projected_parameters
+from convex_init.torch.report import LayerSignal, SignalReport, signal_report
+from convex_init.torch.sites import Site
+from convex_init.torch.tensors import icnn_, lecun_
+
+__all__ = [
+    "ICNN",
+    "ConvexConv1d",
+    "ConvexConv2d",
+    "ConvexConv3d",
+    "ConvexLinear",
+    "LayerPlan",
+    "LayerSignal",
+    "Plan",
+    "Positive",
+    "SignalReport",
+    "Site",
+    "apply_",
+    "icnn_",
+    "lecun_",
+    "mark_projected",
+    "plan",
+    "project_",
+    "project_after_step",
+    "projected_parameters",
+    "read_activation",
+    "signal_report",
+]

@@ -1,0 +1,61 @@
+"""The layers that hold weights, and how many features each of their outputs sums."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from torch import nn
+
+import convex_init_core as core
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+AFFINE = (nn.Linear, *_CONVOLUTIONS, *_TRANSPOSED)
+"""Layers with a ``weight`` that multiplies one input, and perhaps a ``bias``."""
+
+Affine: TypeAlias = (
+    "nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d"
+)
+
+
+def fan_in(module: nn.Module) -> float:
+    """Return the number of features that one output of the layer sums, away from padded borders.
+
+    Raises:
+        ValueError: for a transposed convolution with a stride longer than its kernel.
+        TypeError: for any other module.
+    """
+    if isinstance(module, nn.Linear):
+        return module.in_features
+    if isinstance(module, _TRANSPOSED):
+        return core.transposed_convolution_fan_in(module.in_channels, module.kernel_size, module.stride, module.groups)
+    if isinstance(module, _CONVOLUTIONS):
+        return core.convolution_fan_in(module.in_channels, module.kernel_size, module.groups)
+    raise TypeError(f"{type(module).__name__} has no known fan-in")
+
+
+def fan_out(module: nn.Module) -> float:
+    """Return the number of outputs that one feature reaches, at stride 1: fan-in with the channels exchanged."""
+    if isinstance(module, nn.Linear):
+        return module.out_features
+    if isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED)):
+        return core.convolution_fan_in(module.out_channels, module.kernel_size, module.groups)
+    raise TypeError(f"{type(module).__name__} has no known fan-out")
+
+
+def units(module: nn.Module) -> int:
+    """Return the length of the layer's bias."""
+    return int(module.out_features if isinstance(module, nn.Linear) else module.out_channels)  # type: ignore[arg-type]
+
+
+def caveats(module: nn.Module) -> str:
+    """Say where the layer's outputs do not all sum the same number of features; empty if they do."""
+    notes = []
+    if isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED)):
+        if isinstance(module, _TRANSPOSED):
+            if not core.has_even_overlap(module.kernel_size, module.stride, module.dilation):
+                notes.append("taps overlap unevenly: fan-in is an average over positions")
+        elif module.padding not in ("valid",) and module.padding_mode == "zeros":
+            if module.padding == "same" or any(p > 0 for p in module.padding if isinstance(p, int)):
+                notes.append("zero padding: fewer inputs at the border")
+    return "; ".join(notes)

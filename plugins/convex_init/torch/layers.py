@@ -1,0 +1,108 @@
+"""Torch layers with non-negative weights, for those who build their own network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from convex_init.torch.activations import ActivationLike, read_activation
+from convex_init.torch.fans import fan_in
+from convex_init.torch.positivity import Positive, mark_projected, raw_parameter, read_positivity
+from convex_init.torch.tensors import icnn_
+from convex_init_core import Activation, Positivity, as_positivity
+
+
+class _ConvexLayer(nn.Module):
+    """What the convex layers share: the positivity map, the feeding activation, and initialisation through both."""
+
+    feeding_activation: Activation
+
+    def __init__(
+        self,
+        *args: Any,
+        positivity: str | Positivity = "projection",
+        activation: ActivationLike = "relu",
+        **kwargs: Any,
+    ) -> None:
+        """Make torch's layer and put the map on its weight; see the class."""
+        super().__init__(*args, **kwargs)
+        through = as_positivity(positivity)
+        self.feeding_activation = read_activation(activation)
+        if through.reparametrises:
+            parametrize.register_parametrization(self, "weight", Positive(through))
+        else:
+            mark_projected(self)
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None, **settings: Any) -> None:
+        """Draw weight and bias anew with the principled initialisation.
+
+        Args:
+            generator: source of randomness; torch's global CPU generator by default.
+            **settings: ``correlation``, ``variance``, ``bias_noise``, ``distribution``, as for ``icnn_``.
+        """
+        if not hasattr(self, "feeding_activation"):
+            return  # called by torch's constructor, before there is a map to write through
+        raw = raw_parameter(self)
+        if raw.device.type == "meta":
+            return
+        bias = self.bias if isinstance(self.bias, torch.Tensor) else None
+        icnn_(
+            raw,
+            bias,
+            fan_in=fan_in(self),
+            activation=self.feeding_activation,
+            positivity=read_positivity(self),
+            generator=generator,
+            **settings,
+        )
+
+    def extra_repr(self) -> str:
+        """Show torch's description, the map and the feeding activation."""
+        return f"{super().extra_repr()}, positivity={read_positivity(self)}, fed by {self.feeding_activation}"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle parametrized layers too, which torch refuses because it makes their class at run time."""
+        if not parametrize.is_parametrized(self):
+            return super().__reduce_ex__(protocol)
+        return _restore, (type(self).__bases__[0], read_positivity(self), self.__dict__.copy())
+
+
+def _restore(cls: type[nn.Module], positivity: Positivity, state: dict[str, Any]) -> nn.Module:
+    layer: nn.Module = cls.__new__(cls)
+    nn.Module.__init__(layer)
+    layer.weight = nn.Parameter(torch.zeros(1))
+    parametrize.register_parametrization(layer, "weight", Positive(positivity), unsafe=True)
+    layer.__dict__.update(state)
+    return layer
+
+
+class ConvexLinear(_ConvexLayer, nn.Linear):
+    """:class:`torch.nn.Linear` with a non-negative weight, initialised for the activation that feeds it.
+
+    Args:
+        *args: of torch's layer: in_features, out_features, bias. Without a bias, the centring shift must go into a free
+            layer that is summed with this one.
+        positivity: ``"projection"`` (clamp with :func:`project_after_step`) or a map: ``"exp"``, ``"softplus"``,
+            ``"square"``, ``"abs"``, ``"relu"``, or a :class:`convex_init_core.Positivity`.
+        activation: what *feeds* the layer: a name, module or function.
+        **kwargs: of torch's layer.
+
+    Raises:
+        ValueError: if the positivity or the activation is unknown or may not be used.
+    """
+
+
+class ConvexConv1d(_ConvexLayer, nn.Conv1d):
+    """:class:`torch.nn.Conv1d` with a non-negative kernel; ``positivity`` and ``activation`` as :class:`ConvexLinear`."""
+
+
+class ConvexConv2d(_ConvexLayer, nn.Conv2d):
+    """:class:`torch.nn.Conv2d` with a non-negative kernel; ``positivity`` and ``activation`` as :class:`ConvexLinear`."""
+
+
+class ConvexConv3d(_ConvexLayer, nn.Conv3d):
+    """:class:`torch.nn.Conv3d` with a non-negative kernel; ``positivity`` and ``activation`` as :class:`ConvexLinear`."""

@@ -1,0 +1,127 @@
+"""The paper's networks: non-convex, ICNN, ICNN with skips, exp-ICNN."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from convex_init.torch.activations import read_activation
+from convex_init.torch.drawing import Fill, fill_
+from convex_init.torch.fans import fan_in
+from convex_init.torch.layers import ConvexLinear
+from convex_init.torch.planning import apply_
+from convex_init.torch.positivity import raw_parameter
+from convex_init.torch.sites import Site
+from convex_init_core import Normal, Positivity, solve_centred
+
+
+class ICNN(nn.Module):
+    """Fully connected input-convex network: every output is a convex function of the input.
+
+    The first layer is free; all later ones are :class:`ConvexLinear`. With ``skip``, a free linear map of the input is
+    added before every later pre-activation, the output's included.
+
+    Args:
+        in_features: length of an input vector.
+        hidden: widths of the hidden layers, at least one.
+        out_features: number of outputs.
+        activation: a torch module, copied for each hidden layer; ReLU by default.
+        skip: whether there are free maps from the input.
+        positivity: ``"projection"`` (then use :func:`project_after_step`), a map such as ``"exp"`` (the paper's
+            exp-ICNN), or ``None`` for the paper's *non-convex* baseline: the same network with weights of either sign.
+        bias: whether the layers have biases; positive layers without need ``skip``, whose maps then carry the shift.
+        device: of the parameters.
+        dtype: of the parameters.
+
+    Shape:
+        Input ``(*, in_features)``, output ``(*, out_features)``.
+
+    Raises:
+        ValueError: if a width is below 1, there is no hidden layer, or an activation or positivity may not be used.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden: Sequence[int],
+        out_features: int = 1,
+        *,
+        activation: nn.Module | None = None,
+        skip: bool = False,
+        positivity: str | Positivity | None = "projection",
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Make the network and initialise it; see the class."""
+        super().__init__()
+        widths = [in_features, *hidden, out_features]
+        if len(widths) < 3:
+            raise ValueError("hidden must name at least one width; without a hidden layer the network is affine")
+        if any(not isinstance(width, int) or width < 1 for width in widths):
+            raise ValueError(f"in_features, hidden and out_features must be whole numbers of at least 1, got {widths}")
+        phi = activation if activation is not None else nn.ReLU()
+        options: dict[str, Any] = {"device": device, "dtype": dtype}
+        pairs = list(zip(widths[1:], widths[2:], strict=False))
+        self.layers = nn.ModuleList([nn.Linear(widths[0], widths[1], bias, **options)])
+        for n, m in pairs:
+            if positivity is None:
+                self.layers.append(nn.Linear(n, m, bias, **options))
+            else:
+                self.layers.append(ConvexLinear(n, m, bias, positivity=positivity, activation=phi, **options))
+        # Somewhere there must be a bias for the centring shift: in the skips if not in the layers.
+        self.skips = nn.ModuleList(nn.Linear(in_features, m, not bias, **options) for _, m in pairs) if skip else None
+        self.activations = nn.ModuleList(copy.deepcopy(phi) for _ in hidden)
+        self.is_convex = positivity is not None
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None, **settings: Any) -> None:
+        """Draw all parameters anew: the principled initialisation, or He's for the non-convex baseline.
+
+        Args:
+            generator: source of randomness; torch's global CPU generator by default.
+            **settings: ``correlation``, ``variance``, ``bias_noise``, ``distribution``, ``skip_share``, as for
+                :func:`convex_init.torch.apply_`; none for the baseline.
+        """
+        if any(parameter.device.type == "meta" for parameter in self.parameters()):
+            return
+        if self.is_convex:
+            apply_(self, generator=generator, **settings)
+        elif settings:
+            raise ValueError(f"{sorted(settings)} are settings of the convex initialisation; the baseline has none")
+        else:
+            fill_(self._centred_fills(), generator)
+
+    def _centred_fills(self) -> list[Fill]:
+        fills = []
+        for site in self.convex_sites():
+            law = solve_centred(fan_in(site.module), site.activation or "identity")
+            fills.append(Fill(raw_parameter(site.module), Normal(0.0, law.weight_std)))
+            if isinstance(site.module.bias, Tensor):
+                fills.append(Fill(site.module.bias, Normal(0.0, 0.0)))
+        return fills
+
+    def convex_sites(self) -> list[Site]:
+        """Describe the layers for :func:`convex_init.torch.plan`, in the order of the signal."""
+        sites = [Site("layers.0", self.layers[0], "free", reason="sees the input")]
+        for k, layer in enumerate(list(self.layers)[1:]):
+            phi = read_activation(self.activations[k])
+            path = f"layers.{k + 1}"
+            if self.skips is not None:
+                sites.append(Site(f"skips.{k}", self.skips[k], "skip", beside=path, reason=f"summed with {path}"))
+            sites.append(Site(path, layer, "positive", phi, reason=f"fed by {phi}"))
+        return sites
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs for inputs of shape ``(*, in_features)``."""
+        s: Tensor = self.layers[0](x)
+        for k, phi in enumerate(self.activations):
+            features = phi(s)
+            s = self.layers[k + 1](features)
+            if self.skips is not None:
+                s = s + self.skips[k](x)
+        return s

@@ -1,0 +1,291 @@
+"""Measure the signal of a model layer by layer, beside what the theory predicts for its own parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from convex_init.torch.activations import ActivationLike
+from convex_init.torch.fans import fan_in, fan_out
+from convex_init.torch.reading import Selection, activation_for, read
+from convex_init.torch.sites import Site
+from convex_init_core import (
+    GradientStatistics,
+    LayerStatistics,
+    SignalStatistics,
+    backward,
+    forward,
+    identity,
+)
+
+_SHOWN = 100  # features in a correlation matrix, values in a histogram's sample times this
+
+
+@dataclass(frozen=True, eq=False)
+class LayerSignal:
+    """Statistics of the pre-activations of one layer on a batch.
+
+    Attributes:
+        path: of the layer.
+        mean: over batch, units and positions.
+        variance: likewise, about the common mean.
+        correlation: of two different units: the variance that they share, over the variance.
+        active: fraction of pre-activations above 0.
+        gradient: root mean square over the units of the loss's gradient, for one sample.
+        predicted: mean, variance and correlation by (5)–(7) and (16)–(19), from the layer's own weight moments.
+        predicted_gradient: by (24)–(27), from the gradient measured at the output.
+        sample: up to 10,000 pre-activations, for a histogram.
+        correlations: matrix of the correlations over the batch of up to 100 features φ(s) (or s, at the output).
+    """
+
+    path: str
+    mean: float
+    variance: float
+    correlation: float
+    active: float
+    gradient: float
+    predicted: SignalStatistics
+    predicted_gradient: float
+    sample: Tensor = field(repr=False)
+    correlations: Tensor = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class SignalReport:
+    """The :class:`LayerSignal` of every layer, in the order of the signal; prints as a table."""
+
+    layers: tuple[LayerSignal, ...]
+
+    def __str__(self) -> str:
+        """Return the table: measured values, each beside its prediction in brackets."""
+        head = (
+            "layer",
+            "mean",
+            "(theory)",
+            "variance",
+            "(theory)",
+            "corr.",
+            "(theory)",
+            "active",
+            "gradient",
+            "(theory)",
+        )
+        rows: list[tuple[str, ...]] = [head]
+        for layer in self.layers:
+            theory = layer.predicted
+            pairs = [
+                (layer.mean, theory.mean),
+                (layer.variance, theory.variance),
+                (layer.correlation, theory.correlation),
+            ]
+            numbers = [f"{value:.3g}" for pair in pairs for value in pair]
+            rows.append(
+                (
+                    layer.path or "(model)",
+                    *numbers,
+                    f"{layer.active:.3g}",
+                    f"{layer.gradient:.3g}",
+                    f"{layer.predicted_gradient:.3g}",
+                )
+            )
+        widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+    def plot(self, path: str | None = None) -> Any:
+        """Draw histograms of the pre-activations above feature-correlation matrices (Fig. 1 and 6 of the paper).
+
+        Args:
+            path: where to save the picture; not saved if ``None``.
+
+        Returns:
+            The matplotlib figure.
+
+        Raises:
+            ModuleNotFoundError: if matplotlib is missing: ``pip install 'convex-init[plot]'``.
+        """
+        from convex_init.torch.plotting import draw_report
+
+        return draw_report(self, path)
+
+
+def signal_report(
+    model: nn.Module,
+    batch: Any,
+    loss: Callable[[Any], Tensor] | None = None,
+    *,
+    positive: Selection | None = None,
+    activation: ActivationLike | dict[str, ActivationLike] | None = None,
+) -> SignalReport:
+    """Run ``model`` on ``batch`` and measure every layer's pre-activations and gradients.
+
+    The model is left as it was: no gradient is kept, no buffer or mode changes. The prediction starts from the
+    statistics of each free layer's input and uses the moments of the weights that are there, so it can be asked of any
+    initialisation. For convolutions, positions count as further features.
+
+    Args:
+        model: any model that :func:`convex_init.torch.plan` can read.
+        batch: one input, or a tuple of them; at least two samples.
+        loss: maps the output to a scalar; by default the mean of the outputs over the batch, summed over units.
+        positive: as for ``apply_``.
+        activation: as for ``apply_``.
+
+    Raises:
+        ValueError: if the model cannot be read, or the batch has fewer than two samples.
+    """
+    model = getattr(model, "_orig_mod", model)
+    sites = read(model, positive)
+    inputs = batch if isinstance(batch, tuple) else (batch,)
+    if inputs[0].shape[0] < 2:
+        raise ValueError(f"batch must hold at least two samples for a correlation, got {inputs[0].shape[0]}")
+    seen, gradients, fed = _run(model, sites, inputs, loss)
+    skips = {site.beside: site for site in sites if site.role == "skip"}
+    main = [site for site in sites if site.role != "skip" and site.path in seen]
+    predicted: list[SignalStatistics] = []
+    signal: SignalStatistics | None = None
+    for site in main:
+        phi = activation_for(activation, site.path) or site.activation or identity()
+        incoming = signal if site.role == "positive" and signal is not None else _statistics(fed[site.path])
+        skip = skips.get(site.path)
+        skipped = _statistics(fed[skip.path]) if skip is not None else None
+        layer = _layer_statistics(site, skip, skipped)
+        signal = forward(incoming, layer, phi if site.role == "positive" else identity())
+        predicted.append(signal)
+    backwards = _predict_gradients(main, predicted, gradients, activation)
+    layers = []
+    for i, site in enumerate(main):
+        s = seen[site.path]
+        found = _statistics(s)
+        layers.append(
+            LayerSignal(
+                path=site.path,
+                mean=found.mean,
+                variance=found.variance,
+                correlation=found.correlation,
+                active=float((s > 0).double().mean()),
+                gradient=float(gradients[site.path].square().mean().sqrt()),
+                predicted=predicted[i],
+                predicted_gradient=backwards[i],
+                sample=s.flatten()[:: max(1, s.numel() // 10_000)].clone(),
+                correlations=_matrix(fed[main[i + 1].path] if i + 1 < len(main) else s),
+            )
+        )
+    return SignalReport(tuple(layers))
+
+
+def _run(
+    model: nn.Module, sites: list[Site], inputs: tuple[Any, ...], loss: Callable[[Any], Tensor] | None
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """Pre-activations (skips added), their gradients for one sample, and the inputs of the layers, by path."""
+    outputs: dict[str, Tensor] = {}
+    fed: dict[str, Tensor] = {}
+    handles = []
+    for site in sites:
+
+        def record(module: nn.Module, args: tuple[Any, ...], output: Tensor, path: str = site.path) -> Tensor:
+            # A copy goes on through the model, since an in-place activation would overwrite what is measured.
+            fed[path], outputs[path] = args[0].detach().double(), output
+            return output.clone()
+
+        handles.append(site.module.register_forward_hook(record))
+    was_training = {module: module.training for module in model.modules()}
+    try:
+        model.eval()  # dropout off, running statistics untouched
+        with torch.enable_grad():
+            # Inputs that need a gradient make every layer's output part of the graph, frozen or not.
+            alive = [x.detach().clone().requires_grad_(x.is_floating_point()) for x in inputs]
+            result = model(*alive)
+            total = result.flatten(1).mean(0).sum() if loss is None else loss(result)
+            paths = list(outputs)
+            found = torch.autograd.grad(total, [outputs[path] for path in paths], allow_unused=True)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, training in was_training.items():
+            module.training = training
+    samples = inputs[0].shape[0]
+    gradients = {
+        path: (torch.zeros_like(outputs[path]) if grad is None else grad).detach().double() * samples
+        for path, grad in zip(paths, found, strict=True)
+    }
+    seen = {path: output.detach().double() for path, output in outputs.items()}
+    for site in sites:
+        if site.role == "skip" and site.beside in seen and site.path in seen:
+            seen[site.beside] = seen[site.beside] + seen[site.path]
+    return seen, gradients, fed
+
+
+def _rows(s: Tensor) -> Tensor:
+    """Samples and positions as rows, units as columns."""
+    return s if s.ndim == 2 else s.movedim(1, -1).flatten(0, -2)
+
+
+def _statistics(s: Tensor) -> SignalStatistics:
+    """Mean, variance, and correlation of different units: pairs share what their sum over units varies by."""
+    rows = _rows(s)
+    mean = rows.mean()
+    centred = rows - mean
+    variance = float(centred.square().mean())
+    units = rows.shape[1]
+    if units < 2 or variance == 0.0:
+        return SignalStatistics(float(mean), variance, 0.0)
+    pairs = (centred.sum(1).square() - centred.square().sum(1)).mean() / (units * (units - 1))
+    return SignalStatistics(float(mean), variance, max(-1.0, min(1.0, float(pairs) / variance)))
+
+
+def _layer_statistics(site: Site, skip: Site | None, skip_input: SignalStatistics | None) -> LayerStatistics:
+    weight, bias = _tensor(site.module, "weight"), _tensor(site.module, "bias")
+    assert weight is not None
+    extra = 0.0
+    if skip is not None and skip_input is not None:
+        across = _tensor(skip.module, "weight")
+        assert across is not None
+        extra = float(across.var(correction=0)) * fan_in(skip.module) * (skip_input.variance + skip_input.mean**2)
+        shift = _tensor(skip.module, "bias")
+        bias = shift if bias is None else bias if shift is None else bias + shift
+    return LayerStatistics(
+        fan_in=fan_in(site.module),
+        weight_mean=float(weight.mean()),
+        weight_variance=float(weight.var(correction=0)),
+        bias_mean=0.0 if bias is None else float(bias.mean()),
+        bias_variance=0.0 if bias is None else float(bias.var(correction=0)),
+        skip_variance=extra,
+    )
+
+
+def _tensor(module: nn.Module, name: str) -> Tensor | None:
+    value = getattr(module, name, None)
+    return value.detach().double() if isinstance(value, Tensor) else None
+
+
+def _predict_gradients(
+    main: list[Site],
+    signals: list[SignalStatistics],
+    measured: dict[str, Tensor],
+    activation: ActivationLike | dict[str, ActivationLike] | None,
+) -> list[float]:
+    last = _rows(measured[main[-1].path])
+    square, units = last.square(), last.shape[1]
+    pairs = (last.sum(1).square() - square.sum(1)).mean() / max(units * (units - 1), 1)
+    gradient = GradientStatistics(float(last.mean()), float(square.mean()), float(pairs))
+    found = [gradient.second**0.5]
+    for i in range(len(main) - 1, 0, -1):
+        site = main[i]
+        phi = (activation_for(activation, site.path) or site.activation) if site.role == "positive" else None
+        layer = _layer_statistics(site, None, None)
+        gradient = backward(gradient, layer, fan_out(site.module), signals[i - 1], phi or identity())
+        found.append(max(gradient.second, 0.0) ** 0.5)
+    return found[::-1]
+
+
+def _matrix(features: Tensor) -> Tensor:
+    """Correlations over the batch of up to 100 features; a constant feature correlates with nothing."""
+    rows = _rows(features)
+    columns = rows[:, torch.linspace(0, rows.shape[1] - 1, min(rows.shape[1], _SHOWN)).long()]
+    centred = columns - columns.mean(0)
+    norm = centred.norm(dim=0).clamp_min(1e-30)
+    matrix: Tensor = (centred / norm).T @ (centred / norm)
+    return matrix

@@ -1,0 +1,50 @@
+"""What a reader finds in a model: one :class:`Site` for each layer that has a weight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from convex_init_core import Activation
+
+
+@dataclass(frozen=True)
+class Site:
+    """A layer of a model and its part in it.
+
+    A module whose forward is not a plain chain can describe itself: give it a method ``convex_sites()`` that returns
+    a list of these, in the order of the signal, with paths relative to the module. ``plan`` and ``apply_`` use it.
+
+    Attributes:
+        path: of the layer within the model, such as ``"layers.2"``.
+        module: the layer.
+        role: ``"free"`` (sees the input through affine maps only: weights of either sign), ``"positive"`` (behind a
+            non-linearity: weights must be non-negative), or ``"skip"`` (free, and summed with a positive layer).
+        activation: what feeds a positive layer; ``None`` where the reader cannot tell.
+        beside: for a skip, the path of the positive layer that it is summed with.
+        reason: why the role is what it is, for the table.
+    """
+
+    path: str
+    module: nn.Module
+    role: str
+    activation: Activation | None = None
+    beside: str = ""
+    reason: str = ""
+
+    def below(self, prefix: str) -> Site:
+        """Return the same site seen from a parent module."""
+        if not prefix:
+            return self
+        return replace(self, path=join(prefix, self.path), beside=join(prefix, self.beside) if self.beside else "")
+
+
+def join(prefix: str, path: str) -> str:
+    """Join two module paths, either of which may be empty."""
+    return ".".join(part for part in (prefix, path) if part)
+
+
+def shown(path: str) -> str:
+    """Return a path for a message; the model itself has an empty one."""
+    return repr(path) if path else "the model itself"

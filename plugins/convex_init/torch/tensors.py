@@ -1,0 +1,119 @@
+"""Initialise single tensors, in the manner of :mod:`torch.nn.init`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from convex_init.torch.activations import ActivationLike, read_activation
+from convex_init.torch.drawing import Fill, fill_
+from convex_init_core import InitSettings, Positivity, Recipe, free_recipe, positive_recipe
+
+
+def icnn_(
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    fan_in: float | None = None,
+    activation: ActivationLike = "relu",
+    correlation: float = 0.5,
+    variance: float = 1.0,
+    bias_noise: float = 0.0,
+    distribution: str = "log_normal",
+    positivity: str | Positivity | None = None,
+    generator: torch.Generator | None = None,
+) -> Any:
+    r"""Fill a non-negative weight, and its bias, in place with the principled initialisation.
+
+    The *effective* weight is drawn with mean and variance
+
+    .. math::
+        \mu_w^2 = \frac{\rho\sigma^2}{N [k(1) - N k(0) + (N-1) k(\rho)]}, \qquad
+        \sigma_w^2 = \frac{(1-\rho)(1-\beta)\sigma^2}{N k(1)},
+
+    and the bias with mean :math:`-N \mu_w E[\phi]` and variance :math:`\beta(1-\rho)\sigma^2`, where :math:`N` is
+    ``fan_in`` and :math:`k` the kernel of the activation (equations 8–12, 33–46).
+
+    Args:
+        weight: the tensor to fill; for a positivity map, the *raw* tensor.
+        bias: the tensor to fill with the centring shift. Without it the pre-activations are not centred.
+        fan_in: number of features that one output sums. For a 2-D weight ``[fan_out, fan_in]`` it is the second
+            dimension by default; for convolutions, channels per group × kernel volume, give it.
+        activation: φ, which *feeds* the layer.
+        correlation: ρ* in (0, 1).
+        variance: σ*² > 0.
+        bias_noise: β in [0, 1).
+        distribution: ``"log_normal"``, ``"gamma"``, ``"spike_and_slab"`` or ``"two_point"``.
+        positivity: the map from ``weight`` to the effective weight, such as ``"exp"``; none by default.
+        generator: source of randomness; torch's global CPU generator by default.
+
+    Returns:
+        ``weight``, or ``(weight, bias)`` if a bias was given.
+
+    Raises:
+        ValueError: if an argument is out of range, or fan-in cannot be told from the shape.
+
+    Note:
+        ``layer.weight`` of a parametrized layer is a computed tensor: pass
+        ``layer.parametrizations.weight.original`` with ``positivity``, or use :func:`convex_init.torch.apply_`.
+    """
+    settings = InitSettings(correlation, variance, bias_noise, distribution)
+    fan = _fan_in(weight, fan_in)
+    recipe = positive_recipe(fan, read_activation(activation), settings, positivity or "projection")
+    return _write(recipe, weight, bias, generator)
+
+
+def lecun_(
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    fan_in: float | None = None,
+    variance: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> Any:
+    """Fill the weight of a free first layer in place with N(0, variance/fan_in), and its bias with 0.
+
+    Args:
+        weight: the tensor to fill, of either sign.
+        bias: the tensor to set to 0.
+        fan_in: as for :func:`icnn_`.
+        variance: σ*² of the pre-activation for inputs of unit second moment.
+        generator: source of randomness; torch's global CPU generator by default.
+
+    Returns:
+        ``weight``, or ``(weight, bias)`` if a bias was given.
+
+    Raises:
+        ValueError: if an argument is out of range, or fan-in cannot be told from the shape.
+    """
+    return _write(free_recipe(_fan_in(weight, fan_in), InitSettings(variance=variance)), weight, bias, generator)
+
+
+def _fan_in(weight: Tensor, given: float | None) -> float:
+    if not isinstance(weight, Tensor):
+        raise TypeError(f"weight must be a tensor, got {type(weight).__name__}; for a module there is apply_")
+    if not weight.is_floating_point():
+        raise ValueError(f"weight must be floating point, got {weight.dtype}")
+    if weight.requires_grad and not weight.is_leaf:
+        raise ValueError(
+            "weight is a computed tensor, so writing to it would be lost: pass the raw parameter "
+            "(layer.parametrizations.weight.original) with positivity=..., or use apply_"
+        )
+    if given is not None:
+        return given
+    if weight.ndim != 2:
+        raise ValueError(
+            f"fan_in cannot be told from a weight of shape {tuple(weight.shape)}: pass fan_in=, for a convolution "
+            "in_channels // groups * kernel volume, for a transposed one divided by the stride's volume"
+        )
+    return weight.shape[1]
+
+
+def _write(recipe: Recipe, weight: Tensor, bias: Tensor | None, generator: torch.Generator | None) -> Any:
+    fills = [Fill(weight, recipe.weight, recipe.positivity)]
+    if bias is not None:
+        fills.append(Fill(bias, recipe.bias))
+    fill_(fills, generator)
+    return weight if bias is None else (weight, bias)
