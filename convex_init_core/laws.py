@@ -27,7 +27,7 @@ class Draw(Protocol[A]):
         """N(mean, std²)."""
 
     def log_normal(self, log_mean: float, log_std: float) -> A:
-        """exp of N(log_mean, log_std²)."""
+        """Exponential of N(log_mean, log_std²)."""
 
     def log_gamma(self, concentration: float) -> A:
         """Logarithm of a unit-scale gamma variable, concentration ≥ 1."""

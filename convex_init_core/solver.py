@@ -1,5 +1,6 @@
-"""The principled initialisation: weight and bias moments that make a target mean, variance and correlation a fixed
-point of the propagation (8)–(12), (33)–(43), with bias noise (45), (46).
+"""The principled initialisation: moments that make a target signal a fixed point of the propagation.
+
+Equations (8)–(12), (33)–(43), with bias noise (45), (46).
 """
 
 from __future__ import annotations

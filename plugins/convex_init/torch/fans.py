@@ -48,6 +48,12 @@ def units(module: nn.Module) -> int:
     return int(module.out_features if isinstance(module, nn.Linear) else module.out_channels)  # type: ignore[arg-type]
 
 
+def _pads(module: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> bool:
+    if isinstance(module.padding, str):
+        return module.padding == "same"
+    return any(p > 0 for p in module.padding)
+
+
 def caveats(module: nn.Module) -> str:
     """Say where the layer's outputs do not all sum the same number of features; empty if they do."""
     notes = []
@@ -55,7 +61,6 @@ def caveats(module: nn.Module) -> str:
         if isinstance(module, _TRANSPOSED):
             if not core.has_even_overlap(module.kernel_size, module.stride, module.dilation):
                 notes.append("taps overlap unevenly: fan-in is an average over positions")
-        elif module.padding not in ("valid",) and module.padding_mode == "zeros":
-            if module.padding == "same" or any(p > 0 for p in module.padding if isinstance(p, int)):
-                notes.append("zero padding: fewer inputs at the border")
+        elif module.padding_mode == "zeros" and _pads(module):
+            notes.append("zero padding: fewer inputs at the border")
     return "; ".join(notes)

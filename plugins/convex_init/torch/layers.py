@@ -97,12 +97,12 @@ class ConvexLinear(_ConvexLayer, nn.Linear):
 
 
 class ConvexConv1d(_ConvexLayer, nn.Conv1d):
-    """:class:`torch.nn.Conv1d` with a non-negative kernel; ``positivity`` and ``activation`` as :class:`ConvexLinear`."""
+    """:class:`torch.nn.Conv1d` with a non-negative kernel; see :class:`ConvexLinear` for its own arguments."""
 
 
 class ConvexConv2d(_ConvexLayer, nn.Conv2d):
-    """:class:`torch.nn.Conv2d` with a non-negative kernel; ``positivity`` and ``activation`` as :class:`ConvexLinear`."""
+    """:class:`torch.nn.Conv2d` with a non-negative kernel; see :class:`ConvexLinear` for its own arguments."""
 
 
 class ConvexConv3d(_ConvexLayer, nn.Conv3d):
-    """:class:`torch.nn.Conv3d` with a non-negative kernel; ``positivity`` and ``activation`` as :class:`ConvexLinear`."""
+    """:class:`torch.nn.Conv3d` with a non-negative kernel; see :class:`ConvexLinear` for its own arguments."""

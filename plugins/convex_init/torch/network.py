@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,7 +67,7 @@ class ICNN(nn.Module):
             raise ValueError(f"in_features, hidden and out_features must be whole numbers of at least 1, got {widths}")
         phi = activation if activation is not None else nn.ReLU()
         options: dict[str, Any] = {"device": device, "dtype": dtype}
-        pairs = list(zip(widths[1:], widths[2:], strict=False))
+        pairs = list(itertools.pairwise(widths[1:]))
         self.layers = nn.ModuleList([nn.Linear(widths[0], widths[1], bias, **options)])
         for n, m in pairs:
             if positivity is None:

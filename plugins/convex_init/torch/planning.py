@@ -117,6 +117,10 @@ def _row(layer: LayerPlan) -> tuple[str, ...]:
     )
 
 
+def _moments(recipe: Recipe) -> str:
+    return f"{recipe.weight.mean:.4g}, {recipe.weight.variance:.4g}"
+
+
 def _read_back(layer: LayerPlan) -> None:
     """Compute the effective weight through the module's own parametrization and make sure that it can be used."""
     weight = layer.module.weight
@@ -208,8 +212,8 @@ class _Planner:
             first, before = self.weights[id(weight)]
             if before != recipe:
                 raise ValueError(
-                    f"its weight is tied to that of {shown(first)}, which needs another law ({before.statistics} there, "
-                    f"{recipe.statistics} here); untie them, or leave one out with exclude="
+                    f"its weight is tied to that of {shown(first)}, which needs another law (mean and variance "
+                    f"{_moments(before)} there, {_moments(recipe)} here); untie them, or leave one out with exclude="
                 )
             written = False
             notes.append(f"tied to {shown(first)}")
@@ -225,8 +229,8 @@ class _Planner:
     def _weight(self, site: Site) -> Tensor:
         if not parametrize.is_parametrized(site.module, "weight") and "weight" not in site.module._parameters:
             raise ValueError(
-                "its weight is recomputed by a hook (an old-style weight_norm or spectral_norm?), so a value written to "
-                "it would be lost; remove the hook, or leave the layer out with exclude="
+                "its weight is recomputed by a hook (an old-style weight_norm or spectral_norm?), so a value written "
+                "to it would be lost; remove the hook, or leave the layer out with exclude="
             )
         weight = raw_parameter(site.module)
         if isinstance(weight, UninitializedParameter):
@@ -272,8 +276,8 @@ class _Planner:
         if self.register_missing_bias:
             return site.path, True
         raise ValueError(
-            f"it has no bias to carry the centring shift of {recipe.bias.mean:.4g}, without which its outputs drift; give "
-            "it bias=True, or pass register_missing_bias=True (before the optimizer is made)"
+            f"it has no bias to carry the centring shift of {recipe.bias.mean:.4g}, without which its outputs drift; "
+            "give it bias=True, or pass register_missing_bias=True (before the optimizer is made)"
         )
 
 
@@ -367,7 +371,8 @@ def apply_(
     on_meta = [layer.path for layer in decided.layers if raw_parameter(layer.module).device.type == "meta"]
     if on_meta:
         warnings.warn(
-            f"weights on the meta device were not written: {', '.join(on_meta)}; call to_empty(device=...) and apply_ again",
+            f"weights on the meta device were not written: {', '.join(on_meta)}; call to_empty(device=...) "
+            "and apply_ again",
             stacklevel=2,
         )
     decided.execute(generator)

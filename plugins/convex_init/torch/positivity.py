@@ -75,10 +75,10 @@ def projected_names(module: nn.Module) -> tuple[str, ...]:
 
 def raw_parameter(module: nn.Module, name: str = "weight") -> Tensor:
     """Return the parameter behind ``module.<name>``: the tensor to write to and to optimise."""
+    owner, key = module, name
     if parametrize.is_parametrized(module, name):
-        raw = module.parametrizations[name].original  # type: ignore[index,union-attr]
-    else:
-        raw = getattr(module, name)
+        owner, key = module.parametrizations[name], "original"  # type: ignore[index,assignment]
+    raw = getattr(owner, key)
     assert isinstance(raw, Tensor)
     return raw
 

@@ -52,8 +52,9 @@ def project_(target: nn.Module | Iterable[Tensor]) -> Any:
 def project_after_step(optimizer: Optimizer, model: nn.Module) -> RemovableHandle:
     """Project the marked weights of ``model`` after every step of ``optimizer``.
 
-    Works with every optimizer and loop: the hook runs when ``optimizer.step()`` has changed the weights, whether it was
-    called by a ``GradScaler``, after accumulated gradients, or with a closure (LBFGS: once, after its inner iterations).
+    Works with every optimizer and loop: the hook runs when ``optimizer.step()`` has changed the weights, whether it
+    was called by a ``GradScaler``, after accumulated gradients, or with a closure (LBFGS: once, after its inner
+    iterations).
 
     The weights are projected at once, too, so that they are non-negative at step 0.
 
@@ -77,8 +78,8 @@ def project_after_step(optimizer: Optimizer, model: nn.Module) -> RemovableHandl
     missing = [path for path, parameter in marked.items() if parameter.requires_grad and id(parameter) not in held]
     if missing:
         raise ValueError(
-            f"optimizer does not hold the projected weights {', '.join(missing)}: pass it the model's current parameters "
-            "(made after apply_, and after moving or wrapping the model)"
+            f"optimizer does not hold the projected weights {', '.join(missing)}: pass it the model's current "
+            "parameters (made after apply_, and after moving or wrapping the model)"
         )
     hook = _ProjectAfterStep(list(marked.values()))
     if any(isinstance(other, _ProjectAfterStep) and other.shares(hook) for other in _step_hooks(optimizer)):
@@ -113,8 +114,8 @@ def _marked(model: nn.Module) -> dict[str, Tensor]:
     marked = projected_parameters(model)
     if not marked:
         raise ValueError(
-            f"{type(model).__name__} has no weight that is marked as projected: call apply_(model) or mark_projected(layer) "
-            "first (weights behind a positivity map such as exp need no projection)"
+            f"{type(model).__name__} has no weight that is marked as projected: call apply_(model) or "
+            "mark_projected(layer) first (weights behind a positivity map such as exp need no projection)"
         )
     return marked
 
