@@ -1,0 +1,23 @@
+"""Initialise input-convex networks in Keras 3, on the tensorflow, torch and jax backends.
+
+``**icnn("relu")`` in a layer sets its kernel, bias and constraint; importing this module is what ``load_model`` needs.
+"""
+
+from convex_init.keras.constraints import NonNeg
+from convex_init.keras.fans import kernel_fan_in
+from convex_init.keras.initializers import ICNNBias, ICNNInit, icnn
+from convex_init.keras.layers import ConvexConv1D, ConvexConv2D, ConvexConv3D, ConvexDense
+from convex_init.keras.network import ICNN
+
+__all__ = [
+    "ICNN",
+    "ConvexConv1D",
+    "ConvexConv2D",
+    "ConvexConv3D",
+    "ConvexDense",
+    "ICNNBias",
+    "ICNNInit",
+    "NonNeg",
+    "icnn",
+    "kernel_fan_in",
+]

@@ -1,0 +1,296 @@
+"""``ICNNInit`` and ``ICNNBias``: the paper's initialisation as two Keras initializers, and both in one line."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from convex_init_core import InitSettings, Positivity, Recipe, positive_recipe, sample_raw
+from convex_init.keras.activations import ActivationSpec, activation_config, core_activation
+from convex_init.keras.constraints import NonNeg
+from convex_init.keras.drawing import BIAS, KERNEL, KerasDraw, fresh_seed, seed_stream, wide
+from convex_init.keras.fans import Layout, kernel_fan_in
+from convex_init.keras.settings import positivity_config, positivity_from
+
+
+class _LastKernel(threading.local):
+    """What the kernel drawn last in this thread was, for the bias of the same layer, which is drawn next."""
+
+    drawn: tuple[tuple[int, ...], float, tuple[Any, ...]] | None = None
+
+
+_last_kernel = _LastKernel()
+
+
+class _Calls:
+    """How often an initializer has drawn; shared by the instances that layers make of a user's one."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+
+class _ICNNInitializer(keras.initializers.Initializer):
+    """What the two initializers share: settings, seeds, config."""
+
+    role: int
+
+    def __init__(self, settings: InitSettings, activation: ActivationSpec, seed: Any, fan_in: float | None) -> None:
+        self.settings, self.activation, self.fan_in = settings, core_activation(activation), fan_in
+        if fan_in is not None:
+            self._recipe(fan_in)  # refuses a bad one at once
+        if isinstance(seed, dict):
+            seed = keras.saving.deserialize_keras_object(seed)
+        if seed is not None and not isinstance(seed, (int, keras.random.SeedGenerator)):
+            raise TypeError(f"seed must be an integer, a keras.random.SeedGenerator or None, got {seed!r}")
+        self._given_seed = seed
+        self.seed = fresh_seed() if seed is None else seed
+        self._calls = _Calls()
+
+    def _draw(self, shape: Sequence[int], dtype: str) -> KerasDraw:
+        sizes = tuple(int(size) for size in shape)
+        if isinstance(self.seed, keras.random.SeedGenerator):
+            return KerasDraw(sizes, dtype, lambda: self.seed)
+        # Unlike Keras' initializers, every call has its own numbers: layers may share one instance.
+        seeds = seed_stream(self.seed, self.role, self._calls.number)
+        self._calls.number += 1
+        return KerasDraw(sizes, dtype, lambda: next(seeds))
+
+    def _recipe(self, fan_in: float, positivity: str | Positivity = "projection") -> Recipe:
+        return positive_recipe(fan_in, self.activation, self.settings, positivity, self.settings.skip_share > 0.0)
+
+    def _key(self) -> tuple[Any, ...]:
+        chosen = self.settings
+        return (chosen.correlation, chosen.variance, chosen.bias_noise, chosen.skip_share, self.activation)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for ``from_config``; a seed that Keras chose is not among them."""
+        return {
+            "correlation": self.settings.correlation,
+            "variance": self.settings.variance,
+            "bias_noise": self.settings.bias_noise,
+            "skip_share": self.settings.skip_share,
+            "activation": activation_config(self.activation),
+            "fan_in": self.fan_in,
+            "seed": keras.saving.serialize_keras_object(self._given_seed),
+        }
+
+
+@keras.saving.register_keras_serializable(package="convex_init")
+class ICNNInit(_ICNNInitializer):
+    """Draw a kernel of an input-convex network: non-negative, with the moments of equations (11), (42), (43).
+
+    The bias must be set too (:class:`ICNNBias`): with a zero bias the non-negative weights shift every
+    pre-activation by N μ_w E[φ]. :func:`icnn` sets both, and the constraint.
+
+    Args:
+        correlation: ρ* in (0, 1), the correlation of two pre-activations that the layer keeps.
+        variance: σ*² > 0, the variance of a pre-activation.
+        bias_noise: β in [0, 1), the share of the unshared variance that random biases carry (45), (46).
+        activation: φ that *feeds* this layer, not the one that follows: a name, a function of
+            ``keras.activations``, an activation layer, or a ``convex_init_core.Activation``.
+        distribution: ``"log_normal"`` (the paper's), ``"gamma"``, ``"spike_and_slab"`` or ``"two_point"``.
+        positivity: the map by which the *layer* makes weights non-negative; the raw kernel is its inverse image.
+            Leave it to ``ConvexDense`` and its like, which set it; Keras' own layers have ``"projection"``.
+        seed: an integer, a ``keras.random.SeedGenerator``, or ``None`` for one from Keras' global state
+            (``keras.utils.set_random_seed``). The first call of an instance depends on the seed alone, and each
+            later call gets fresh numbers, so that layers may share an instance. A clone starts anew.
+        layout: which axes are summed, see :func:`convex_init.keras.kernel_fan_in`; needed beyond two axes.
+        strides: of a transposed convolution.
+        fan_in: N, instead of ``layout``; if both are given they must agree.
+        skip_share: share in [0, 1) of what bias noise leaves that a free skip into this layer carries; 0: no skip.
+
+    Raises:
+        ValueError: for an argument out of range, an activation that is not convex and non-decreasing, or (when
+            called) a kernel whose shape and layout do not fit.
+    """
+
+    role = KERNEL
+
+    def __init__(
+        self,
+        correlation: float = 0.5,
+        variance: float = 1.0,
+        bias_noise: float = 0.0,
+        activation: ActivationSpec = "relu",
+        distribution: str = "log_normal",
+        positivity: str | dict[str, Any] | Positivity = "projection",
+        seed: Any = None,
+        *,
+        layout: Layout = None,
+        strides: int | Sequence[int] | None = None,
+        fan_in: float | None = None,
+        skip_share: float = 0.0,
+    ) -> None:
+        settings = InitSettings(correlation, variance, bias_noise, distribution, skip_share)
+        super().__init__(settings, activation, seed, fan_in)
+        self.positivity = positivity_from(positivity)
+        self.layout = layout if isinstance(layout, str) or layout is None else tuple(layout)
+        self.strides = strides if isinstance(strides, int) or strides is None else tuple(strides)
+        self._recipe(1.0 if fan_in is None else fan_in, self.positivity)  # refuses what does not fit together
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
+        """Return a raw kernel of ``shape``; drawn in float32 or wider, cast to ``dtype`` last."""
+        fan_in = self._fan_in(shape)
+        precision = wide(dtype)
+        recipe = self._recipe(fan_in, self.positivity)
+        raw = sample_raw(recipe.weight, recipe.positivity, self._draw(shape, precision), ops)
+        _last_kernel.drawn = tuple(shape), fan_in, self._key()
+        return ops.cast(raw, keras.backend.standardize_dtype(dtype))
+
+    def bound(self, positivity: Positivity, layout: str) -> ICNNInit:
+        """Return this initializer for a layer with this map and kernel; the two go on counting draws together.
+
+        Raises:
+            ValueError: if it was made for another map.
+        """
+        if self.positivity.reparametrises and self.positivity != positivity:
+            raise ValueError(
+                f"positivity {self.positivity} of the kernel_initializer is not the layer's {positivity}; leave it out"
+            )
+        other = copy.copy(self)
+        other.positivity = positivity
+        other.layout = layout if self.layout is None and self.fan_in is None else self.layout
+        other._recipe(1.0 if self.fan_in is None else self.fan_in, positivity)
+        return other
+
+    def bias(self) -> ICNNBias:
+        """Return the bias initializer that goes with this one."""
+        chosen = self.settings
+        return ICNNBias(
+            self.fan_in,
+            chosen.correlation,
+            chosen.variance,
+            chosen.bias_noise,
+            self.activation,
+            self._given_seed,
+            skip_share=chosen.skip_share,
+        )
+
+    def _fan_in(self, shape: Sequence[int]) -> float:
+        if self.fan_in is None:
+            return kernel_fan_in(shape, self.layout, self.strides)
+        if self.layout is not None and kernel_fan_in(shape, self.layout, self.strides) != self.fan_in:
+            raise ValueError(
+                f"fan_in {self.fan_in:g} disagrees with layout {self.layout!r} of a kernel of shape {tuple(shape)}, "
+                f"which sums {kernel_fan_in(shape, self.layout, self.strides):g}; leave one of them out"
+            )
+        return self.fan_in
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, for ``from_config``."""
+        return {
+            **super().get_config(),
+            "distribution": self.settings.distribution,
+            "positivity": positivity_config(self.positivity),
+            "layout": self.layout,
+            "strides": self.strides,
+        }
+
+
+@keras.saving.register_keras_serializable(package="convex_init")
+class ICNNBias(_ICNNInitializer):
+    """Draw the bias that centres a layer of non-negative weights: N(μ_b, σ_b²), equations (12), (33), (46).
+
+    Args:
+        fan_in: N of the layer's kernel. ``None`` takes it from the :class:`ICNNInit` kernel that the same layer
+            has just drawn (Keras' layers draw the kernel first), whose other settings must be the same.
+        correlation: as for :class:`ICNNInit`, and so are the following.
+        variance: σ*².
+        bias_noise: β.
+        activation: φ that feeds the layer.
+        seed: matters only with bias noise.
+        skip_share: share of a free skip.
+
+    Raises:
+        ValueError: when called without ``fan_in`` and no kernel with the same settings has just been drawn.
+    """
+
+    role = BIAS
+
+    def __init__(
+        self,
+        fan_in: float | None = None,
+        correlation: float = 0.5,
+        variance: float = 1.0,
+        bias_noise: float = 0.0,
+        activation: ActivationSpec = "relu",
+        seed: Any = None,
+        *,
+        skip_share: float = 0.0,
+    ) -> None:
+        settings = InitSettings(correlation, variance, bias_noise, skip_share=skip_share)
+        super().__init__(settings, activation, seed, fan_in)
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
+        """Return a bias of ``shape``; drawn in float32 or wider, cast to ``dtype`` last."""
+        fan_in = self._fan_in_of_kernel(shape) if self.fan_in is None else self.fan_in
+        law = self._recipe(fan_in).bias
+        bias = law.sample(self._draw(shape, wide(dtype)))
+        return ops.cast(bias, keras.backend.standardize_dtype(dtype))
+
+    def _fan_in_of_kernel(self, shape: Sequence[int]) -> float:
+        found, _last_kernel.drawn = _last_kernel.drawn, None
+        if found is None:
+            raise ValueError(
+                "ICNNBias does not know its fan_in: no ICNNInit kernel was drawn just before it; use **icnn(...) or "
+                "kernel_initializer=ICNNInit(...) on the same layer, or pass fan_in="
+            )
+        kernel_shape, fan_in, key = found
+        units = int(shape[-1]) if len(shape) else 1
+        if key != self._key() or all(units % size for size in kernel_shape[-2:]):
+            raise ValueError(
+                f"ICNNBias for {tuple(shape)} does not go with the ICNNInit kernel of shape {kernel_shape} drawn just "
+                "before it: give both the same settings, on the same layer (**icnn(...) does), or pass fan_in="
+            )
+        return fan_in
+
+
+def icnn(
+    activation: ActivationSpec = "relu",
+    *,
+    layout: Layout = None,
+    strides: int | Sequence[int] | None = None,
+    fan_in: float | None = None,
+    correlation: float = 0.5,
+    variance: float = 1.0,
+    bias_noise: float = 0.0,
+    distribution: str = "log_normal",
+    skip_share: float = 0.0,
+    seed: int | None = None,
+) -> dict[str, Any]:
+    """Return kernel initializer, bias initializer and constraint for one of Keras' layers, in one line::
+
+        keras.layers.Dense(64, activation="relu", **icnn("relu"))
+
+    Args:
+        activation: φ that *feeds* the layer; the others as for :class:`ICNNInit`. With ``layout="depthwise"`` the
+            names are those of ``DepthwiseConv``.
+        layout: see :class:`ICNNInit`.
+        strides: see :class:`ICNNInit`.
+        fan_in: see :class:`ICNNInit`.
+        correlation: see :class:`ICNNInit`.
+        variance: see :class:`ICNNInit`.
+        bias_noise: see :class:`ICNNInit`.
+        distribution: see :class:`ICNNInit`.
+        skip_share: see :class:`ICNNInit`.
+        seed: see :class:`ICNNInit`.
+    """
+    kernel = ICNNInit(
+        correlation,
+        variance,
+        bias_noise,
+        activation,
+        distribution,
+        seed=seed,
+        layout=layout,
+        strides=strides,
+        fan_in=fan_in,
+        skip_share=skip_share,
+    )
+    of = "depthwise" if layout == "depthwise" else "kernel"
+    return {f"{of}_initializer": kernel, "bias_initializer": kernel.bias(), f"{of}_constraint": NonNeg()}

@@ -1,0 +1,99 @@
+"""The paper's networks as Keras functional models: non-convex, ICNN, ICNN with skips, exp-ICNN."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+import keras
+from keras import layers
+
+from convex_init.keras.activations import ActivationSpec, core_activation
+from convex_init.keras.drawing import FREE, seed_stream
+from convex_init.keras.initializers import ICNNInit
+from convex_init.keras.layers import ConvexDense
+from convex_init_core import InitSettings, Positivity, free_recipe, positive_recipe, skip_recipe, solve_centred
+
+
+def ICNN(  # noqa: N802 - a model builder, named like those of keras.applications
+    in_features: int,
+    hidden: Sequence[int],
+    out_features: int = 1,
+    *,
+    activation: ActivationSpec = "relu",
+    skip: bool = False,
+    positivity: str | Positivity | None = "projection",
+    correlation: float = 0.5,
+    variance: float = 1.0,
+    bias_noise: float = 0.0,
+    distribution: str = "log_normal",
+    skip_share: float = 0.5,
+    seed: int | None = None,
+    name: str | None = None,
+) -> keras.Model:
+    """Return a fully connected network, initialised, each output of which is convex in the input.
+
+    The first layer is free; the later ones are :class:`ConvexDense`. Input ``(batch, in_features)``, output
+    ``(batch, out_features)``, no activation at the end.
+
+    Args:
+        in_features: length of an input vector.
+        hidden: widths of the hidden layers, at least one.
+        out_features: number of outputs.
+        activation: after every hidden layer: a name, a function of ``keras.activations`` or an activation layer.
+        skip: add a free linear map of the input before every later pre-activation, the output's included.
+        positivity: ``"projection"`` (a constraint), a map such as ``"exp"`` (the paper's exp-ICNN), or ``None`` for
+            the paper's *non-convex* baseline, the same network with weights of either sign and He's initialisation.
+        correlation: as for :class:`ICNNInit`, and so are the following.
+        variance: σ*².
+        bias_noise: β.
+        distribution: law of the positive weights.
+        skip_share: share of what bias noise leaves that the skips carry, in (0, 1); only with ``skip``.
+        seed: an integer fixes every layer's draw; ``None`` takes seeds from Keras' global state.
+        name: of the model.
+
+    Raises:
+        ValueError: if a width is below 1, there is no hidden layer, or a setting is out of range.
+    """
+    widths = [in_features, *hidden, out_features]
+    if len(widths) < 3:
+        raise ValueError("hidden must name at least one width; without a hidden layer the network is affine")
+    if any(isinstance(width, bool) or not isinstance(width, int) or width < 1 for width in widths):
+        raise ValueError(f"in_features, hidden and out_features must be whole numbers of at least 1, got {widths}")
+    phi = core_activation(activation)
+    settings = InitSettings(correlation, variance, bias_noise, distribution, skip_share)
+    share = skip_share if skip else 0.0
+    kernel = ICNNInit(correlation, variance, bias_noise, phi, distribution, seed=seed, skip_share=share)
+    place = count()
+
+    def normal(std: float) -> Any:
+        # Keras' initializers repeat themselves for one seed: each gets its own.
+        return keras.initializers.RandomNormal(
+            0.0, std, None if seed is None else next(seed_stream(seed, FREE, next(place)))
+        )
+
+    x = keras.Input((in_features,), name="x")
+    s = layers.Dense(widths[1], kernel_initializer=normal(free_recipe(in_features, settings).weight.std), name="free")(
+        x
+    )
+    for k, (n, m) in enumerate(zip(widths[1:], widths[2:], strict=False), start=1):
+        features = _activation(activation, f"activation_{k}")(s)
+        if positivity is None:
+            he = normal(solve_centred(n, phi).weight_std)
+            s = layers.Dense(m, kernel_initializer=he, name=f"dense_{k}")(features)
+            beside = None
+        else:
+            beside = positive_recipe(n, phi, settings, positivity, skip)
+            s = ConvexDense(m, positivity=positivity, kernel_initializer=kernel, name=f"positive_{k}")(features)
+        if skip:
+            recipe = free_recipe(in_features, settings) if beside is None else skip_recipe(in_features, beside)
+            across = layers.Dense(m, use_bias=False, kernel_initializer=normal(recipe.weight.std), name=f"skip_{k}")
+            s = layers.Add(name=f"sum_{k}")([s, across(x)])
+    return keras.Model(x, s, name=name)
+
+
+def _activation(spec: ActivationSpec, name: str) -> Any:
+    if isinstance(spec, layers.Layer):
+        return type(spec).from_config({**spec.get_config(), "name": name})
+    return layers.Activation(spec, name=name)
