@@ -6,6 +6,9 @@ Equation numbers are those of Hoedt & Klambauer, *Principled Weight Initialisati
 NeurIPS 2023.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from convex_init_core.activations import (
     Activation,
     Bend,
@@ -20,7 +23,6 @@ from convex_init_core.activations import (
     softplus,
     squared_softplus,
 )
-from convex_init_core.convolution import FieldStatistics, forward_convolution
 from convex_init_core.fans import convolution_fan_in, has_even_overlap, transposed_convolution_fan_in
 from convex_init_core.laws import (
     DISTRIBUTIONS,
@@ -36,18 +38,30 @@ from convex_init_core.laws import (
 )
 from convex_init_core.moments import FeatureMoments, derivative_moments, feature_moments
 from convex_init_core.positivity import POSITIVITIES, Positivity, as_positivity
-from convex_init_core.propagation import backward, forward
 from convex_init_core.recipe import InitSettings, Recipe, free_recipe, positive_recipe, skip_recipe
 from convex_init_core.sampling import ACCELERATOR_BLOCK, BLOCK, block_bounds, block_seed, check_image, sample_raw
 from convex_init_core.solver import solve, solve_centred, solve_free
-from convex_init_core.stability import (
-    Stability,
-    feature_sum,
-    feature_sum_derivative,
-    stability,
-    stable_fan_in,
-)
 from convex_init_core.statistics import GradientStatistics, LayerStatistics, SignalStatistics
+
+if TYPE_CHECKING:
+    from convex_init_core.convolution import FieldStatistics, forward_convolution
+    from convex_init_core.fixed_point import (
+        Stability,
+        feature_sum,
+        feature_sum_derivative,
+        stability,
+        stable_fan_in,
+    )
+    from convex_init_core.propagation import backward, forward
+
+# Initialising a network needs none of these: they are imported when first asked for, which keeps the import short.
+_ON_DEMAND = {
+    **dict.fromkeys(("FieldStatistics", "forward_convolution"), "convolution"),
+    **dict.fromkeys(("backward", "forward"), "propagation"),
+    **dict.fromkeys(
+        ("Stability", "feature_sum", "feature_sum_derivative", "stability", "stable_fan_in"), "fixed_point"
+    ),
+}
 
 __all__ = [
     "ACCELERATOR_BLOCK",
@@ -108,3 +122,14 @@ __all__ = [
     "stable_fan_in",
     "transposed_convolution_fan_in",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ON_DEMAND:
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_ON_DEMAND[name]}"), name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

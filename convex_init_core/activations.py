@@ -10,16 +10,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from convex_init_core import _checks
-from convex_init_core.differentiation import numerical_derivative
 
-FloatArray: TypeAlias = NDArray[np.float64]
-ArrayFunction: TypeAlias = Callable[[FloatArray], FloatArray]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FloatArray: TypeAlias = "NDArray[np.float64]"
+ArrayFunction: TypeAlias = "Callable[[FloatArray], FloatArray]"
 
 
 @dataclass(frozen=True)
@@ -295,10 +296,16 @@ def custom(
     return Activation(
         label,
         function,
-        derivative or partial(numerical_derivative, function, kinks=kinks),
+        derivative or _derivative_by_values(function, kinks),
         parameters=(("function", function),),
         bends=turns,
     )
+
+
+def _derivative_by_values(function: ArrayFunction, kinks: tuple[float, ...]) -> ArrayFunction:
+    from convex_init_core.differentiation import numerical_derivative  # only functions without a derivative need it
+
+    return partial(numerical_derivative, function, kinks=kinks)
 
 
 FACTORIES: dict[str, Callable[..., Activation]] = {

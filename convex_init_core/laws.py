@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from convex_init_core import _checks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 A = TypeVar("A")
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from convex_init_core import _checks, kernels
 from convex_init_core.activations import Activation, ArrayFunction, Bend
-from convex_init_core.quadrature import gaussian_expectation, gaussian_product_expectation
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,9 @@ def _of_constant(function: ArrayFunction, mean: float) -> FeatureMoments:
 def _by_quadrature(
     activation: Activation, derivative: bool, correlation: float, variance: float, mean: float
 ) -> FeatureMoments:
+    # Imported here because the ReLU family, most networks, never needs it.
+    from convex_init_core.quadrature import gaussian_expectation, gaussian_product_expectation
+
     function = activation.derivative if derivative else activation.function
     bends = activation.bends
 
@@ -114,6 +116,8 @@ def _check_convergence(
     activation: Activation, function: ArrayFunction, second: float, mean: float, variance: float
 ) -> None:
     """Compare with panels cut at other places: an undeclared kink or sharp turn makes the two differ."""
+    from convex_init_core.quadrature import gaussian_expectation
+
     std = math.sqrt(variance)
     shifted = tuple(Bend(mean + std * z) for z in np.arange(-12.0, 12.0, 0.5) + 0.29)
     again = gaussian_expectation(lambda s: np.square(function(s)), (*activation.bends, *shifted), mean, variance)

@@ -4,15 +4,27 @@
 while training, ``signal_report`` shows what the signal does.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from convex_init.torch.activations import read_activation
-from convex_init.torch.layers import ConvexConv1d, ConvexConv2d, ConvexConv3d, ConvexLinear
-from convex_init.torch.network import ICNN
 from convex_init.torch.planning import LayerPlan, Plan, apply_, plan
 from convex_init.torch.positivity import Positive, mark_projected
 from convex_init.torch.projection import project_, project_after_step, projected_parameters
-from convex_init.torch.report import LayerSignal, SignalReport, signal_report
 from convex_init.torch.sites import Site
 from convex_init.torch.tensors import icnn_, lecun_
+
+if TYPE_CHECKING:
+    from convex_init.torch.layers import ConvexConv1d, ConvexConv2d, ConvexConv3d, ConvexLinear
+    from convex_init.torch.network import ICNN
+    from convex_init.torch.report import LayerSignal, SignalReport, signal_report
+
+# `apply_` needs none of these: they are imported when first asked for, which keeps the import short.
+_ON_DEMAND = {
+    **dict.fromkeys(("ConvexConv1d", "ConvexConv2d", "ConvexConv3d", "ConvexLinear"), "layers"),
+    "ICNN": "network",
+    **dict.fromkeys(("LayerSignal", "SignalReport", "signal_report"), "report"),
+}
 
 __all__ = [
     "ICNN",
@@ -37,3 +49,14 @@ __all__ = [
     "read_activation",
     "signal_report",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ON_DEMAND:
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_ON_DEMAND[name]}"), name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import convex_init_core as core
 from convex_init_core.activations import NOT_CONVEX
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ActivationLike: TypeAlias = "str | core.Activation | nn.Module | Callable[[Tensor], Tensor]"
 
