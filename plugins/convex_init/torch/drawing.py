@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from convex_init.torch.sharding import Piece, agree_on_seed, local, pieces
 from convex_init_core import (
     ACCELERATOR_BLOCK,
     BLOCK,
     Law,
     Normal,
     Positivity,
-    block_bounds,
     block_seed,
     sample_raw,
 )
@@ -87,27 +87,28 @@ def fill_(fills: Iterable[Fill], generator: torch.Generator | None = None) -> No
     """Fill every tensor, in order, from one seed taken from ``generator`` (or torch's global CPU generator).
 
     Each block of a tensor has a seed of its own, derived from that one and from its place in the order, so the result
-    does not depend on the number of threads. Half precision is drawn in float32 and cast.
+    does not depend on the number of threads, nor on how a DTensor is spread over devices: a rank draws the blocks that
+    it holds anything of. Half precision is drawn in float32 and cast.
     """
-    seed = _seed_from(generator)
+    fills = list(fills)
+    seed = agree_on_seed(_seed_from(generator), (fill.raw for fill in fills))
     index = 0
-    blocks: list[tuple[Tensor, Fill, int]] = []
+    blocks: list[tuple[Tensor, Piece, Fill, int]] = []
     staged: list[tuple[Tensor, Tensor]] = []
     for fill in fills:
+        held = local(fill.raw)
         if isinstance(fill.law, Normal) and fill.law.std == 0.0:
-            fill.raw.fill_(fill.law.mean)  # a constant uses no draws
+            held.fill_(fill.law.mean)  # a constant uses no draws
             continue
-        flat = (
-            fill.raw if fill.raw.is_contiguous() else torch.empty_like(fill.raw, memory_format=torch.contiguous_format)
-        )
-        if flat is not fill.raw:
-            staged.append((fill.raw, flat))
+        flat = held if held.is_contiguous() else torch.empty_like(held, memory_format=torch.contiguous_format)
+        if flat is not held:
+            staged.append((held, flat))
         flat = flat.view(-1)
         size = BLOCK if flat.device.type == "cpu" else ACCELERATOR_BLOCK
-        for start, stop in block_bounds(flat.numel(), size):
-            blocks.append((flat[start:stop], fill, block_seed(seed, index)))
-            index += 1
-    on_cpu = all(target.device.type == "cpu" for target, _, _ in blocks)
+        for piece in pieces(fill.raw, size):
+            blocks.append((flat[piece.start : piece.stop], piece, fill, block_seed(seed, index + piece.block)))
+        index += -(-fill.raw.numel() // size)
+    on_cpu = all(block[0].device.type == "cpu" for block in blocks)
     if on_cpu and len(blocks) > 1 and torch.get_num_threads() > 1:
         # normal_ runs on one thread and frees the interpreter's lock, so blocks fill the other cores.
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
@@ -115,16 +116,22 @@ def fill_(fills: Iterable[Fill], generator: torch.Generator | None = None) -> No
     else:
         for block in blocks:
             _fill_block(*block)
-    for raw, values in staged:
-        raw.copy_(values)
+    for held, values in staged:
+        held.copy_(values)
 
 
 @torch.no_grad()
-def _fill_block(target: Tensor, fill: Fill, seed: int) -> None:
+def _fill_block(target: Tensor, piece: Piece, fill: Fill, seed: int) -> None:
     generator = torch.Generator(target.device).manual_seed(seed)
-    wide = target if target.dtype in (torch.float32, torch.float64) else torch.empty_like(target, dtype=torch.float32)
+    if piece.whole and target.dtype in (torch.float32, torch.float64):
+        wide = target
+    else:  # a law draws a block as one, so what is held here is cut from the whole
+        dtype = target.dtype if target.dtype == torch.float64 else torch.float32
+        wide = torch.empty(piece.length, dtype=dtype, device=target.device)
     drawn = sample_raw(fill.law, fill.positivity, TorchDraw(wide, generator), torch)
-    if drawn.data_ptr() != target.data_ptr():
+    if not piece.whole:
+        piece.copy_held(drawn, target)
+    elif drawn.data_ptr() != target.data_ptr():
         target.copy_(drawn)
 
 

@@ -17,6 +17,7 @@ from convex_init.torch.drawing import Fill, fill_
 from convex_init.torch.fans import caveats, fan_in, units
 from convex_init.torch.positivity import mark_projected, raw_parameter, read_positivity
 from convex_init.torch.reading import Selection, activation_for, read
+from convex_init.torch.sharding import check_placements, is_sharded, local, reshard
 from convex_init.torch.sites import Site, shown
 from convex_init_core import (
     InitSettings,
@@ -125,7 +126,10 @@ def _read_back(layer: LayerPlan) -> None:
     """Compute the effective weight through the module's own parametrization and make sure that it can be used."""
     weight = layer.module.weight
     assert isinstance(weight, Tensor)
-    low, high = torch.aminmax(weight)
+    held = local(weight)  # of a DTensor every rank reads what it wrote; nothing is gathered
+    if held.numel() == 0:
+        return
+    low, high = torch.aminmax(held)
     if not (bool(torch.isfinite(low)) and bool(torch.isfinite(high)) and float(low) >= 0.0):
         raise RuntimeError(
             f"{shown(layer.path)}: effective weights between {float(low):g} and {float(high):g} came back through "
@@ -148,6 +152,12 @@ def make_plan(
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}; for a tensor there is icnn_")
     model = getattr(model, "_orig_mod", model)  # a compiled model shares its parameters with the original
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        raise ValueError(
+            "model is wrapped in DistributedDataParallel, so ranks could draw different weights: initialise it before "
+            "wrapping, which copies the weights of rank 0 to all"
+        )
+    reshard(model)
     chosen = _settings(settings)
     if example_inputs is not None and _is_lazy(model):
         with torch.no_grad():
@@ -237,12 +247,18 @@ class _Planner:
             raise ValueError("it is lazy and has no shape yet; run the model once, or pass example_inputs")
         if not weight.is_floating_point():
             raise ValueError(f"its weight is {weight.dtype}; initialise before quantising or converting")
+        if weight.ndim < 2:
+            raise ValueError(
+                f"its weight has shape {tuple(weight.shape)}, flattened by a wrapper such as FullyShardedDataParallel; "
+                "initialise before wrapping, or shard with fully_shard"
+            )
         bias = getattr(site.module, "bias", None)
         for name, tensor in (("weight", weight), ("bias", bias)):
             if isinstance(tensor, Tensor) and not tensor.requires_grad:
                 raise ValueError(
                     f"its {name} is frozen (requires_grad=False); unfreeze it, or leave the layer out with exclude="
                 )
+            check_placements(tensor)
         return weight
 
     def _recipe(self, site: Site) -> Recipe:
@@ -274,6 +290,8 @@ class _Planner:
         if skip is not None and getattr(skip.module, "bias", None) is not None:
             return skip.path, False
         if self.register_missing_bias:
+            if is_sharded(raw_parameter(site.module)):
+                raise ValueError("register_missing_bias cannot add a bias to a sharded layer; give it bias=True")
             return site.path, True
         raise ValueError(
             f"it has no bias to carry the centring shift of {recipe.bias.mean:.4g}, without which its outputs drift; "

@@ -12,10 +12,12 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from convex_init.torch.positivity import projected_names
+from convex_init.torch.sharding import local, reshard
 
 
 def projected_parameters(model: nn.Module) -> dict[str, Tensor]:
     """Return the parameters of ``model`` that are marked as non-negative by projection, by path, each once."""
+    reshard(model)  # after a forward, fully_shard may have left gathered copies in the place of parameters
     found: dict[str, Tensor] = {}
     seen: set[int] = set()
     for path, module in model.named_modules():
@@ -45,7 +47,7 @@ def project_(target: nn.Module | Iterable[Tensor]) -> Any:
     else:
         tensors = target = list(target)
     for group in _groups(tensors):
-        torch._foreach_clamp_min_(group, 0.0)
+        _clamp_(group)
     return target
 
 
@@ -97,7 +99,7 @@ class _ProjectAfterStep:
     @torch.no_grad()
     def __call__(self, *_: Any) -> None:
         for group in self.groups:
-            torch._foreach_clamp_min_(group, 0.0)
+            _clamp_(group)
 
     def shares(self, other: _ProjectAfterStep) -> bool:
         mine = {id(tensor) for group in self.groups for tensor in group}
@@ -118,6 +120,11 @@ def _marked(model: nn.Module) -> dict[str, Tensor]:
             "mark_projected(layer) first (weights behind a positivity map such as exp need no projection)"
         )
     return marked
+
+
+def _clamp_(tensors: list[Tensor]) -> None:
+    # Of a DTensor each rank clamps its own part. It is looked up every time: a checkpoint may have put in another.
+    torch._foreach_clamp_min_([local(tensor) for tensor in tensors], 0.0)
 
 
 def _groups(tensors: list[Tensor]) -> list[list[Tensor]]:
