@@ -1,8 +1,8 @@
 """Fail if a public name of our packages has no docstring: ``python tools/documented_names.py [FOLDER ...]``.
 
 Public are all modules, and in them the classes, functions, methods and properties without a leading
-underscore, in private modules too, since those names are re-exported. A constant counts if ``__all__`` names it;
-its docstring is the string below it. The source is read and not imported, so no framework has to be installed.
+underscore, in private modules too, since those names are re-exported. A constant counts if ``__all__`` names
+it; its docstring is the string below it. The source is read and not imported, so no framework is needed.
 """
 
 from __future__ import annotations

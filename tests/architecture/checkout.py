@@ -1,0 +1,36 @@
+"""Where our packages lie, which adapters there are, and what a fresh interpreter does with them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+CORE = CHECKOUT / "convex_init_core"
+ADAPTERS = {
+    folder.parent.name: folder.parent
+    for part in ("plugins", "integrations")
+    for folder in sorted((CHECKOUT / part / "convex_init").glob("*/__init__.py"))
+}
+FRAMEWORKS = {"torch", "keras", "tensorflow", "jax", "ignite", "timm"}
+# Beyond the framework of its own name; ignite and timm are themselves built on torch.
+ALSO_ALLOWED = {"ignite": {"torch"}, "timm": {"torch"}}
+
+
+def run_python(code: str, *, cwd: Path, path: Path | None = None) -> str:
+    """Output of code in a fresh interpreter; modules under ``path`` come before installed ones."""
+    environment = {**os.environ, "PYTHONPATH": str(path) if path else ""}
+    finished = subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+def modules_after(statement: str, *, cwd: Path) -> set[str]:
+    """Names of all modules loaded in a fresh interpreter once the statement has run."""
+    code = f"{statement}\nimport sys, json\nprint(json.dumps(sorted(sys.modules)))"
+    return set(json.loads(run_python(code, cwd=cwd)))

@@ -1,0 +1,83 @@
+"""Who may import whom, and what an import costs."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.checkout import ADAPTERS, ALSO_ALLOWED, CORE, FRAMEWORKS, modules_after
+
+
+def imports(source: str, *, at_import_time: bool = False) -> set[str]:
+    """Dotted names of all absolute imports; with ``at_import_time`` those inside functions do not count."""
+    names: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            # `from convex_init import torch` imports convex_init.torch.
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        if not (at_import_time and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)):
+            waiting.extend(ast.iter_child_nodes(node))
+    return names
+
+
+def packages(names: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
+
+
+def sources(folder: Path) -> list[str]:
+    found = [path.read_text(encoding="utf-8") for path in folder.rglob("*.py")]
+    assert found, f"no modules in {folder}"
+    return found
+
+
+def test_the_reader_of_imports_sees_every_form():
+    source = "import a.b\nfrom c import d\nfrom . import e\ndef f():\n    import g\n"
+    assert imports(source) == {"a.b", "c.d", "g"}
+    assert imports(source, at_import_time=True) == {"a.b", "c.d"}
+
+
+def test_the_core_needs_nothing_but_numpy():
+    allowed = {"convex_init_core", "numpy", *sys.stdlib_module_names}
+    for source in sources(CORE):
+        assert packages(imports(source)) <= allowed
+
+
+@pytest.mark.parametrize("package", ["convex_init_core", "convex_init"])
+def test_no_framework_is_loaded_with(package, tmp_path):
+    loaded = modules_after(f"import {package}", cwd=tmp_path)
+    assert package in loaded
+    assert not packages(loaded) & FRAMEWORKS
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_an_adapter_imports_only_its_own_framework(adapter):
+    frameworks = {adapter} | ALSO_ALLOWED.get(adapter, set())
+    adapters = {f"convex_init.{name}" for name in frameworks}
+    at_import = {"convex_init", "convex_init_core", "numpy", *frameworks, *sys.stdlib_module_names}
+    for source in sources(ADAPTERS[adapter]):
+        names = imports(source)
+        assert packages(names) & FRAMEWORKS <= frameworks
+        ours = {".".join(name.split(".")[:2]) for name in names if name.startswith("convex_init.")}
+        assert ours & {f"convex_init.{name}" for name in ADAPTERS} <= adapters
+        assert packages(imports(source, at_import_time=True)) <= at_import
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_an_adapter_adds_few_modules_to_its_framework(adapter, tmp_path):
+    needed = sorted({adapter} | ALSO_ALLOWED.get(adapter, set()))
+    if absent := [name for name in needed if importlib.util.find_spec(name) is None]:
+        pytest.skip(f"{', '.join(absent)} is not installed")
+    framework = f"import numpy, {', '.join(needed)}"
+    before = modules_after(framework, cwd=tmp_path)
+    after = modules_after(f"{framework}\nimport convex_init.{adapter}", cwd=tmp_path)
+    assert f"convex_init.{adapter}" in after
+    added = sorted(after - before)
+    assert len(added) < 25, added
