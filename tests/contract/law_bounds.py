@@ -28,18 +28,22 @@ SURVIVALS = (0.5, 0.25, 0.1, 0.03, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)
 
 
 def assert_follows(
-    weights: np.ndarray, law: object, positivity: str | Positivity = "projection", epsilon: float = 1e-15
+    weights: np.ndarray,
+    law: object,
+    positivity: str | Positivity = "projection",
+    epsilon: float = 1e-15,
+    smallest: float = 1e-37,
 ) -> None:
     """Assert that effective weights are a sample of ``law``.
 
     ``epsilon`` is that of the dtype in which the raw parameter and the weight are kept; through a map such as exp an
-    error of the raw parameter is magnified, which the bounds follow.
+    error of the raw parameter is magnified, which the bounds follow. Below ``smallest`` that dtype rounds to 0.
     """
     w = np.asarray(weights, dtype=np.float64).ravel()
     assert np.all(np.isfinite(w)), "weights are not finite"
     if not isinstance(law, Normal):
         assert w.min() >= 0.0, f"a weight is negative: {w.min()}"
-    _assert_distribution(w, law, as_positivity(positivity), epsilon)
+    _assert_distribution(w, law, as_positivity(positivity), epsilon, smallest)
     blur = _relative_blur(law, as_positivity(positivity), epsilon)
     if isinstance(law, LogNormal):
         logs = np.log(w)
@@ -59,10 +63,10 @@ def _assert_close(what: str, found: float, expected: float, error: float, slack:
     assert abs(found - expected) <= bound, f"{what}: {found:.6g}, due {expected:.6g} ± {bound:.2g}"
 
 
-def _assert_distribution(w: np.ndarray, law: object, through: Positivity, epsilon: float) -> None:
+def _assert_distribution(w: np.ndarray, law: object, through: Positivity, epsilon: float, smallest: float) -> None:
     for x in _places(law):
         below, above = _rounded(x, through, epsilon)
-        if below < 1e-37:  # under the smallest number of float32, and zero to the maps
+        if abs(below) < smallest:
             continue
         found = float(np.mean(w <= x))
         for due, sign in ((cdf(law, below), 1.0), (cdf(law, above), -1.0)):
