@@ -8,6 +8,8 @@ from convex_init.keras.fans import kernel_fan_in
 from convex_init.keras.initializers import ICNNBias, ICNNInit, icnn
 from convex_init.keras.layers import ConvexConv1D, ConvexConv2D, ConvexConv3D, ConvexDense
 from convex_init.keras.network import ICNN
+from convex_init.keras.planning import LayerPlan, Plan, apply_, plan
+from convex_init.keras.report import LayerSignal, SignalReport, signal_report
 
 __all__ = [
     "ICNN",
@@ -17,7 +19,14 @@ __all__ = [
     "ConvexDense",
     "ICNNBias",
     "ICNNInit",
+    "LayerPlan",
+    "LayerSignal",
     "NonNeg",
+    "Plan",
+    "SignalReport",
+    "apply_",
     "icnn",
     "kernel_fan_in",
+    "plan",
+    "signal_report",
 ]

@@ -81,7 +81,8 @@ def _from_layer(layer: Any) -> Activation:
             raise ValueError(f"ReLU with max_value {layer.max_value:g} is not convex: its slope drops to 0 there")
         if layer.threshold:
             raise ValueError(f"ReLU with threshold {layer.threshold:g} jumps there; use threshold=0")
-        return as_activation("leaky_relu", negative_slope=float(layer.negative_slope))
+        slope = float(layer.negative_slope)
+        return as_activation("leaky_relu", negative_slope=slope) if slope else as_activation("relu")
     if isinstance(layer, layers.LeakyReLU):
         return as_activation("leaky_relu", negative_slope=float(layer.negative_slope))
     if isinstance(layer, layers.ELU):

@@ -10,12 +10,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from convex_init_core import InitSettings, Positivity, Recipe, positive_recipe, sample_raw
 from convex_init.keras.activations import ActivationSpec, activation_config, core_activation
 from convex_init.keras.constraints import NonNeg
 from convex_init.keras.drawing import BIAS, KERNEL, KerasDraw, fresh_seed, seed_stream, wide
 from convex_init.keras.fans import Layout, kernel_fan_in
 from convex_init.keras.settings import positivity_config, positivity_from
+from convex_init_core import InitSettings, Positivity, Recipe, positive_recipe, sample_raw
 
 
 class _LastKernel(threading.local):
@@ -263,7 +263,9 @@ def icnn(
     skip_share: float = 0.0,
     seed: int | None = None,
 ) -> dict[str, Any]:
-    """Return kernel initializer, bias initializer and constraint for one of Keras' layers, in one line::
+    """Return kernel initializer, bias initializer and constraint for one of Keras' layers.
+
+    One line of code::
 
         keras.layers.Dense(64, activation="relu", **icnn("relu"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 import keras
@@ -16,7 +16,7 @@ from convex_init.keras.layers import ConvexDense
 from convex_init_core import InitSettings, Positivity, free_recipe, positive_recipe, skip_recipe, solve_centred
 
 
-def ICNN(  # noqa: N802 - a model builder, named like those of keras.applications
+def ICNN(
     in_features: int,
     hidden: Sequence[int],
     out_features: int = 1,
@@ -74,10 +74,10 @@ def ICNN(  # noqa: N802 - a model builder, named like those of keras.application
         )
 
     x = keras.Input((in_features,), name="x")
-    s = layers.Dense(widths[1], kernel_initializer=normal(free_recipe(in_features, settings).weight.std), name="free")(
+    s = layers.Dense(widths[1], kernel_initializer=normal(free_recipe(in_features, settings).statistics.weight_std), name="free")(
         x
     )
-    for k, (n, m) in enumerate(zip(widths[1:], widths[2:], strict=False), start=1):
+    for k, (n, m) in enumerate(pairwise(widths[1:]), start=1):
         features = _activation(activation, f"activation_{k}")(s)
         if positivity is None:
             he = normal(solve_centred(n, phi).weight_std)
@@ -88,7 +88,7 @@ def ICNN(  # noqa: N802 - a model builder, named like those of keras.application
             s = ConvexDense(m, positivity=positivity, kernel_initializer=kernel, name=f"positive_{k}")(features)
         if skip:
             recipe = free_recipe(in_features, settings) if beside is None else skip_recipe(in_features, beside)
-            across = layers.Dense(m, use_bias=False, kernel_initializer=normal(recipe.weight.std), name=f"skip_{k}")
+            across = layers.Dense(m, use_bias=False, kernel_initializer=normal(recipe.statistics.weight_std), name=f"skip_{k}")
             s = layers.Add(name=f"sum_{k}")([s, across(x)])
     return keras.Model(x, s, name=name)
 
