@@ -15,6 +15,8 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 FRAMEWORKS = ("torch", "keras", "tensorflow", "jax", "ignite", "timm")
+# What the tests in a folder need: the framework of its name, or for these
+NEEDED = {"demo": "torch", "distributed": "torch"} | {name: name for name in FRAMEWORKS}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,11 +39,11 @@ class AbsentFramework(pytest.Collector):
     """Stands for the tests of a framework that is not installed, and skips them with one line."""
 
     def collect(self) -> list[pytest.Item | pytest.Collector]:
-        pytest.skip(_why_absent(self.path.name), allow_module_level=True)
+        pytest.skip(_why_absent(NEEDED[self.path.name]), allow_module_level=True)
 
 
 def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    if path.parent == TESTS and path.name in FRAMEWORKS and _why_absent(path.name):
+    if path.parent == TESTS and path.name in NEEDED and _why_absent(NEEDED[path.name]):
         return AbsentFramework.from_parent(parent, name=path.name, path=path)
     return None
 

@@ -38,8 +38,9 @@ def __getattr__(name: str) -> ModuleType:
         missing = error.name or name
         if missing.partition(".")[0] in (__name__, "convex_init_core"):
             raise  # our own fault: installing a framework would not help
+        extra = "tensorflow" if missing == "tensorflow" else name  # tensorflow: Keras without any backend
         raise ModuleNotFoundError(
-            f"{__name__}.{name} needs {missing}, which is not installed: pip install 'convex-init[{name}]'",
+            f"{__name__}.{name} needs {missing}, which is not installed: pip install 'convex-init[{extra}]'",
             name=missing,
         ) from error
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CORE = CHECKOUT / "convex_init_core"
@@ -16,8 +19,18 @@ ADAPTERS = {
     for folder in sorted((CHECKOUT / part / "convex_init").glob("*/__init__.py"))
 }
 FRAMEWORKS = {"torch", "keras", "tensorflow", "jax", "ignite", "timm"}
-# Beyond the framework of its own name; ignite and timm are themselves built on torch.
-ALSO_ALLOWED = {"ignite": {"torch"}, "timm": {"torch"}}
+# An adapter needs the framework of its own name; two of those are themselves built on torch. The demo uses torch.
+NEEDED = {name: {name} for name in ADAPTERS} | {
+    "ignite": {"ignite", "torch"},
+    "timm": {"timm", "torch"},
+    "demo": {"torch"},
+}
+
+
+def skip_without(frameworks: set[str]) -> None:
+    """Skip the test unless all of these frameworks are installed."""
+    if absent := sorted(name for name in frameworks if importlib.util.find_spec(name) is None):
+        pytest.skip(f"{', '.join(absent)} is not installed")
 
 
 def run_python(code: str, *, cwd: Path, path: Path | None = None) -> str:

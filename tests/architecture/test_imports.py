@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.architecture.checkout import ADAPTERS, ALSO_ALLOWED, CORE, FRAMEWORKS, modules_after
+from tests.architecture.checkout import ADAPTERS, CORE, FRAMEWORKS, NEEDED, modules_after, skip_without
 
 
 def imports(source: str, *, at_import_time: bool = False) -> set[str]:
@@ -59,8 +58,8 @@ def test_no_framework_is_loaded_with(package, tmp_path):
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_an_adapter_imports_only_its_own_framework(adapter):
-    frameworks = {adapter} | ALSO_ALLOWED.get(adapter, set())
-    adapters = {f"convex_init.{name}" for name in frameworks}
+    frameworks = NEEDED[adapter]
+    adapters = {f"convex_init.{name}" for name in {adapter, *frameworks}}
     at_import = {"convex_init", "convex_init_core", "numpy", *frameworks, *sys.stdlib_module_names}
     for source in sources(ADAPTERS[adapter]):
         names = imports(source)
@@ -72,10 +71,8 @@ def test_an_adapter_imports_only_its_own_framework(adapter):
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_an_adapter_adds_few_modules_to_its_framework(adapter, tmp_path):
-    needed = sorted({adapter} | ALSO_ALLOWED.get(adapter, set()))
-    if absent := [name for name in needed if importlib.util.find_spec(name) is None]:
-        pytest.skip(f"{', '.join(absent)} is not installed")
-    framework = f"import numpy, {', '.join(needed)}"
+    skip_without(NEEDED[adapter])
+    framework = f"import numpy, {', '.join(sorted(NEEDED[adapter]))}"
     before = modules_after(framework, cwd=tmp_path)
     after = modules_after(f"{framework}\nimport convex_init.{adapter}", cwd=tmp_path)
     assert f"convex_init.{adapter}" in after

@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 
-from tests.architecture.checkout import ADAPTERS, run_python
+from tests.architecture.checkout import ADAPTERS, FRAMEWORKS, NEEDED, run_python, skip_without
 
 REPORT = """
 import convex_init
@@ -36,18 +36,22 @@ def outcome(name, tmp_path, path=None, prelude=""):
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_attribute_access_imports_the_subpackage(adapter, tmp_path):
-    if importlib.util.find_spec(adapter) is None:
-        pytest.skip(f"{adapter} is not installed")
+    skip_without(NEEDED[adapter])
     assert outcome(adapter, tmp_path) == f"convex_init.{adapter}"
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("adapter", sorted(FRAMEWORKS & set(ADAPTERS)))
 def test_a_missing_framework_is_named_with_the_remedy(adapter, tmp_path):
     blocked = f"import sys\nsys.modules[{adapter!r}] = None\n"
     kind, name, message = outcome(adapter, tmp_path, prelude=blocked).split("|")
     assert kind == "ModuleNotFoundError"
     assert name == adapter
     assert f"pip install 'convex-init[{adapter}]'" in message
+
+
+def test_without_any_backend_keras_asks_for_its_default_one(elsewhere, tmp_path):
+    path = elsewhere("fake", "raise ModuleNotFoundError('No module named tensorflow', name='tensorflow')\n")
+    assert "pip install 'convex-init[tensorflow]'" in outcome("fake", tmp_path, path)
 
 
 def test_a_part_from_another_folder_joins_the_package(elsewhere, tmp_path):
