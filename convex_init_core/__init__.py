@@ -52,6 +52,15 @@ if TYPE_CHECKING:
         stability,
         stable_fan_in,
     )
+    from convex_init_core.normalised import (
+        expected_output,
+        forward_normalised,
+        forward_residual,
+        normalised_recipe,
+        participation,
+        residual_gain,
+        solve_normalised,
+    )
     from convex_init_core.propagation import backward, forward
 
 # Initialising a network needs none of these: they are imported when first asked for, which keeps the import short.
@@ -60,6 +69,18 @@ _ON_DEMAND = {
     **dict.fromkeys(("backward", "forward"), "propagation"),
     **dict.fromkeys(
         ("Stability", "feature_sum", "feature_sum_derivative", "stability", "stable_fan_in"), "fixed_point"
+    ),
+    **dict.fromkeys(
+        (
+            "expected_output",
+            "forward_normalised",
+            "forward_residual",
+            "normalised_recipe",
+            "participation",
+            "residual_gain",
+            "solve_normalised",
+        ),
+        "normalised",
     ),
 }
 
@@ -98,25 +119,32 @@ __all__ = [
     "custom",
     "derivative_moments",
     "elu",
+    "expected_output",
     "feature_moments",
     "feature_sum",
     "feature_sum_derivative",
     "forward",
     "forward_convolution",
+    "forward_normalised",
+    "forward_residual",
     "free_recipe",
     "has_even_overlap",
     "identity",
     "leaky_relu",
     "non_negative_law",
+    "normalised_recipe",
+    "participation",
     "positive_recipe",
     "prelu",
     "relu",
+    "residual_gain",
     "sample_raw",
     "skip_recipe",
     "softplus",
     "solve",
     "solve_centred",
     "solve_free",
+    "solve_normalised",
     "squared_softplus",
     "stability",
     "stable_fan_in",
