@@ -36,7 +36,8 @@ class FieldStatistics:
     def signal(self) -> SignalStatistics:
         """Mean, variance and correlation of two channels at one position."""
         variance = float(self.same.flat[0])
-        return SignalStatistics(self.mean, variance, float(self.cross.flat[0]) / variance)
+        correlation = float(self.cross.flat[0]) / variance if variance > 0.0 else 0.0
+        return SignalStatistics(self.mean, variance, correlation)
 
 
 def forward_convolution(
@@ -92,7 +93,8 @@ def _features(field: FieldStatistics, activation: Activation) -> tuple[float, ND
 
     def covariance(of: NDArray[np.float64]) -> NDArray[np.float64]:
         # Displacements d and −d, and often many more, share a correlation: integrate each only once.
-        values, where = np.unique(np.clip(of / variance, -1.0, 1.0), return_inverse=True)
+        correlations = np.clip(of / variance, -1.0, 1.0) if variance > 0.0 else np.zeros_like(of)
+        values, where = np.unique(correlations, return_inverse=True)
         found = [feature_moments(activation, float(rho), variance, field.mean).covariance for rho in values]
         return np.array(found)[where].reshape(of.shape)
 

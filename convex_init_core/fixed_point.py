@@ -20,17 +20,17 @@ def feature_sum(
     fan_in: float, activation: str | Activation | ArrayFunction, correlation: float, variance: float = 1.0
 ) -> float:
     """``f_c(ρ) = Σ_{k,k'} Cov[φ_k, φ_k'] / σ² = N (Var[φ] + (N−1) Cov[φ₁, φ₂]) / σ²``: (35) for leaky ReLU."""
-    n = _checks.fan("fan_in", fan_in)
-    phi = feature_moments(as_activation(activation), correlation, variance)
-    return n * (phi.variance + (n - 1.0) * phi.covariance) / variance
+    n, sigma2 = _checks.fan("fan_in", fan_in), _checks.positive("variance", variance)
+    phi = feature_moments(as_activation(activation), correlation, sigma2)
+    return n * (phi.variance + (n - 1.0) * phi.covariance) / sigma2
 
 
 def feature_sum_derivative(
     fan_in: float, activation: str | Activation | ArrayFunction, correlation: float, variance: float = 1.0
 ) -> float:
     """``f_c'(ρ) = N(N−1) E[φ'(s₁)φ'(s₂)]``, for every φ by Price's theorem; B.4 states it for leaky ReLU."""
-    n = _checks.fan("fan_in", fan_in)
-    return n * (n - 1.0) * derivative_moments(as_activation(activation), correlation, variance).cross
+    n, sigma2 = _checks.fan("fan_in", fan_in), _checks.positive("variance", variance)
+    return n * (n - 1.0) * derivative_moments(as_activation(activation), correlation, sigma2).cross
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ def stable_fan_in(
     For ReLU at ρ* = 1/2 it is ``1 + (2π−2)/(2−√3) ≈ 17``: the correlation of wider layers runs away.
     """
     phi, rho = as_activation(activation), _checks.target_correlation(correlation)
-    features, slopes = feature_moments(phi, rho, variance), derivative_moments(phi, rho, variance)
-    excess = rho * variance * slopes.cross - features.covariance
+    sigma2 = _checks.positive("variance", variance)
+    features, slopes = feature_moments(phi, rho, sigma2), derivative_moments(phi, rho, sigma2)
+    excess = rho * sigma2 * slopes.cross - features.covariance
     return 1.0 + features.variance / excess if excess > 1e-14 * features.variance else math.inf
