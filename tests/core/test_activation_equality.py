@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import copy
 import pickle
 
@@ -14,8 +16,8 @@ from tests.core.references import USABLE, Case, bent_function
 
 @pytest.mark.parametrize("case", USABLE.values(), ids=USABLE.keys())
 @pytest.mark.parametrize("carry", [lambda a: pickle.loads(pickle.dumps(a)), copy.deepcopy, copy.copy])
-def test_round_trip(case: Case, carry: object) -> None:
-    other = carry(case.activation)  # type: ignore[operator]
+def test_round_trip(case: Case, carry: Any) -> None:
+    other = carry(case.activation)
     assert other == case.activation
     assert hash(other) == hash(case.activation)
     s = np.linspace(-3.0, 3.0, 13)
@@ -42,4 +44,4 @@ def test_custom_is_told_by_its_function() -> None:
 
 def test_frozen() -> None:
     with pytest.raises(AttributeError):
-        core.relu().name = "other"  # type: ignore[misc]
+        core.relu().name = "other"

@@ -58,14 +58,14 @@ def test_slope_jumps_only_at_declared_kinks(case: Case) -> None:
     curvature = 8.0 * 0.005 * 2.0  # no smooth piece above bends faster than this over two grid steps
     for where in s[:-1][jumps > curvature]:
         assert any(abs(where + 0.0025 - kink) < 0.005 for kink in case.activation.kinks)
-    assert {kink for kink in case.kinks} == set(case.activation.kinks)
+    assert set(case.kinks) == set(case.activation.kinks)
 
 
 def test_square_is_increasing_from_zero_only() -> None:
     square = SQUARE.activation
     assert square.convex
     assert square.non_decreasing_from == 0.0
-    with pytest.raises(ValueError, match="square.*not non-decreasing"):
+    with pytest.raises(ValueError, match=r"square.*not non-decreasing"):
         core.custom(square.function, name="square")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -35,9 +37,9 @@ def softmax(s: np.ndarray) -> np.ndarray:
         (lambda s: s - s.mean() + s.max(), "not element-wise"),
     ],
 )
-def test_unusable_function(function: object, reason: str) -> None:
+def test_unusable_function(function: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=f"(?s)'mine' is {reason}"):
-        core.custom(function, name="mine")  # type: ignore[arg-type]
+        core.custom(function, name="mine")
 
 
 def test_as_activation_checks_a_callable_too() -> None:
@@ -54,9 +56,9 @@ def test_name_of_a_callable_object() -> None:
 
 
 @pytest.mark.parametrize("where", [np.nan, np.inf, "0", None])
-def test_bends_are_numbers(where: object) -> None:
+def test_bends_are_numbers(where: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="bends"):
-        core.custom(np.exp, bends=(where,))  # type: ignore[arg-type]
+        core.custom(np.exp, bends=(where,))
 
 
 def test_given_derivative_is_used() -> None:

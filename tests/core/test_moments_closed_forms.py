@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import math
 from dataclasses import replace
 
@@ -97,7 +99,7 @@ def test_identity(rho: float) -> None:
     ],
 )
 @pytest.mark.parametrize("moments", [core.feature_moments, core.derivative_moments])
-def test_errors_name_the_argument(moments: object, argument: str, value: float) -> None:
+def test_errors_name_the_argument(moments: Any, argument: str, value: float) -> None:
     arguments = {"correlation": 0.5, "variance": 1.0, "mean": 0.0, argument: value}
     with pytest.raises(ValueError, match=f"^{argument} must"):
-        moments(core.relu(), **arguments)  # type: ignore[operator]
+        moments(core.relu(), **arguments)

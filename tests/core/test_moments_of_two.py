@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def cross_by_conditioning(
     cuts = sorted({-16.0, -4.0, 0.0, 4.0, 16.0, *[cut for cut in kinks_of_z + turns_of_z if abs(cut) < 16.0]})
     pieces = [
         quad(integrand, a, b, epsabs=0.0, epsrel=1e-11, limit=200, full_output=True)[0]  # full_output: no warnings
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+        for a, b in pairwise(cuts)
     ]
     return math.fsum(pieces) / math.sqrt(2.0 * math.pi)
 
