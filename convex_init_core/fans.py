@@ -26,7 +26,7 @@ def transposed_convolution_fan_in(
     """
     taps = 1.0
     for k, s in zip(kernel_size, stride, strict=True):
-        if s > k:
+        if _checks.whole("stride", s) > _checks.whole("kernel_size", k):
             raise ValueError(
                 f"stride {s} exceeds kernel_size {k}: some outputs of the transposed convolution sum no input, so no "
                 "initialisation gives them a variance; choose kernel_size >= stride"
