@@ -7,10 +7,11 @@ from fnmatch import fnmatchcase
 from typing import TypeAlias
 
 from torch import nn
+from torch.nn.utils import parametrize
 
 from convex_init.torch.activations import ActivationLike, is_activation, read_activation
 from convex_init.torch.fans import AFFINE
-from convex_init.torch.positivity import read_positivity
+from convex_init.torch.positivity import projected_names
 from convex_init.torch.sites import Site, join, shown
 from convex_init_core import Activation, identity
 
@@ -46,10 +47,9 @@ def read(model: nn.Module, positive: Selection | None = None, exclude: Selection
     Raises:
         ValueError: if the structure cannot be read and the user has not said; the message names the module.
     """
-    sites = _read_declared(model, positive) if positive is not None else _read_structure(model)
-    if exclude is not None:
-        chosen = _select("exclude", exclude, model)
-        sites = [site for site in sites if site.path not in chosen]
+    excluded = _select("exclude", exclude, model) if exclude is not None else set()
+    sites = _read_declared(model, positive) if positive is not None else _read_structure(model, excluded)
+    sites = [site for site in sites if site.path not in excluded]
     if not sites:
         raise ValueError(f"{type(model).__name__} has no layer to initialise: no Linear or convolution was found in it")
     return sites
@@ -60,16 +60,24 @@ def describes_itself(module: nn.Module) -> bool:
     return callable(getattr(module, "convex_sites", None))
 
 
-def _read_structure(model: nn.Module) -> list[Site]:
-    if describes_itself(model) or isinstance(model, (nn.Sequential, *AFFINE)):
-        return _Chain().read(model)
+def _is_sequential(module: nn.Module) -> bool:
+    """Whether the module is a chain: a subclass with a forward of its own may do anything."""
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
+
+
+def _read_structure(model: nn.Module, excluded: set[str]) -> list[Site]:
+    if describes_itself(model) or _is_sequential(model) or isinstance(model, AFFINE):
+        return _Chain(excluded).read(model)
     if any(_is_marked(module) for module in model.modules()):
         return _read_marks(model)
     raise ValueError(f"the forward of {type(model).__name__} is not a chain that can be read; {_REMEDY}")
 
 
 def _is_marked(module: nn.Module) -> bool:
-    return isinstance(module, AFFINE) and read_positivity(module) is not None
+    """Whether the layer carries a map or a mark; a map that is none of ours is refused later, with its path."""
+    if not isinstance(module, AFFINE):
+        return False
+    return parametrize.is_parametrized(module, "weight") or "weight" in projected_names(module)
 
 
 def _read_marks(model: nn.Module) -> list[Site]:
@@ -90,7 +98,7 @@ def _read_declared(model: nn.Module, positive: Selection) -> list[Site]:
     """Layers that the user names are positive, all other affine layers free; a chain tells what feeds them."""
     chosen = _select("positive", positive, model)
     feeding: Mapping[str, Activation] = {}
-    if isinstance(model, nn.Sequential) or describes_itself(model):
+    if _is_sequential(model) or describes_itself(model):
         try:
             feeding = {site.path: site.activation for site in _Chain().read(model) if site.activation is not None}
         except ValueError:
@@ -115,8 +123,15 @@ def _select(argument: str, selection: Selection, model: nn.Module) -> set[str]:
         if not chosen:
             raise ValueError(f"{argument}= accepts none of the layers {', '.join(layers) or '(there are none)'}")
         return chosen
+    if isinstance(selection, nn.Module) or not isinstance(selection, Iterable):
+        raise TypeError(f"{argument} must be a path, a list of paths or patterns, or a predicate, got {selection!r}")
+    patterns = [selection] if isinstance(selection, str) else list(selection)
+    if not all(isinstance(pattern, str) for pattern in patterns):
+        raise TypeError(f"{argument} must hold paths or patterns, got {patterns!r}")
+    if not patterns and argument == "positive":
+        raise ValueError("positive= is empty: name at least one layer, or leave it out to have the structure read")
     chosen = set()
-    for pattern in [selection] if isinstance(selection, str) else selection:
+    for pattern in patterns:
         found = {path for path in layers if fnmatchcase(path, pattern) or fnmatchcase(join(path, "weight"), pattern)}
         if not found:
             bare = [name for name, _ in model.named_parameters() if fnmatchcase(name, pattern)]
@@ -134,7 +149,8 @@ def _select(argument: str, selection: Selection, model: nn.Module) -> set[str]:
 class _Chain:
     """Walk a chain of modules and keep account of what the signal has been through."""
 
-    def __init__(self) -> None:
+    def __init__(self, excluded: Iterable[str] = ()) -> None:
+        self.excluded = set(excluded)  # layers that may stand anywhere
         self.convex = False  # whether the signal is already a non-linear convex function of the input
         self.feeding: Activation | None = None  # activation since the last affine layer
         self.problem = ""  # set by a module that no affine layer may follow
@@ -147,7 +163,7 @@ class _Chain:
             yield self._affine(path, module)
         elif describes_itself(module):
             yield from self._described(path, module)
-        elif isinstance(module, nn.Sequential):
+        elif _is_sequential(module):
             for name, child in module._modules.items():
                 if child is not None:
                     yield from self._walk(join(path, name), child)
@@ -155,7 +171,7 @@ class _Chain:
             self._through(path, module)
 
     def _affine(self, path: str, module: nn.Module) -> Site:
-        if self.problem:
+        if self.problem and path not in self.excluded:
             raise ValueError(self.problem)
         if not self.convex:
             return Site(path, module, "free", reason="sees the input through affine maps only")
@@ -196,7 +212,7 @@ class _Chain:
             raise ValueError(self.problem)
         else:
             self.problem = f"{shown(path)} ({kind}) is not a layer or activation that can be read; {_REMEDY}"
-            if any(isinstance(part, AFFINE) for part in module.modules()):
+            if any(True for _ in module.parameters()):  # it may hold weights that need the initialisation
                 raise ValueError(self.problem)
 
     def _activation(self, path: str, module: nn.Module) -> None:
