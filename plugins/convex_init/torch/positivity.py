@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 from torch import Tensor, nn
@@ -102,14 +103,15 @@ def read_positivity(module: nn.Module, name: str = "weight") -> Positivity | Non
 @torch.no_grad()
 def _recognise(chain: list[nn.Module], raw: Tensor) -> Positivity:
     """Find the known map that agrees with a chain of parametrizations on probes of the weight's own shape."""
-    probes = torch.linspace(-3.0, 3.0, max(raw.numel(), 2), dtype=torch.float64)[: raw.numel()]
-    probes = probes[torch.randperm(raw.numel(), generator=torch.Generator().manual_seed(0))].reshape(raw.shape)
+    rounds = math.ceil(64 / max(raw.numel(), 1))  # two numbers would not tell |w| from w²
+    probes = torch.linspace(-3.0, 3.0, rounds * raw.numel(), dtype=torch.float64)
+    probes = probes[torch.randperm(probes.numel(), generator=torch.Generator().manual_seed(0))]
+    probes = probes.reshape(rounds, *raw.shape)
     ours = [module for module in chain if isinstance(module, Positive)]
     try:
-        value = probes
-        at_zero = torch.zeros_like(probes)
-        for module in (copy.deepcopy(part).to("cpu", torch.float64) for part in chain):
-            value, at_zero = module(value), module(at_zero)
+        map_of = nn.Sequential(*(copy.deepcopy(part).to("cpu", torch.float64) for part in chain))
+        value = torch.stack([map_of(probe) for probe in probes])
+        at_zero = map_of(torch.zeros_like(probes[0]))
     except Exception as error:  # whatever a foreign module raises, the answer is the same
         raise ValueError(f"its parametrization {_names(chain)} could not be evaluated ({error}); {_REMEDY}") from error
     if value.shape == probes.shape and bool(torch.isfinite(value).all()) and bool((value >= 0).all()):
