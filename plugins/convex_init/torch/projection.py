@@ -30,20 +30,22 @@ def projected_parameters(model: nn.Module) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def project_(target: nn.Module | Iterable[Tensor]) -> Any:
+def project_(target: nn.Module | Tensor | Iterable[Tensor]) -> Any:
     """Set negative weights to 0 in place, with one fused call per device and dtype, and return ``target``.
 
     Positive values stay as they are, −inf becomes 0, and NaN stays NaN, so that a diverged run is seen.
 
     Args:
         target: a model whose projected weights are marked (by ``apply_``, :func:`mark_projected`, or by being layers of
-            ours), or tensors.
+            ours), a tensor, or several (then a list of them is returned).
 
     Raises:
         ValueError: if a model has no marked weight.
     """
     if isinstance(target, nn.Module):
         tensors = list(_marked(target).values())
+    elif isinstance(target, Tensor):
+        tensors = [target]
     else:
         tensors = target = list(target)
     for group in _groups(tensors):
