@@ -135,6 +135,20 @@ def _fill_block(target: Tensor, piece: Piece, fill: Fill, seed: int) -> None:
         target.copy_(drawn)
 
 
+def check_generator(generator: torch.Generator | None) -> None:
+    """Refuse what is no generator.
+
+    Raises:
+        TypeError: naming the argument.
+    """
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise TypeError(
+            f"generator must be a torch.Generator or None, got {generator!r}; for a seed, "
+            "pass torch.Generator().manual_seed(seed)"
+        )
+
+
 def _seed_from(generator: torch.Generator | None) -> int:
+    check_generator(generator)
     device = generator.device if generator is not None else torch.device("cpu")
     return int(torch.randint(2**32, (), generator=generator, device=device, dtype=torch.int64))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
 from convex_init.torch.activations import ActivationLike
-from convex_init.torch.drawing import Fill, fill_
+from convex_init.torch.drawing import Fill, check_generator, fill_
 from convex_init.torch.fans import caveats, fan_in, units
 from convex_init.torch.positivity import mark_projected, raw_parameter, read_positivity
 from convex_init.torch.reading import Selection, activation_for, read
@@ -74,6 +75,7 @@ class Plan:
 
     def execute(self, generator: torch.Generator | None = None) -> None:
         """Draw every parameter as planned; see :func:`apply_`."""
+        check_generator(generator)
         with torch.no_grad():
             for layer in self.layers:
                 if layer.add_bias:
@@ -164,6 +166,10 @@ def make_plan(
             model(*example_inputs) if isinstance(example_inputs, tuple) else model(example_inputs)
     fallback = as_positivity("projection" if positivity is None else positivity)
     sites = read(model, positive, exclude)
+    for pattern in activation if isinstance(activation, Mapping) else ():
+        if not any(fnmatchcase(site.path, pattern) for site in sites):
+            known = ", ".join(site.path for site in sites)
+            raise ValueError(f"activation= pattern {pattern!r} matches no layer; there are: {known}")
     planner = _Planner(sites, chosen, activation, fallback, register_missing_bias)
     layers = [layer for layer in map(planner.layer, sites) if layer is not None]
     if planner.problems:
@@ -269,10 +275,10 @@ class _Planner:
                 raise ValueError("the activation that feeds it is not known; pass activation='relu' (or yours)")
             has_skip = site.path in self.skips
             return positive_recipe(fan_in(site.module), phi, self.settings, through or self.positivity, has_skip)
-        if through is not None and through.reparametrises:
+        if through is not None:
             raise ValueError(
-                f"its weight goes through the positivity map {through}, but it is {site.role} ({site.reason}); remove "
-                "the parametrization, or name it in positive="
+                f"its weight is made non-negative (by {through}), but it is {site.role} ({site.reason}); make it a "
+                "plain layer, or name it in positive="
             )
         if site.role == "skip":
             if site.beside not in self.sites:
