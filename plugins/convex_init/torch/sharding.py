@@ -37,8 +37,8 @@ def check_placements(tensor: Any) -> None:
     """
     if is_sharded(tensor) and any(placement.is_partial() for placement in tensor.placements):
         raise ValueError(
-            f"its placements {tensor.placements} include a partial sum, which has no values to write; redistribute it "
-            "to Shard or Replicate"
+            f"the placements {tensor.placements} include a partial sum, whose parts cannot be drawn; redistribute the "
+            "tensor to Shard or Replicate"
         )
 
 
@@ -57,8 +57,8 @@ def agree_on_seed(seed: int, tensors: Iterable[Any]) -> int:
 
     A collective call; without a DTensor nothing is sent.
     """
-    meshes = {id(tensor.device_mesh): tensor.device_mesh for tensor in tensors if is_sharded(tensor)}
-    for mesh in sorted(meshes.values(), key=lambda mesh: int(mesh.size())):  # the largest has the last word
+    meshes = dict.fromkeys(tensor.device_mesh for tensor in tensors if is_sharded(tensor))
+    for mesh in sorted(meshes, key=lambda mesh: int(mesh.size())):  # the largest has the last word
         if mesh.get_coordinate() is None:
             continue
         shared = torch.tensor(seed, dtype=torch.int64, device=mesh.device_type)

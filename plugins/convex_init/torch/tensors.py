@@ -9,6 +9,7 @@ from torch import Tensor
 
 from convex_init.torch.activations import ActivationLike, read_activation
 from convex_init.torch.drawing import Fill, fill_
+from convex_init.torch.sharding import check_placements
 from convex_init_core import InitSettings, Positivity, Recipe, free_recipe, positive_recipe
 
 
@@ -112,6 +113,8 @@ def _fan_in(weight: Tensor, given: float | None) -> float:
 
 
 def _write(recipe: Recipe, weight: Tensor, bias: Tensor | None, generator: torch.Generator | None) -> Any:
+    for tensor in (weight, bias):
+        check_placements(tensor)
     fills = [Fill(weight, recipe.weight, recipe.positivity)]
     if bias is not None:
         fills.append(Fill(bias, recipe.bias))
