@@ -20,6 +20,8 @@ from convex_init_core import (
     sample_raw,
 )
 
+_WORTH_THREADS = 2 * BLOCK  # below, starting the threads takes longer than the draws
+
 
 class TorchDraw:
     """The core's ``Draw`` on one flat tensor: draws land in ``out`` while it is free, then in fresh tensors."""
@@ -109,7 +111,8 @@ def fill_(fills: Iterable[Fill], generator: torch.Generator | None = None) -> No
             blocks.append((flat[piece.start : piece.stop], piece, fill, block_seed(seed, index + piece.block)))
         index += -(-fill.raw.numel() // size)
     on_cpu = all(block[0].device.type == "cpu" for block in blocks)
-    if on_cpu and len(blocks) > 1 and torch.get_num_threads() > 1:
+    count = sum(block[1].length for block in blocks)
+    if on_cpu and count > _WORTH_THREADS and torch.get_num_threads() > 1:
         # normal_ runs on one thread and frees the interpreter's lock, so blocks fill the other cores.
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             list(pool.map(_fill_block, *zip(*blocks, strict=True)))
