@@ -1,0 +1,78 @@
+"""Follow the signal of a network through training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ignite.engine import Engine, Events
+from ignite.engine.events import RemovableEventHandle
+from ignite.handlers.base_logger import BaseLogger
+from torch import nn
+
+from convex_init.ignite.events import Event
+from convex_init.torch import signal_report
+
+_NOW_AND_THEN = Events.ITERATION_COMPLETED(every=100)
+
+
+class SignalMonitor:
+    """Log the columns of :func:`convex_init.torch.signal_report` for every layer through an ignite logger.
+
+    The names are ``signal/<layer>/<column>``: the mean, variance, correlation, active fraction and gradient of the
+    layer's pre-activations on a fixed batch, and ``..._theory`` for what the theory predicts from the weights that are
+    there. Training is not touched: no gradient, buffer, mode or random number changes. A measurement costs about one
+    forward and backward of the batch. Of several ranks, attach it where the logger is; for a model that is sharded,
+    whose forward needs all ranks, attach it (with any logger) on all.
+
+    Args:
+        model: any model that ``convex_init.torch.plan`` can read, or ``DistributedDataParallel`` around one.
+        batch: one input or a tuple of them, at least two samples, on the model's device.
+        tag: first part of the names.
+        **options: ``loss``, ``positive`` and ``activation`` of ``signal_report``.
+    """
+
+    def __init__(self, model: nn.Module, batch: Any, tag: str = "signal", **options: Any) -> None:
+        """Remember model and batch; see the class."""
+        self.model = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+        self.batch, self.tag, self.options = batch, tag, options
+
+    def attach(self, engine: Engine, logger: BaseLogger, event: Event = _NOW_AND_THEN) -> RemovableEventHandle:
+        """Measure and log at every ``event`` of ``engine``, against the count of iterations.
+
+        Args:
+            engine: the trainer.
+            logger: such as ``TensorboardLogger``; any with ignite's ``attach_output_handler``.
+            event: when; every 100 iterations by default.
+
+        Returns:
+            A handle; ``handle.remove()`` ends the logging.
+
+        Raises:
+            ValueError: if the model cannot be read, or the batch has fewer than two samples.
+        """
+        self.columns()  # refuse now what cannot be measured, and not after hours of training
+        return logger.attach_output_handler(
+            engine,
+            event_name=event,
+            tag=self.tag,
+            output_transform=lambda _: self.columns(),
+            global_step_transform=lambda engine, _: engine.state.iteration,
+        )
+
+    def columns(self) -> dict[str, dict[str, float]]:
+        """Measure now: for each layer's path the columns by name."""
+        report = signal_report(self.model, self.batch, **self.options)
+        return {
+            layer.path or "(model)": {
+                "mean": layer.mean,
+                "mean_theory": layer.predicted.mean,
+                "variance": layer.variance,
+                "variance_theory": layer.predicted.variance,
+                "correlation": layer.correlation,
+                "correlation_theory": layer.predicted.correlation,
+                "active": layer.active,
+                "gradient": layer.gradient,
+                "gradient_theory": layer.predicted_gradient,
+            }
+            for layer in report.layers
+        }
