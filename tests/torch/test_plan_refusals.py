@@ -1,0 +1,330 @@
+"""What cannot be decided is refused: the message names the layer and the remedy, and nothing has been written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from convex_init.torch import ConvexLinear, Positive, Site, apply_, plan
+from convex_init_core import relu
+from tests.torch.networks import assert_untouched, parameters_of
+
+
+def behind(*parts: nn.Module) -> Callable[[], nn.Module]:
+    """A chain in which ``parts`` stand between a ReLU layer and the last layer."""
+    return lambda: nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), *parts, nn.Linear(4, 1))
+
+
+def frozen(name: str) -> nn.Module:
+    model = behind(nn.ReLU())()
+    model[4].get_parameter(name).requires_grad_(False)
+    return model
+
+
+def tied_with_different_laws() -> nn.Module:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.ELU(), nn.Linear(4, 4))
+    model[4].weight = model[2].weight
+    return model
+
+
+def tied_free_and_positive() -> nn.Module:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    model[2].weight = model[0].weight
+    return model
+
+
+def integer() -> nn.Module:
+    model = behind(nn.ReLU())()
+    model[2].weight = nn.Parameter(torch.zeros(4, 4, dtype=torch.int8), requires_grad=False)
+    return model
+
+
+def weight_norm_hook() -> nn.Module:
+    model = behind(nn.ReLU())()
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        nn.utils.weight_norm(model[2])
+    return model
+
+
+def parametrized(parametrization: nn.Module, at: int) -> nn.Module:
+    model = behind(nn.ReLU())()
+    parametrize.register_parametrization(model[at], "weight", parametrization)
+    return model
+
+
+class Negative(nn.Module):
+    def forward(self, raw: torch.Tensor) -> torch.Tensor:
+        return -raw.exp()
+
+
+class Breaks(nn.Module):
+    def forward(self, raw: torch.Tensor) -> torch.Tensor:
+        return raw.abs() if raw.dtype is torch.float32 else raw.no_such_method()
+
+
+class Unreadable(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x)
+
+
+class OwnWeight(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.randn(4, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.kernel
+
+
+class Residual(nn.Sequential):
+    """A Sequential whose forward is not a chain."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return -super().forward(x)
+
+
+class SkipBesideExcluded(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.across = nn.Linear(3, 4), nn.Linear(4, 2), nn.Linear(3, 2)
+
+    def convex_sites(self) -> list[Site]:
+        return [
+            Site("a", self.a, "free"),
+            Site("across", self.across, "skip", beside="b"),
+            Site("b", self.b, "positive", relu()),
+        ]
+
+
+# Each: a model, arguments, and what the message must say (the layer's path and the remedy).
+REFUSED: dict[str, tuple[Callable[[], nn.Module], dict[str, object], list[str]]] = {
+    "LayerNorm": (behind(nn.LayerNorm(4)), {}, ["'3' (LayerNorm)", "remove it"]),
+    "GroupNorm": (behind(nn.GroupNorm(2, 4)), {}, ["'3' (GroupNorm)", "remove it"]),
+    "RMSNorm": (behind(nn.RMSNorm(4)), {}, ["'3' (RMSNorm)", "remove it"]),
+    "BatchNorm": (behind(nn.BatchNorm1d(4)), {}, ["'3' (BatchNorm1d)", "remove it", "positive="]),
+    "tanh": (behind(nn.Tanh()), {}, ["'3'", "Tanh", "concave", "use relu"]),
+    "sigmoid": (behind(nn.Sigmoid()), {}, ["'3'", "Sigmoid", "use relu"]),
+    "GELU": (behind(nn.GELU()), {}, ["'3'", "GELU", "use relu"]),
+    "SiLU": (behind(nn.SiLU()), {}, ["'3'", "SiLU", "use relu"]),
+    "SELU": (behind(nn.SELU()), {}, ["'3'", "SELU", "use relu"]),
+    "ReLU6": (behind(nn.ReLU6()), {}, ["'3'", "ReLU6", "use relu"]),
+    "RReLU": (behind(nn.RReLU()), {}, ["'3'", "RReLU", "leaky_relu"]),
+    "concave ELU": (behind(nn.ELU(2.0)), {}, ["'3'", "alpha must be at most 1"]),
+    "decreasing leaky ReLU": (behind(nn.LeakyReLU(-0.1)), {}, ["'3'", "negative_slope must be at least 0"]),
+    "several slopes": (
+        lambda: nn.Sequential(nn.Linear(4, 3), _prelu(0.1, 0.2, 0.3), nn.Linear(3, 1)),
+        {},
+        ["'1'", "initialise them to one"],
+    ),
+    "two activations in a row": (
+        behind(nn.ReLU(), nn.Softplus()),
+        {},
+        ["'4'", "softplus", "relu directly", "merge them"],
+    ),
+    "softmax": (behind(nn.Softmax(1)), {}, ["'3' (Softmax)", "positive=", "activation=", "convex_sites"]),
+    "Bilinear": (lambda: nn.Sequential(nn.Linear(4, 4), nn.Bilinear(4, 4, 1)), {}, ["'1' (Bilinear)", "remove it"]),
+    "unknown module": (behind(Unreadable()), {}, ["'3' (Unreadable)", "positive=", "convex_sites"]),
+    "unknown weight at the end": (
+        lambda: nn.Sequential(nn.Linear(4, 4), nn.ReLU(), OwnWeight()),
+        {},
+        ["'2' (OwnWeight)", "positive=", "convex_sites"],
+    ),
+    "a network inside": (
+        behind(SkipBesideExcluded()),
+        {},
+        ["'3' (SkipBesideExcluded)", "behind a non-linearity", "positive="],
+    ),
+    "Sequential of another forward": (
+        lambda: Residual(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)),
+        {},
+        ["Residual", "positive=", "convex_sites"],
+    ),
+    "transformer": (
+        lambda: nn.TransformerEncoderLayer(4, 2, 8, batch_first=True),
+        {},
+        ["TransformerEncoderLayer", "positive="],
+    ),
+    "recurrent": (lambda: nn.LSTM(4, 4), {}, ["LSTM", "positive="]),
+    "empty": (lambda: nn.Sequential(), {}, ["Sequential has no layer", "Linear or convolution"]),
+    "no weights": (lambda: nn.Sequential(nn.ReLU(), nn.Flatten()), {}, ["Sequential has no layer"]),
+    "no bias": (
+        lambda: nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1, bias=False)),
+        {},
+        ["'2'", "no bias", "bias=True", "register_missing_bias=True"],
+    ),
+    "frozen weight": (lambda: frozen("weight"), {}, ["'4'", "weight is frozen", "unfreeze", "exclude="]),
+    "frozen bias": (lambda: frozen("bias"), {}, ["'4'", "bias is frozen", "unfreeze", "exclude="]),
+    "tied with different laws": (tied_with_different_laws, {}, ["'4'", "tied to that of '2'", "untie", "exclude="]),
+    "tied free and positive": (tied_free_and_positive, {}, ["'2'", "tied to that of '0'", "untie", "exclude="]),
+    "lazy": (
+        lambda: nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.LazyLinear(1)),
+        {},
+        ["'2'", "lazy", "example_inputs"],
+    ),
+    "integer weight": (integer, {}, ["'2'", "int8", "before quantising"]),
+    "weight_norm hook": (weight_norm_hook, {}, ["'2'", "hook", "remove the hook", "exclude="]),
+    "parametrization of unknown shape": (
+        lambda: parametrized(Negative(), 2),
+        {},
+        ["'2'", "Negative", "convex_init.torch.Positive", "exclude="],
+    ),
+    "parametrization that cannot be run": (
+        lambda: parametrized(Breaks(), 2),
+        {},
+        ["'2'", "Breaks", "could not be evaluated", "exclude="],
+    ),
+    "orthogonal": (
+        lambda: nn.utils.parametrizations.orthogonal(behind()()[2]),
+        {},
+        ["the model itself", "_Orthogonal", "exclude="],
+    ),
+    "positivity on the free layer": (
+        lambda: parametrized(Positive("exp"), 0),
+        {},
+        ["'0'", "by exp", "free", "plain layer", "positive="],
+    ),
+    "stride beyond the kernel": (
+        lambda: nn.Sequential(nn.ReLU(), nn.ConvTranspose1d(4, 2, 2, stride=3)),
+        {},
+        ["'1'", "stride 3", "kernel_size >= stride"],
+    ),
+    "unknown setting": (behind(nn.ReLU()), {"corelation": 0.5}, ["corelation", "correlation", "bias_noise"]),
+    "out-of-range setting": (behind(nn.ReLU()), {"bias_noise": 1.5}, ["bias_noise", "[0, 1)"]),
+    "unknown map": (behind(nn.ReLU()), {"positivity": "cube"}, ["positivity 'cube'", "softplus"]),
+    "pattern that matches nothing": (
+        behind(nn.ReLU()),
+        {"positive": ["7"]},
+        ["positive=", "'7'", "there are: 0, 2, 4"],
+    ),
+    "no pattern": (behind(nn.ReLU()), {"positive": []}, ["positive= is empty"]),
+    "exclude that matches nothing": (behind(nn.ReLU()), {"exclude": "7"}, ["exclude=", "'7'", "there are: 0, 2, 4"]),
+    "predicate that accepts nothing": (
+        behind(nn.ReLU()),
+        {"positive": lambda path, m: False},
+        ["positive=", "0, 2, 4"],
+    ),
+    "activation for no layer": (
+        behind(nn.ReLU()),
+        {"activation": {"layers.*": "elu"}},
+        ["activation=", "'layers.*'", "there are: 0, 2, 4"],
+    ),
+    "bare parameter": (lambda: WithParameter(), {"positive": "kernel"}, ["'kernel'", "icnn_", "mark_projected"]),
+    "activation unknown": (lambda: Unreadable(), {"positive": "inner"}, ["'inner'", "activation="]),
+    "skip beside an excluded layer": (
+        lambda: SkipBesideExcluded(),
+        {"exclude": "b"},
+        ["'across'", "'b'", "exclude both"],
+    ),
+    "skips of no size": (lambda: SkipBesideExcluded(), {"skip_share": 0.0}, ["'across'", "skip_share"]),
+    "zeros under a map": (
+        lambda: parametrized(Positive("exp"), 2),
+        {"distribution": "two_point"},
+        ["'2'", "'two_point'", "use positivity"],
+    ),
+}
+
+
+class WithParameter(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel, self.layer = nn.Parameter(torch.randn(4, 1)), nn.Linear(4, 4)
+
+
+def _prelu(*slopes: float) -> nn.PReLU:
+    module = nn.PReLU(len(slopes))
+    module.weight.data.copy_(torch.tensor(slopes))
+    return module
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case):
+    make, arguments, words = REFUSED[case]
+    model = make()
+    lazy = any(isinstance(p, nn.parameter.UninitializedParameter) for p in model.parameters())
+    before = {} if lazy else parameters_of(model)
+    for call in (plan, apply_):
+        with pytest.raises((ValueError, TypeError)) as refusal:
+            call(model, **arguments)
+        for word in words:
+            assert word in str(refusal.value)
+    if lazy:
+        assert not projected_types(model)
+    else:
+        assert_untouched(model, before)
+
+
+def projected_types(model: nn.Module) -> list[str]:
+    return [name for name, module in model.named_modules() if "_convex_init_projected" in vars(module)]
+
+
+@pytest.mark.parametrize("wrong", [3, [3]])
+@pytest.mark.parametrize("argument", ["positive", "exclude"])
+def test_a_selection_of_another_type(argument, wrong):
+    with pytest.raises(TypeError, match=argument):
+        plan(behind(nn.ReLU())(), **{argument: wrong})
+
+
+@pytest.mark.parametrize("wrong", [5, "cpu"])
+def test_a_generator_of_another_type(wrong):
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1, bias=False))
+    before = parameters_of(model)
+    with pytest.raises(TypeError, match="generator"):
+        apply_(model, generator=wrong, register_missing_bias=True)
+    assert_untouched(model, before)
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(3, 3), "model", [nn.Linear(2, 2)]])
+def test_a_model_of_another_type(wrong):
+    with pytest.raises(TypeError, match=r"model must be a torch.nn.Module.*icnn_"):
+        apply_(wrong)
+
+
+def test_all_problems_are_listed_at_once():
+    model = nn.Sequential(
+        nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Linear(4, 4, bias=False)
+    )
+    model[0].weight.requires_grad_(False)
+    with pytest.raises(ValueError, match="nothing was written") as refusal:
+        apply_(model)
+    assert [line.partition(": ")[0].strip("'") for line in str(refusal.value).splitlines()][1:] == ["2", "4"]
+    assert "'0': its weight is frozen" in str(refusal.value)
+
+
+def test_our_layer_where_a_free_one_belongs():
+    """It would be drawn with both signs and then clamped by the projection."""
+    model = nn.Sequential(ConvexLinear(4, 4), nn.ReLU(), ConvexLinear(4, 1))
+    kept = model[0].weight.detach().clone()
+    with pytest.raises(ValueError, match=r"'0'.*non-negative.*free"):
+        apply_(model)
+    assert torch.equal(model[0].weight, kept)
+    apply_(model, positive=["0", "2"], activation={"0": "identity", "2": "relu"})
+    assert model[0].weight.min() >= 0.0
+
+
+def test_remedies_that_name_exclude_work():
+    """What a message offers must be possible."""
+    for case in ("frozen weight", "tied with different laws", "weight_norm hook", "parametrization of unknown shape"):
+        model = REFUSED[case][0]()
+        path = next(word for word in REFUSED[case][2] if word.startswith("'")).strip("'")
+        assert path not in [layer.path for layer in plan(model, exclude=path).layers]
+    behind_tanh = behind(nn.Tanh())()
+    assert [layer.path for layer in plan(behind_tanh, exclude="4").layers] == ["0", "2"]
+
+
+def test_an_excluded_layer_of_a_marked_model():
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), ConvexLinear(4, 1)
+
+    with pytest.raises(ValueError, match=r"'a'.*_SpectralNorm.*exclude="):
+        plan(Network())
+    assert [layer.path for layer in plan(Network(), exclude="a").layers] == ["b"]
