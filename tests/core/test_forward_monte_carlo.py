@@ -52,9 +52,7 @@ def test_moments_of_a_layer(
     law, bias = law_of(layer, distribution), core.Normal(layer.bias_mean, layer.bias_std)
     found = np.empty((BATCHES, 3))
     for batch in found:
-        features = activation(
-            correlated_normals(rng, signal.mean, signal.variance, signal.correlation, ROWS, FAN_IN)
-        )
+        features = activation(correlated_normals(rng, signal.mean, signal.variance, signal.correlation, ROWS, FAN_IN))
         weights = law.sample(core.NumpyDraw(rng, (ROWS, UNITS, FAN_IN)))
         out = np.einsum("rij,rj->ri", weights, features) + bias.sample(core.NumpyDraw(rng, (ROWS, UNITS)))
         out += np.sqrt(layer.skip_variance) * rng.standard_normal((ROWS, UNITS))  # what a free skip would add

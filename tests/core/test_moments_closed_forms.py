@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import math
 from dataclasses import replace
+from typing import Any
 
 import mpmath as mp
 import pytest

@@ -39,7 +39,10 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] = {
     ),
 }
 OUT_OF_DOMAIN = [
-    (call, argument, value) for call, (_, _, names) in CALLS.items() for argument in names for value in BAD_VALUES[argument]
+    (call, argument, value)
+    for call, (_, _, names) in CALLS.items()
+    for argument in names
+    for value in BAD_VALUES[argument]
 ]
 WRONG_TYPE = [
     (call, argument, value) for call, (_, _, names) in CALLS.items() for argument in names for value in NO_NUMBERS
