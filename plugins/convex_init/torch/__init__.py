@@ -15,12 +15,14 @@ from convex_init.torch.sites import Site
 from convex_init.torch.tensors import icnn_, lecun_
 
 if TYPE_CHECKING:
+    from convex_init.torch.certificate import Certificate, assert_convex_, certify
     from convex_init.torch.layers import ConvexConv1d, ConvexConv2d, ConvexConv3d, ConvexLinear
     from convex_init.torch.network import ICNN
     from convex_init.torch.report import LayerSignal, SignalReport, signal_report
 
 # `apply_` needs none of these: they are imported when first asked for, which keeps the import short.
 _ON_DEMAND = {
+    **dict.fromkeys(("Certificate", "assert_convex_", "certify"), "certificate"),
     **dict.fromkeys(("ConvexConv1d", "ConvexConv2d", "ConvexConv3d", "ConvexLinear"), "layers"),
     "ICNN": "network",
     **dict.fromkeys(("LayerSignal", "SignalReport", "signal_report"), "report"),
@@ -28,6 +30,7 @@ _ON_DEMAND = {
 
 __all__ = [
     "ICNN",
+    "Certificate",
     "ConvexConv1d",
     "ConvexConv2d",
     "ConvexConv3d",
@@ -39,6 +42,8 @@ __all__ = [
     "SignalReport",
     "Site",
     "apply_",
+    "assert_convex_",
+    "certify",
     "icnn_",
     "lecun_",
     "mark_projected",

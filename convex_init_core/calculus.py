@@ -1,0 +1,356 @@
+"""A calculus of convexity: which operations keep a value convex in declared inputs (disciplined convex programming).
+
+Every value of a computation carries its curvature, jointly in all *declared convex inputs*, its monotonicity in each
+of them, and its sign. Everything else (weights, biases, context) is constant in them. Each rule is sound: it says
+``CONVEX`` only of what is convex, and otherwise keeps the reason why it could not. Rules are those of Grant, Boyd & Ye
+(2006), *Disciplined Convex Programming*, stated for the operations that networks are made of.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+
+from convex_init_core.activations import NOT_CONVEX
+
+
+class Curvature(enum.Enum):
+    """How a value bends, jointly in the declared inputs."""
+
+    CONSTANT = "constant"
+    AFFINE = "affine"
+    CONVEX = "convex"
+    CONCAVE = "concave"
+    UNKNOWN = "unknown"
+
+    def __neg__(self) -> Curvature:
+        """Return the curvature of the negated value."""
+        return {Curvature.CONVEX: Curvature.CONCAVE, Curvature.CONCAVE: Curvature.CONVEX}.get(self, self)
+
+    def __or__(self, other: Curvature) -> Curvature:
+        """Return the curvature of a sum, or of two values side by side."""
+        if self is other or other is Curvature.CONSTANT:
+            return self
+        if self is Curvature.CONSTANT:
+            return other
+        if Curvature.UNKNOWN in (self, other) or {self, other} == {Curvature.CONVEX, Curvature.CONCAVE}:
+            return Curvature.UNKNOWN
+        return other if self is Curvature.AFFINE else self
+
+    @property
+    def is_convex(self) -> bool:
+        """Whether convexity is certain."""
+        return self in (Curvature.CONSTANT, Curvature.AFFINE, Curvature.CONVEX)
+
+    @property
+    def is_concave(self) -> bool:
+        """Whether concavity is certain."""
+        return self in (Curvature.CONSTANT, Curvature.AFFINE, Curvature.CONCAVE)
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether the value is constant or affine."""
+        return self in (Curvature.CONSTANT, Curvature.AFFINE)
+
+
+class Sign(enum.Enum):
+    """Whether the elements of a value are bounded by 0."""
+
+    NON_NEGATIVE = "non-negative"
+    NON_POSITIVE = "non-positive"
+    ANY = "of any sign"
+
+    def __neg__(self) -> Sign:
+        """Return the sign of the negated value."""
+        return {Sign.NON_NEGATIVE: Sign.NON_POSITIVE, Sign.NON_POSITIVE: Sign.NON_NEGATIVE}.get(self, self)
+
+    def __mul__(self, other: Sign) -> Sign:
+        """Return the sign of a product."""
+        if self is Sign.ANY or other is Sign.ANY:
+            return Sign.ANY
+        return Sign.NON_NEGATIVE if self is other else Sign.NON_POSITIVE
+
+    def __or__(self, other: Sign) -> Sign:
+        """Return the sign of a sum, or of two values side by side."""
+        return self if self is other else Sign.ANY
+
+
+class Monotonicity(enum.Enum):
+    """How a value follows one input; an input that is not listed does not matter to it."""
+
+    INCREASING = "non-decreasing"
+    DECREASING = "non-increasing"
+    ANY = "of no known monotonicity"
+
+    def __neg__(self) -> Monotonicity:
+        """Return the monotonicity of the negated value."""
+        swap = {Monotonicity.INCREASING: Monotonicity.DECREASING, Monotonicity.DECREASING: Monotonicity.INCREASING}
+        return swap.get(self, self)
+
+    def __or__(self, other: Monotonicity) -> Monotonicity:
+        """Return the monotonicity of a sum, or of two values side by side."""
+        return self if self is other else Monotonicity.ANY
+
+
+@dataclass(frozen=True)
+class Value:
+    """What is known of one value of a computation.
+
+    Attributes:
+        curvature: jointly in all declared inputs.
+        sign: of all its elements.
+        monotone: monotonicity in each declared input that it depends on.
+        reason: where ``UNKNOWN`` came from: the operation, its place and why.
+        label: what a constant is called in messages, such as the path of a weight.
+    """
+
+    curvature: Curvature
+    sign: Sign = Sign.ANY
+    monotone: Mapping[str, Monotonicity] = field(default_factory=dict)
+    reason: str = ""
+    label: str = ""
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the value does not depend on the declared inputs."""
+        return self.curvature is Curvature.CONSTANT
+
+
+def constant(sign: Sign = Sign.ANY, label: str = "", reason: str = "") -> Value:
+    """Return a value that does not depend on the declared inputs: a weight, or context."""
+    return Value(Curvature.CONSTANT, sign, {}, reason, label)
+
+
+def variable(name: str) -> Value:
+    """Return a declared convex input."""
+    return Value(Curvature.AFFINE, Sign.ANY, {name: Monotonicity.INCREASING}, label=name)
+
+
+def unknown(reason: str, *values: Value) -> Value:
+    """Return a value of which nothing is known, for this reason; an earlier reason in ``values`` takes precedence."""
+    inputs: dict[str, Monotonicity] = {name: Monotonicity.ANY for value in values for name in value.monotone}
+    if values and all(value.is_constant for value in values):
+        return constant()  # a function of constants is a constant, whatever the function
+    earlier = next((value.reason for value in values if value.curvature is Curvature.UNKNOWN), "")
+    return Value(Curvature.UNKNOWN, Sign.ANY, inputs, earlier or reason)
+
+
+def negate(value: Value) -> Value:
+    """``−x``."""
+    return replace(
+        value,
+        curvature=-value.curvature,
+        sign=-value.sign,
+        monotone={name: -how for name, how in value.monotone.items()},
+    )
+
+
+def add(values: Sequence[Value], at: str) -> Value:
+    """Return the sum of values; also a mean, or values side by side (concatenation).
+
+    Args:
+        values: one or more.
+        at: the operation and its place, for the reason.
+    """
+    return reduce(lambda a, b: _add(a, b, at), values)
+
+
+def _add(a: Value, b: Value, at: str) -> Value:
+    curvature = a.curvature | b.curvature
+    monotone = _merge(a.monotone, b.monotone)
+    if curvature is Curvature.UNKNOWN:
+        return replace(unknown(f"{at} joins a convex and a concave value", a, b), monotone=monotone)
+    return Value(curvature, a.sign | b.sign, monotone)
+
+
+def _merge(a: Mapping[str, Monotonicity], b: Mapping[str, Monotonicity]) -> dict[str, Monotonicity]:
+    return {name: a.get(name, b.get(name, Monotonicity.ANY)) | b.get(name, a.get(name, Monotonicity.ANY))
+            for name in (*a, *(key for key in b if key not in a))}  # fmt: skip
+
+
+def multiply(a: Value, b: Value, at: str) -> Value:
+    """Return a product, element-wise or a linear map or a convolution: one factor must be constant.
+
+    A constant of one sign keeps or turns the curvature of the other factor; one of mixed sign keeps only affine
+    values.
+
+    Args:
+        a: a factor.
+        b: the other.
+        at: the operation and its place, for the reason.
+    """
+    if not a.is_constant:
+        a, b = b, a
+    sign = a.sign * b.sign
+    if not a.is_constant:
+        return unknown(f"{at} multiplies two values that both depend on the input", a, b)
+    if b.is_constant:
+        return constant(sign)
+    if a.sign is Sign.NON_NEGATIVE:
+        return replace(b, sign=sign, label="")
+    if a.sign is Sign.NON_POSITIVE:
+        return replace(negate(b), sign=sign, label="")
+    monotone = dict.fromkeys(b.monotone, Monotonicity.ANY)
+    if b.curvature is Curvature.AFFINE:
+        return Value(Curvature.AFFINE, Sign.ANY, monotone)
+    why = a.reason or f"{a.label or 'a constant'} takes both signs"
+    return unknown(f"{at} maps a {b.curvature.value} value, but {why}", b)
+
+
+@dataclass(frozen=True)
+class ElementWise:
+    """What the calculus needs to know of an element-wise function.
+
+    Attributes:
+        name: for messages.
+        convex: on the whole line.
+        concave: on the whole line.
+        increasing: non-decreasing on the whole line.
+        decreasing: non-increasing on the whole line.
+        increasing_from_zero: non-decreasing on s ≥ 0.
+        even: ``f(−s) = f(s)``, so that a value ≤ 0 may be turned round first.
+        sign: of its values.
+        refusal: why it is neither convex nor concave, for messages.
+    """
+
+    name: str
+    convex: bool = False
+    concave: bool = False
+    increasing: bool = False
+    decreasing: bool = False
+    increasing_from_zero: bool = False
+    even: bool = False
+    sign: Sign = Sign.ANY
+    refusal: str = ""
+
+
+def apply(function: ElementWise, value: Value, at: str) -> Value:
+    """Return ``f(x)`` by the composition rule.
+
+    Convex f of an affine x is convex; of a convex x if f is non-decreasing where x lives; of a concave x if f is
+    non-increasing. The same for concave f with convex and concave exchanged.
+
+    Args:
+        function: f.
+        value: x.
+        at: the operation and its place, for the reason.
+    """
+    if value.is_constant:
+        return constant(function.sign)
+    if function.even and value.sign is Sign.NON_POSITIVE:
+        value = negate(value)
+    increasing = function.increasing or (function.increasing_from_zero and value.sign is Sign.NON_NEGATIVE)
+    decreasing = function.decreasing
+    if increasing:
+        monotone = dict(value.monotone)
+    elif decreasing:
+        monotone = {name: -how for name, how in value.monotone.items()}
+    else:
+        monotone = dict.fromkeys(value.monotone, Monotonicity.ANY)
+    x = value.curvature
+    up = x.is_affine or (increasing and x.is_convex) or (decreasing and x.is_concave)
+    down = x.is_affine or (increasing and x.is_concave) or (decreasing and x.is_convex)
+    if function.convex and function.concave and up and down:
+        return Value(Curvature.AFFINE, function.sign, monotone)
+    if function.convex and up:
+        return Value(Curvature.CONVEX, function.sign, monotone)
+    if function.concave and down:
+        return Value(Curvature.CONCAVE, function.sign, monotone)
+    if function.convex and function.concave:  # an affine f of a convex or concave x
+        turned = x if increasing else -x
+        return Value(turned, function.sign, monotone, value.reason)
+    if not (function.convex or function.concave):
+        why = f"{function.name} is neither convex nor concave" + (f": {function.refusal}" if function.refusal else "")
+    else:
+        how = "non-decreasing" if x is Curvature.CONVEX else "non-increasing"
+        why = f"{function.name} is not {how} where its {x.value} argument lives"
+    return replace(unknown(f"{at}: {why}", value), monotone=monotone, sign=function.sign)
+
+
+def maximum(values: Sequence[Value], at: str) -> Value:
+    """Return the largest of values, element-wise or over a window: convex if all of them are."""
+    return _extreme(values, at, "maximum", Curvature.CONVEX, Sign.NON_NEGATIVE)
+
+
+def minimum(values: Sequence[Value], at: str) -> Value:
+    """Return the smallest of values, element-wise or over a window: concave if all of them are."""
+    return _extreme(values, at, "minimum", Curvature.CONCAVE, Sign.NON_POSITIVE)
+
+
+def _extreme(values: Sequence[Value], at: str, name: str, kept: Curvature, bounded_by_one: Sign) -> Value:
+    signs = {value.sign for value in values}
+    # One non-negative value is enough for a non-negative maximum; all must be non-positive for a non-positive one.
+    sign = bounded_by_one if bounded_by_one in signs else next(iter(signs)) if len(signs) == 1 else Sign.ANY
+    if all(value.is_constant for value in values):
+        return constant(sign)
+    monotone = reduce(_merge, (value.monotone for value in values))
+    fits = all(v.curvature.is_convex if kept is Curvature.CONVEX else v.curvature.is_concave for v in values)
+    if not fits:
+        return replace(
+            unknown(f"{at} takes a {name} of values that are not all {kept.value}", *values),
+            monotone=monotone,
+            sign=sign,
+        )
+    return Value(kept, sign, monotone)
+
+
+def norm(value: Value, at: str) -> Value:
+    """Return a p-norm, p ≥ 1: convex, and non-decreasing in the size of each element."""
+    return apply(
+        ElementWise("a norm", convex=True, increasing_from_zero=True, even=True, sign=Sign.NON_NEGATIVE), value, at
+    )
+
+
+def side_by_side(values: Iterable[Value], at: str) -> Value:
+    """Return values joined into one tensor; its curvature holds for each element."""
+    return add(list(values), at)
+
+
+def _convex_increasing(name: str, sign: Sign = Sign.ANY) -> ElementWise:
+    return ElementWise(name, convex=True, increasing=True, sign=sign)
+
+
+def _neither(name: str, increasing: bool = False, sign: Sign = Sign.ANY) -> ElementWise:
+    return ElementWise(name, increasing=increasing, sign=sign, refusal=NOT_CONVEX.get(name, ""))
+
+
+FUNCTIONS: dict[str, ElementWise] = {
+    function.name: function
+    for function in (
+        _convex_increasing("relu", Sign.NON_NEGATIVE),
+        _convex_increasing("softplus", Sign.NON_NEGATIVE),
+        _convex_increasing("exp", Sign.NON_NEGATIVE),
+        _convex_increasing("expm1"),
+        _convex_increasing("leaky_relu"),
+        _convex_increasing("elu"),
+        _convex_increasing("celu"),
+        ElementWise("square", convex=True, increasing_from_zero=True, even=True, sign=Sign.NON_NEGATIVE),
+        ElementWise("abs", convex=True, increasing_from_zero=True, even=True, sign=Sign.NON_NEGATIVE),
+        ElementWise("cosh", convex=True, increasing_from_zero=True, even=True, sign=Sign.NON_NEGATIVE),
+        ElementWise("log", concave=True, increasing=True),
+        ElementWise("log1p", concave=True, increasing=True),
+        ElementWise("sqrt", concave=True, increasing=True, sign=Sign.NON_NEGATIVE),
+        ElementWise("log_sigmoid", concave=True, increasing=True, sign=Sign.NON_POSITIVE),
+        _neither("sigmoid", increasing=True, sign=Sign.NON_NEGATIVE),
+        _neither("tanh", increasing=True),
+        _neither("gelu"),
+        _neither("silu"),
+        _neither("mish"),
+        _neither("selu", increasing=True),
+        _neither("hardswish"),
+        _neither("hardsigmoid", increasing=True, sign=Sign.NON_NEGATIVE),
+        _neither("softsign", increasing=True),
+        _neither("sin"),
+        _neither("cos"),
+        _neither("erf", increasing=True),
+        _neither("sign", increasing=True),
+        _neither("round", increasing=True),
+        _neither("floor", increasing=True),
+        _neither("ceil", increasing=True),
+        _neither("reciprocal"),
+        _neither("rsqrt", sign=Sign.NON_NEGATIVE),
+    )
+}
+"""Element-wise functions by name, as far as they have no parameter that changes their shape."""

@@ -1,0 +1,154 @@
+"""Search for a segment on which a function lies above its chord: a counterexample to convexity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_CLEAR = 100.0  # times the tolerance: no need to look for a clearer counterexample
+
+
+@dataclass(frozen=True, eq=False)
+class Violation:
+    """A counterexample: ``f((a+b)/2) > (f(a)+f(b))/2`` for one element of the output.
+
+    Attributes:
+        excess: the left side minus the right one.
+        tolerance: what rounding could account for.
+        a: one end of the segment: the declared inputs, by name.
+        b: the other end.
+        element: which element of the outputs, flattened and joined.
+    """
+
+    excess: float
+    tolerance: float
+    a: dict[str, Tensor]
+    b: dict[str, Tensor]
+    element: int
+
+    @property
+    def clarity(self) -> float:
+        """The excess in units of the tolerance."""
+        return self.excess / self.tolerance
+
+    def __str__(self) -> str:
+        """Say how large the violation is."""
+        return (
+            f"counterexample: at the middle of a segment an output lies {self.excess:.3g} above its chord (rounding "
+            f"accounts for {self.tolerance:.1g})"
+        )
+
+
+def search_violation(
+    function: Callable[..., Tensor],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    convex_inputs: list[str],
+    generator: torch.Generator,
+    *,
+    starts: int = 12,
+    steps: int = 25,
+) -> Violation | None:
+    """Look for a violation by gradient ascent on the excess, from random segments of many lengths.
+
+    Args:
+        function: maps the inputs to a flat tensor of outputs.
+        args: positional inputs; those that are not declared stay as they are.
+        kwargs: keyword inputs.
+        convex_inputs: names of the declared inputs.
+        generator: source of the random segments.
+        starts: number of random segments.
+        steps: of gradient ascent on each.
+
+    Returns:
+        The clearest violation found beyond rounding, or ``None``.
+    """
+    shapes = {name: _pick(args, kwargs, name) for name in convex_inputs}
+    best: Violation | None = None
+    for start in range(starts):
+        size = 0.1 * 10.0 ** (2.0 * start / max(starts - 1, 1))  # from 0.1 to 10
+        ends = []
+        for base in (0.0, 1.0):
+            noise = {name: _noise(tensor, generator) for name, tensor in shapes.items()}
+            ends.append({name: (base * tensor + size * noise[name]) for name, tensor in shapes.items()})
+        found = _ascend(function, args, kwargs, ends[0], ends[1], steps, size)
+        if found is not None and (best is None or found.clarity > best.clarity):
+            best = found
+        if best is not None and best.clarity > _CLEAR:
+            break
+    return best
+
+
+def _ascend(
+    function: Callable[..., Tensor],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    a: dict[str, Tensor],
+    b: dict[str, Tensor],
+    steps: int,
+    size: float,
+) -> Violation | None:
+    best: Violation | None = None
+    ends = [{name: tensor.detach().clone().requires_grad_() for name, tensor in end.items()} for end in (a, b)]
+    for _ in range(steps):
+        with torch.enable_grad():
+            middle = {name: 0.5 * (ends[0][name] + ends[1][name]) for name in a}
+            values = [function(*_put(args, point), **_put_keywords(kwargs, point)) for point in (*ends, middle)]
+            excess = values[2] - 0.5 * (values[0] + values[1])
+            if not bool(torch.isfinite(excess).all()) or not excess.numel():
+                return best
+            scale = torch.stack(values).detach().abs().amax(0) + 1e-3
+            tolerance = 200.0 * torch.finfo(excess.dtype).eps * scale * max(1.0, excess.numel() ** 0.25)
+            clearest = int((excess.detach() / tolerance).argmax())
+            level = float(excess.detach()[clearest])
+            allowed = float(tolerance[clearest])
+            if level > allowed and (best is None or level / allowed > best.clarity):
+                found = [{name: tensor.detach().clone() for name, tensor in end.items()} for end in ends]
+                best = Violation(level, allowed, found[0], found[1], clearest)
+            if not excess.requires_grad or (best is not None and best.clarity > _CLEAR):
+                return best
+            leaves = [tensor for end in ends for tensor in end.values()]
+            try:
+                gradients = torch.autograd.grad((excess / scale).amax(), leaves, allow_unused=True)
+            except RuntimeError:  # a model that writes in place may have no gradient; its random segments still count
+                return best
+        with torch.no_grad():
+            for leaf, gradient in zip(leaves, gradients, strict=True):
+                if gradient is not None and bool(torch.isfinite(gradient).all()):
+                    leaf += 0.3 * size * gradient / (gradient.square().mean().sqrt() + 1e-12)
+    return best
+
+
+def _noise(tensor: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(tensor.shape, generator=generator, dtype=torch.float32).to(tensor)
+
+
+def _pick(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Tensor:
+    parts = name.split(".")
+    item: Any = kwargs[parts[0]] if parts[0] in kwargs else args[int(parts[0])]
+    for part in parts[1:]:
+        item = item[part] if isinstance(item, dict) else item[int(part)]
+    assert isinstance(item, Tensor)
+    return item.detach()
+
+
+def _put(args: tuple[Any, ...], point: dict[str, Tensor]) -> list[Any]:
+    return [_replaced(str(i), item, point) for i, item in enumerate(args)]
+
+
+def _put_keywords(kwargs: dict[str, Any], point: dict[str, Tensor]) -> dict[str, Any]:
+    return {key: _replaced(key, item, point) for key, item in kwargs.items()}
+
+
+def _replaced(name: str, item: Any, point: dict[str, Tensor]) -> Any:
+    if isinstance(item, Tensor):
+        return point.get(name, item)
+    if isinstance(item, dict):
+        return {key: _replaced(f"{name}.{key}", part, point) for key, part in item.items()}
+    if isinstance(item, (list, tuple)):
+        return type(item)(_replaced(f"{name}.{i}", part, point) for i, part in enumerate(item))
+    return item
