@@ -1,0 +1,224 @@
+"""What ``apply_`` writes: exactly the plan, with missing biases, tied weights, meta, compiled and lazy models."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from convex_init.torch import ICNN, apply_, plan, project_after_step, projected_parameters
+from tests.contract.law_bounds import assert_follows
+from tests.torch.networks import generator
+
+
+def mlp(*, bias: bool = True, device: str = "cpu") -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(5, 40, device=device),
+        nn.ReLU(),
+        nn.Linear(40, 30, bias, device=device),
+        nn.ReLU(),
+        nn.Linear(30, 20, bias, device=device),
+    )
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+def test_the_model_itself_comes_back():
+    model = mlp()
+    assert apply_(model) is model
+
+
+def test_apply_executes_the_plan():
+    one = mlp()
+    two = copy.deepcopy(one)
+    apply_(one, correlation=0.3, distribution="gamma", generator=generator())
+    plan(two, correlation=0.3, distribution="gamma").execute(generator())
+    assert same(one, two)
+
+
+def test_applying_again_draws_anew_from_the_same_law():
+    model = apply_(mlp(), generator=generator())
+    before = copy.deepcopy(model)
+    apply_(model, generator=generator())
+    assert same(model, before)
+    apply_(model, generator=generator(1))
+    assert not torch.isclose(model[2].weight, before[2].weight).any()
+    assert list(projected_parameters(model)) == ["2.weight", "4.weight"]
+
+
+def test_a_missing_bias_is_registered():
+    model = mlp(bias=False).double()
+    apply_(model, register_missing_bias=True, bias_noise=0.2, generator=generator())
+    for index in (2, 4):
+        bias = model[index].bias
+        assert isinstance(bias, nn.Parameter)
+        assert bias.requires_grad
+        assert bias.dtype is torch.float64
+        assert bias.shape == (model[index].out_features,)
+        due = plan(model, bias_noise=0.2).layers[index // 2].recipe.statistics.bias_mean
+        assert bias.mean().item() == pytest.approx(due, abs=5.0 * (0.1 / len(bias)) ** 0.5)
+    assert set(model.state_dict()) == {f"{i}.{name}" for i in (0, 2, 4) for name in ("weight", "bias")}
+    assert "a bias is added" in str(plan(mlp(bias=False), register_missing_bias=True))
+
+
+def test_a_bias_is_registered_for_a_convolution():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.ConvTranspose2d(4, 6, 3, groups=2, bias=False))
+    apply_(model, register_missing_bias=True)
+    assert model[2].bias.shape == (6,)
+    assert model(torch.randn(2, 1, 8, 8)).shape == (2, 6, 8, 8)
+
+
+def test_no_bias_is_registered_where_none_is_needed():
+    model = nn.Sequential(nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Linear(4, 2))
+    apply_(model, register_missing_bias=True)
+    assert model[0].bias is None
+
+
+def test_a_free_skip_carries_the_shift():
+    model = ICNN(5, (30,), 3000, skip=True, bias=False)
+    apply_(model, bias_noise=0.5, generator=generator())
+    layers = {layer.path: layer for layer in plan(model, bias_noise=0.5).layers}
+    assert layers["layers.1"].shift_into == "skips.0"
+    assert_follows(model.skips[0].bias.detach().double().numpy(), layers["layers.1"].recipe.bias, epsilon=2.0**-23)
+    assert layers["skips.0"].recipe.statistics.weight_variance == pytest.approx(0.5 * 0.5 * 0.5 / 5)
+    assert_follows(model.skips[0].weight.detach().double().numpy(), layers["skips.0"].recipe.weight, epsilon=2.0**-23)
+
+
+def test_beside_a_bias_of_its_own_the_skip_has_none():
+    model = ICNN(5, (30,), 3, skip=True)
+    assert model.skips[0].bias is None
+    assert plan(model).layers[2].shift_into == "layers.1"
+
+
+def test_tied_weights_of_one_law_are_drawn_once():
+    model = nn.Sequential(nn.Linear(5, 40), nn.ReLU(), nn.Linear(40, 40), nn.ReLU(), nn.Linear(40, 40))
+    model[4].weight = model[2].weight
+    first, second = plan(model).layers[1:]
+    assert (first.written, second.written) == (True, False)
+    assert "tied to '2'" in second.note
+    apply_(model, generator=generator())
+    assert model[4].weight is model[2].weight
+    assert_follows(model[2].weight.detach().double().numpy(), first.recipe.weight, epsilon=2.0**-23)
+    assert torch.equal(model[4].bias, model[2].bias)
+    assert list(projected_parameters(model)) == ["2.weight"]
+
+
+def test_a_module_used_twice_is_drawn_once():
+    shared = nn.Linear(40, 40)
+    model = apply_(nn.Sequential(nn.Linear(5, 40), nn.ReLU(), shared, nn.ReLU(), shared), generator=generator())
+    assert [layer.written for layer in plan(model).layers] == [True, True, False]
+    assert shared.weight.min() > 0.0
+
+
+def test_meta_tensors_are_reported_and_drawn_later():
+    model = mlp(device="meta")
+    with pytest.warns(UserWarning, match=r"meta.*0, 2, 4.*to_empty") as caught:
+        apply_(model, generator=generator())
+    assert caught[0].filename == __file__
+    assert all(parameter.is_meta for parameter in model.parameters())
+    model.to_empty(device="cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        apply_(model, generator=generator())
+    assert same(model, apply_(mlp(), generator=generator()))
+
+
+@pytest.mark.parametrize("positivity", ["projection", "exp"])
+def test_a_network_of_ours_on_meta(positivity):
+    model = ICNN(5, (40,), 3, device="meta", positivity=positivity).to_empty(device="cpu")
+    apply_(model, generator=generator())
+    other = ICNN(5, (40,), 3, positivity=positivity)
+    other.reset_parameters(generator())
+    assert same(model, other)
+
+
+def test_a_compiled_model_is_initialised_through_its_original():
+    model = mlp()
+    compiled = torch.compile(model, backend="eager")
+    x = torch.randn(6, 5, generator=generator())
+    compiled(x)
+    assert apply_(compiled, generator=generator()) is compiled
+    reference = apply_(mlp(), generator=generator())
+    assert same(model, reference)
+    torch.testing.assert_close(compiled(x), reference(x))
+    assert list(model.state_dict()) == list(reference.state_dict())
+    optimizer = torch.optim.SGD(compiled.parameters(), 1.0)
+    project_after_step(optimizer, compiled)
+    compiled(x).square().sum().backward()
+    optimizer.step()
+    assert model[2].weight.min() == 0.0
+    torch.testing.assert_close(compiled(x), model(x))
+
+
+def test_lazy_layers_get_their_shapes_from_example_inputs():
+    model = nn.Sequential(nn.LazyConv1d(4, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(7))
+    apply_(model, torch.zeros(2, 1, 10), generator=generator())
+    assert model[3].in_features == 32
+    assert model[3].weight.min() > 0.0
+    assert list(projected_parameters(model)) == ["3.weight"]
+
+
+def test_example_inputs_may_be_a_tuple():
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = nn.LazyLinear(4), nn.LazyLinear(4), nn.LazyLinear(2)
+
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return self.c(torch.relu(self.a(x) + self.b(y)))
+
+    model = Two()
+    apply_(model, (torch.zeros(2, 3), torch.zeros(2, 5)), positive="c", activation="relu")
+    assert (model.a.in_features, model.b.in_features, model.c.in_features) == (3, 5, 4)
+    assert model.c.weight.min() > 0.0
+
+
+@pytest.mark.parametrize("distribution", ["log_normal", "gamma"])
+def test_weights_that_are_not_contiguous(distribution):
+    """Values by position do not depend on the memory's order, and strides stay."""
+    plain = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 6, 3))
+    last = copy.deepcopy(plain).to(memory_format=torch.channels_last)
+    transposed = copy.deepcopy(plain)
+    transposed[2].weight = nn.Parameter(torch.empty(3, 3, 8, 6).permute(3, 2, 0, 1))
+    strides = last[2].weight.stride(), transposed[2].weight.stride()
+    for model in (plain, last, transposed):
+        apply_(model, distribution=distribution, generator=generator())
+    assert same(plain, last)
+    assert same(plain, transposed)
+    assert (last[2].weight.stride(), transposed[2].weight.stride()) == strides
+
+
+def test_gradients_and_requires_grad_are_left_alone():
+    model = mlp()
+    model(torch.randn(4, 5)).sum().backward()
+    grad = model[2].weight.grad.clone()
+    apply_(model)
+    assert torch.equal(model[2].weight.grad, grad)
+    assert all(parameter.requires_grad and parameter.is_leaf for parameter in model.parameters())
+
+
+def test_an_optimizer_made_before_still_holds_the_parameters():
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    ids = [id(parameter) for parameter in optimizer.param_groups[0]["params"]]
+    assert [id(parameter) for parameter in apply_(model).parameters()] == ids
+
+
+def test_inside_no_grad_and_inference_mode():
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            model = apply_(mlp(), generator=generator())
+        assert model[2].weight.min() > 0.0
+
+
+def test_apply_works_through_torchs_own_apply():
+    """A single layer is a model, so ``torch.nn.Module.apply`` can call it; such a layer sees the input."""
+    model = mlp()
+    model.apply(lambda module: apply_(module, generator=generator()) if isinstance(module, nn.Linear) else None)
+    assert (model[2].weight < 0.0).any()
