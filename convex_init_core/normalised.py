@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from convex_init_core import _checks
 from convex_init_core.activations import Activation, ArrayFunction, as_activation
@@ -102,12 +103,12 @@ def normalised_recipe(
 
 
 def expected_output(
-    weight_sum: float, weight_square_sum: float, activation: Activation, correlation: float
-) -> tuple[float, float]:
+    weight_sum: Any, weight_square_sum: Any, activation: Activation, correlation: float
+) -> tuple[Any, Any]:
     """Return mean and variance over the data of a unit *with these weights*, for features of N(0, 1) signals.
 
     Args:
-        weight_sum: Σ_k w_k of the unit's weights.
+        weight_sum: Σ_k w_k of the unit's weights: a number, or an array with one for each unit.
         weight_square_sum: Σ_k w_k².
         activation: φ.
         correlation: ρ of the signals before φ.

@@ -1,0 +1,30 @@
+"""timm: input-convex entry points for ``timm.create_model``, and ``convexify`` for timm's own CNNs.
+
+Importing this module registers the models ``icnn_*``::
+
+    import convex_init.timm
+    import timm
+
+    model = timm.create_model("icnn_mlp_5x784", num_classes=10, in_chans=1, img_size=28)
+"""
+
+from convex_init.timm.convexify import ConvexityReport, NotConvexifiable, convexify, convexity_report
+from convex_init.timm.icnn import IcnnConvNet, IcnnMlp, IcnnResNet
+from convex_init.timm.initialising import init_weights
+from convex_init.timm.replacing import OFFENDERS
+from convex_init.timm.values import Blocker, FoundLayer, FoundScale
+
+__all__ = [
+    "OFFENDERS",
+    "Blocker",
+    "ConvexityReport",
+    "FoundLayer",
+    "FoundScale",
+    "IcnnConvNet",
+    "IcnnMlp",
+    "IcnnResNet",
+    "NotConvexifiable",
+    "convexify",
+    "convexity_report",
+    "init_weights",
+]

@@ -1,0 +1,233 @@
+"""Turn a timm CNN into an input-convex one, or say what stands in the way."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from convex_init.timm.flow import Flow, trace
+from convex_init.timm.initialising import (
+    InitChoice,
+    add_bias,
+    fill_layers,
+    lacks_bias,
+    note_layer,
+    note_norm,
+    positive_recipe_for,
+    reset_norm,
+)
+from convex_init.timm.replacing import chosen
+from convex_init.timm.values import Blocker, FoundLayer, FoundScale
+from convex_init.torch import mark_projected, project_, projected_parameters
+from convex_init.torch.fans import AFFINE
+from convex_init.torch.positivity import raw_parameter, read_positivity
+from convex_init_core import identity, residual_gain
+
+
+class NotConvexifiable(ValueError):
+    """The model cannot be made input-convex as asked.
+
+    Attributes:
+        blockers: the offending places.
+    """
+
+    def __init__(self, message: str, blockers: tuple[Blocker, ...]) -> None:
+        """Raise with the whole list in the message."""
+        super().__init__(message)
+        self.blockers = blockers
+
+
+@dataclass(frozen=True, eq=False)
+class ConvexityReport:
+    """What the data flow through a model says of convexity in its input; prints as a list.
+
+    Attributes:
+        blockers: places that are not convex, and what removes them.
+        layers: convolutions and linear layers, in the order of the signal.
+        scales: batch normalisations and other learnt factors.
+        replaced: paths of the modules that the asked replacements take out.
+    """
+
+    blockers: tuple[Blocker, ...]
+    layers: tuple[FoundLayer, ...]
+    scales: tuple[FoundScale, ...]
+    replaced: tuple[str, ...]
+
+    @property
+    def convexifiable(self) -> bool:
+        """Whether non-negative weights are all that is missing."""
+        return not self.blockers
+
+    def __str__(self) -> str:
+        """Return one line for each layer and factor that must be non-negative, and for each blocker."""
+        lines = [f"in the way: {blocker}" for blocker in self.blockers]
+        for layer in self.layers:
+            role = f"non-negative, fed by {layer.fed_by or identity()}" if layer.positive else "free"
+            lines.append(f"{layer.path}: {role}" + (", then normalised" if layer.normalised else ""))
+        lines += [f"{scale.path}.{scale.name}: non-negative" for scale in self.scales if scale.positive]
+        return "\n".join(lines)
+
+
+def convexity_report(
+    model: nn.Module,
+    example_input: Tensor | None = None,
+    *,
+    replace: Mapping[str, str] | None = None,
+) -> ConvexityReport:
+    """Follow the signal through ``model`` and report what :func:`convexify` would find; nothing is changed.
+
+    Arguments and errors are those of :func:`convexify`, but what stands in the way is reported and not raised.
+    """
+    return _examine(model, example_input, replace)[0]
+
+
+def convexify(
+    model: nn.Module,
+    example_input: Tensor | None = None,
+    *,
+    replace: Mapping[str, str] | None = None,
+    register_missing_bias: bool = False,
+    generator: torch.Generator | None = None,
+    correlation: float = 0.5,
+    variance: float = 1.0,
+    bias_noise: float = 0.0,
+    distribution: str | None = None,
+) -> nn.Module:
+    """Make every output of ``model`` a convex function of its input, in place and in evaluation mode, and return it.
+
+    The signal is followed operation by operation. Every weight behind a non-linearity, and every scale of a batch
+    normalisation or other learnt factor there, is declared non-negative, as by
+    :func:`convex_init.torch.mark_projected`; train it under ``project_after_step(optimizer, model)``. Then all layers
+    are initialised anew: free ones with LeCun's law, positive ones with the principled initialisation, and positive
+    ones that are normalised before the next non-linearity with
+    :func:`convex_init_core.solve_normalised`. Batch normalisations get scale 1 and shift 0; one that ends a residual
+    branch gets the scale 1/√(number of such branches), so that their variances add up to 1.
+
+    In training mode a batch normalisation divides by a statistic of the batch, so only evaluation mode is convex. What
+    is refused: attention, layer and group normalisation, squeeze-and-excitation and other gates, activations that are
+    not convex and non-decreasing, weights that the forward computes (weight standardisation), and every operation of
+    which nothing is known.
+
+    Args:
+        model: a CNN of timm, or any module with one input and no control flow that depends on the input's values.
+        example_input: of shape ``(N, C, H, W)``, N ≥ 2; by default zeros of the size in the model's ``pretrained_cfg``.
+            Only its shape, type and device count.
+        replace: what to put for offending modules, such as ``{"gelu": "softplus", "squeeze_excite": "identity"}``. The
+            names are the keys of ``convex_init.timm.OFFENDERS``; replacements are relu, leaky_relu, elu, celu,
+            softplus, and identity.
+        register_missing_bias: add a bias to layers that are not normalised and have none for the centring shift.
+        generator: source of randomness; torch's global CPU generator by default. One number is taken from it.
+        correlation: ρ* in (0, 1).
+        variance: σ*² > 0.
+        bias_noise: β in [0, 1).
+        distribution: of the positive weights: ``"log_normal"``, ``"gamma"``, ``"spike_and_slab"`` or ``"two_point"``;
+            by default gamma in front of a normalisation, where log-normal samples miss their moments, else log-normal.
+
+    Returns:
+        ``model``.
+
+    Raises:
+        NotConvexifiable: a ValueError that lists the offending places, each with the option that removes it, if any.
+            Nothing has been changed.
+        ValueError: if the model cannot be traced, an argument is out of range, a weight is frozen, or a layer lacks a
+            bias. Nothing has been changed.
+        TypeError: if the model is not a module.
+    """
+    report, new_modules = _examine(model, example_input, replace)
+    if report.blockers:
+        listed = "\n  ".join(map(str, report.blockers))
+        raise NotConvexifiable(
+            f"nothing was changed: {type(model).__name__} is not convex at\n  {listed}", report.blockers
+        )
+    choice = InitChoice(correlation, variance, bias_noise, distribution)
+    lacking = _check(report, choice, register_missing_bias)
+
+    for path, module in new_modules.items():
+        model.set_submodule(path, copy.deepcopy(module).train(model.training))
+    for layer in report.layers:
+        if layer.positive:
+            note_layer(layer.module, layer.fed_by or identity(), layer.normalised)
+            if read_positivity(layer.module) is None:
+                mark_projected(layer.module)
+    for scale in report.scales:
+        if scale.positive:
+            mark_projected(scale.module, scale.name)
+    for module in lacking:
+        add_bias(module)
+    fill_layers([layer.module for layer in report.layers], choice, generator)
+    _reset_scales(report, choice)
+    if projected_parameters(model):
+        project_(model)
+    return model
+
+
+def _examine(
+    model: nn.Module, example_input: Tensor | None, replace: Mapping[str, str] | None
+) -> tuple[ConvexityReport, dict[str, nn.Module]]:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    new_modules = chosen(model, replace or {})
+    example = _example(model) if example_input is None else example_input
+    flow = Flow(model, trace(model, example), new_modules)
+    report = ConvexityReport(tuple(flow.blockers), tuple(flow.layers), tuple(flow.scales), tuple(new_modules))
+    return report, new_modules
+
+
+def _example(model: nn.Module) -> Tensor:
+    config = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
+    size = dict(config).get("input_size") if config is not None else None
+    first = next(model.parameters(), None)
+    if not size or first is None:
+        raise ValueError(f"{type(model).__name__} does not say the size of its input: pass example_input")
+    channels = getattr(next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None), "in_channels", size[0])
+    return torch.zeros(2, int(channels), *size[1:], dtype=first.dtype, device=first.device)
+
+
+def _check(report: ConvexityReport, choice: InitChoice, register_missing_bias: bool) -> list[nn.Module]:
+    """Make sure that every parameter can be written; return the layers that get a bias."""
+    problems, lacking = [], []
+    for layer in report.layers:
+        try:
+            _check_layer(layer.module)
+            if not layer.positive:
+                continue
+            recipe = positive_recipe_for(layer.module, layer.fed_by or identity(), layer.normalised, choice)
+            if lacks_bias(layer.module, recipe):
+                if not register_missing_bias:
+                    raise ValueError(
+                        "it has no bias to carry the centring shift, and no normalisation follows; pass "
+                        "register_missing_bias=True"
+                    )
+                lacking.append(layer.module)
+        except (ValueError, TypeError) as error:
+            problems.append(f"{layer.path!r}: {error}")
+    for scale in report.scales:
+        parameter = scale.module._parameters[scale.name]
+        if scale.positive and parameter is not None and not parameter.requires_grad:
+            problems.append(f"'{scale.path}.{scale.name}': it is frozen (requires_grad=False); unfreeze it")
+    if problems:
+        raise ValueError("nothing was changed: " + "\n".join(problems))
+    return lacking
+
+
+def _check_layer(module: nn.Module) -> None:
+    if not isinstance(module, AFFINE):
+        raise ValueError(f"its weight belongs to a {type(module).__name__}, whose fan-in is not known")
+    for name, tensor in (("weight", raw_parameter(module)), ("bias", getattr(module, "bias", None))):
+        if isinstance(tensor, Tensor) and not (tensor.requires_grad and tensor.is_floating_point()):
+            raise ValueError(f"its {name} is frozen (requires_grad=False) or not floating; unfreeze it")
+
+
+def _reset_scales(report: ConvexityReport, choice: InitChoice) -> None:
+    layers = {layer.path: layer.module for layer in report.layers}
+    branches = max(1, sum(scale.shortcut == "identity" for scale in report.scales))
+    gains = {"identity": residual_gain(branches), "normalised": residual_gain(2)}
+    for scale in report.scales:
+        if isinstance(scale.module, nn.modules.batchnorm._BatchNorm):
+            before = layers.get(scale.normalises) if scale.positive else None
+            note_norm(scale.module, gains.get(scale.shortcut, 1.0), before)
+            reset_norm(scale.module, choice)
