@@ -92,16 +92,20 @@ def lecun_(
     return _write(free_recipe(_fan_in(weight, fan_in), InitSettings(variance=variance)), weight, bias, generator)
 
 
-def _fan_in(weight: Tensor, given: float | None) -> float:
-    if not isinstance(weight, Tensor):
-        raise TypeError(f"weight must be a tensor, got {type(weight).__name__}; for a module there is apply_")
-    if not weight.is_floating_point():
-        raise ValueError(f"weight must be floating point, got {weight.dtype}")
-    if weight.requires_grad and not weight.is_leaf:
+def _check(name: str, tensor: Tensor) -> None:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}; for a module there is apply_")
+    if not tensor.is_floating_point():
+        raise ValueError(f"{name} must be floating point, got {tensor.dtype}")
+    if tensor.requires_grad and not tensor.is_leaf:
         raise ValueError(
-            "weight is a computed tensor, so writing to it would be lost: pass the raw parameter "
-            "(layer.parametrizations.weight.original) with positivity=..., or use apply_"
+            f"{name} is a computed tensor, so writing to it would be lost: pass the raw parameter "
+            f"(layer.parametrizations.{name}.original) with positivity=..., or use apply_"
         )
+
+
+def _fan_in(weight: Tensor, given: float | None) -> float:
+    _check("weight", weight)
     if given is not None:
         return given
     if weight.ndim != 2:
@@ -113,6 +117,8 @@ def _fan_in(weight: Tensor, given: float | None) -> float:
 
 
 def _write(recipe: Recipe, weight: Tensor, bias: Tensor | None, generator: torch.Generator | None) -> Any:
+    if bias is not None:
+        _check("bias", bias)
     for tensor in (weight, bias):
         check_placements(tensor)
     fills = [Fill(weight, recipe.weight, recipe.positivity)]
