@@ -215,6 +215,18 @@ def test_a_convolutional_network():
     assert len(str(report).splitlines()) == 4
 
 
+def test_linear_layers_on_sequences():
+    """Units lie in the last dimension, all others are samples and positions."""
+    model, x = small(), normal(6, 5, 3)
+    sequences, flat = signal_report(model, x), signal_report(model, x.flatten(0, 1))
+    for one, other in zip(sequences.layers, flat.layers, strict=True):
+        assert (one.mean, one.variance, one.correlation) == pytest.approx(
+            (other.mean, other.variance, other.correlation)
+        )
+        assert one.predicted.variance == pytest.approx(other.predicted.variance)
+        assert one.correlations.numpy() == pytest.approx(other.correlations.numpy(), abs=1e-9)
+
+
 def test_models_that_need_the_users_word():
     class Network(nn.Module):
         def __init__(self) -> None:

@@ -127,23 +127,29 @@ def signal_report(
     initialisation. For convolutions, positions count as further features.
 
     Args:
-        model: any model that :func:`convex_init.torch.plan` can read.
+        model: any model that :func:`convex_init.torch.plan` can read with ``batch`` as its example inputs, and that
+            calls its layers (rather than only using their weights).
         batch: one input, or a tuple of them; at least two samples.
         loss: maps the output to a scalar; by default the mean of the outputs over the batch, summed over units.
         positive: as for ``apply_``.
         activation: as for ``apply_``.
 
     Raises:
-        ValueError: if the model cannot be read, or the batch has fewer than two samples.
+        ValueError: if the model cannot be read or calls none of its layers, or the batch has fewer than two samples.
     """
     model = getattr(model, "_orig_mod", model)
-    sites = read(model, positive)
+    sites = read(model, positive, example_inputs=batch)
     inputs = batch if isinstance(batch, tuple) else (batch,)
     if inputs[0].shape[0] < 2:
         raise ValueError(f"batch must hold at least two samples for a correlation, got {inputs[0].shape[0]}")
     seen, gradients, fed = _run(model, sites, inputs, loss)
     skips = {site.beside: site for site in sites if site.role == "skip"}
     main = [site for site in sites if site.role != "skip" and site.path in seen]
+    if not main:
+        raise ValueError(
+            f"{type(model).__name__} uses the weights of {', '.join(site.path for site in sites)} without calling these "
+            "layers, so their outputs cannot be seen; call the layers, with a parametrization for the map"
+        )
     predicted: list[SignalStatistics] = []
     signal: SignalStatistics | None = None
     for site in main:
@@ -187,7 +193,7 @@ def _run(
 
         def record(module: nn.Module, args: tuple[Any, ...], output: Tensor, path: str = site.path) -> Tensor:
             # A copy goes on through the model, since an in-place activation would overwrite what is measured.
-            fed[path], outputs[path] = args[0].detach().double(), output
+            fed[path], outputs[path] = _units_second(module, args[0].detach().double()), output
             return output.clone()
 
         handles.append(site.module.register_forward_hook(record))
@@ -207,15 +213,21 @@ def _run(
         for module, training in was_training.items():
             module.training = training
     samples = inputs[0].shape[0]
+    modules = {site.path: site.module for site in sites}
     gradients = {
-        path: (torch.zeros_like(outputs[path]) if grad is None else grad).detach().double() * samples
+        path: _units_second(modules[path], torch.zeros_like(outputs[path]) if grad is None else grad).double() * samples
         for path, grad in zip(paths, found, strict=True)
     }
-    seen = {path: output.detach().double() for path, output in outputs.items()}
+    seen = {path: _units_second(modules[path], output.detach().double()) for path, output in outputs.items()}
     for site in sites:
         if site.role == "skip" and site.beside in seen and site.path in seen:
             seen[site.beside] = seen[site.beside] + seen[site.path]
     return seen, gradients, fed
+
+
+def _units_second(module: nn.Module, s: Tensor) -> Tensor:
+    """Put a layer's units in dimension 1, where a convolution has its channels; a linear layer has them last."""
+    return s.movedim(-1, 1) if isinstance(module, nn.Linear) and s.ndim > 2 else s
 
 
 def _rows(s: Tensor) -> Tensor:
