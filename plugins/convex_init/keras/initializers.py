@@ -26,6 +26,8 @@ class _LastKernel(threading.local):
 
 _last_kernel = _LastKernel()
 
+_WIDE = 2.0**20  # a fan-in at which every law exists, to check what does not depend on it
+
 
 class _Calls:
     """How often an initializer has drawn; shared by the instances that layers make of a user's one."""
@@ -131,7 +133,7 @@ class ICNNInit(_ICNNInitializer):
         self.positivity = positivity_from(positivity)
         self.layout = layout if isinstance(layout, str) or layout is None else tuple(layout)
         self.strides = strides if isinstance(strides, int) or strides is None else tuple(strides)
-        self._recipe(1.0 if fan_in is None else fan_in, self.positivity)  # refuses what does not fit together
+        self._recipe(_WIDE if fan_in is None else fan_in, self.positivity)  # refuses what does not fit together
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Return a raw kernel of ``shape``; drawn in float32 or wider, cast to ``dtype`` last."""
@@ -155,7 +157,7 @@ class ICNNInit(_ICNNInitializer):
         other = copy.copy(self)
         other.positivity = positivity
         other.layout = layout if self.layout is None and self.fan_in is None else self.layout
-        other._recipe(1.0 if self.fan_in is None else self.fan_in, positivity)
+        other._recipe(_WIDE if self.fan_in is None else self.fan_in, positivity)
         return other
 
     def bias(self) -> ICNNBias:

@@ -74,9 +74,8 @@ def ICNN(
         )
 
     x = keras.Input((in_features,), name="x")
-    s = layers.Dense(widths[1], kernel_initializer=normal(free_recipe(in_features, settings).statistics.weight_std), name="free")(
-        x
-    )
+    first = normal(free_recipe(in_features, settings).statistics.weight_std)
+    s = layers.Dense(widths[1], kernel_initializer=first, name="free")(x)
     for k, (n, m) in enumerate(pairwise(widths[1:]), start=1):
         features = _activation(activation, f"activation_{k}")(s)
         if positivity is None:
@@ -88,7 +87,8 @@ def ICNN(
             s = ConvexDense(m, positivity=positivity, kernel_initializer=kernel, name=f"positive_{k}")(features)
         if skip:
             recipe = free_recipe(in_features, settings) if beside is None else skip_recipe(in_features, beside)
-            across = layers.Dense(m, use_bias=False, kernel_initializer=normal(recipe.statistics.weight_std), name=f"skip_{k}")
+            free = normal(recipe.statistics.weight_std)
+            across = layers.Dense(m, use_bias=False, kernel_initializer=free, name=f"skip_{k}")
             s = layers.Add(name=f"sum_{k}")([s, across(x)])
     return keras.Model(x, s, name=name)
 

@@ -18,7 +18,15 @@ from convex_init.keras.fans import kernel_fan_in, layer_layout
 from convex_init.keras.gradients import gradient
 from convex_init.keras.planning import feeding_activation, layer_positivity, table
 from convex_init.keras.reading import Selection, Site, read
-from convex_init_core import GradientStatistics, LayerStatistics, SignalStatistics, backward, forward, identity
+from convex_init_core import (
+    Activation,
+    GradientStatistics,
+    LayerStatistics,
+    SignalStatistics,
+    backward,
+    forward,
+    identity,
+)
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -34,7 +42,8 @@ class LayerSignal:
         correlation: of two different units: the variance that they share, over the variance.
         active: fraction of pre-activations above 0.
         gradient: root mean square over the units of the loss's gradient, for one sample.
-        predicted: mean, variance and correlation by (5)–(7) and (16)–(19), from the layer's own weight moments.
+        predicted: mean, variance and correlation by (5)–(7) and (16)–(19), from the layer's own weight moments; NaN
+            behind a layer whose signal is so far from the activation's bends that it has no moments to speak of.
         predicted_gradient: by (24)–(27), from the gradient measured at the output.
         sample: up to 10,000 pre-activations, for a histogram.
     """
@@ -110,7 +119,7 @@ def signal_report(
         through = site.role == "positive" and predicted
         phi = (feeding_activation(activation, site) or identity()) if through else identity()
         incoming = predicted[-1] if through else _statistics(fed[site.path], site.layer)
-        predicted.append(forward(incoming, _layer_statistics(site, skips.get(site.path), fed), phi))
+        predicted.append(_forward(incoming, _layer_statistics(site, skips.get(site.path), fed), phi))
     backwards = _predict_gradients(main, predicted, deltas[main[-1].path], activation)
     rows = []
     for site, theory, slope in zip(main, predicted, backwards, strict=True):
@@ -230,6 +239,22 @@ def _layer_statistics(site: Site, skip: Site | None, fed: Mapping[str, Array]) -
     )
 
 
+def _forward(signal: SignalStatistics, layer: LayerStatistics, phi: Activation) -> SignalStatistics:
+    try:
+        return forward(signal, layer, phi)
+    except ValueError:  # a dead signal: the measured columns are what the user came for
+        return SignalStatistics(np.nan, np.nan, np.nan)
+
+
+def _backward(
+    delta: GradientStatistics, layer: LayerStatistics, fan_out: float, signal: SignalStatistics, phi: Activation
+) -> GradientStatistics:
+    try:
+        return backward(delta, layer, fan_out, signal, phi)
+    except ValueError:
+        return GradientStatistics(np.nan, np.nan, np.nan)
+
+
 def _predict_gradients(main: list[Site], signals: list[SignalStatistics], last: Array, activation: Any) -> list[float]:
     rows = _rows(last, main[-1].layer)
     units = rows.shape[1]
@@ -239,8 +264,8 @@ def _predict_gradients(main: list[Site], signals: list[SignalStatistics], last: 
     for i in range(len(main) - 1, 0, -1):
         site = main[i]
         phi = (feeding_activation(activation, site) if site.role == "positive" else None) or identity()
-        delta = backward(delta, _layer_statistics(site, None, {}), _fan_out(site.layer), signals[i - 1], phi)
-        found.append(max(delta.second, 0.0) ** 0.5)
+        delta = _backward(delta, _layer_statistics(site, None, {}), _fan_out(site.layer), signals[i - 1], phi)
+        found.append(float(np.sqrt(delta.second)))
     return found[::-1]
 
 
