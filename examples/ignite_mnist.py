@@ -26,7 +26,7 @@ from ignite.handlers.tensorboard_logger import TensorboardLogger
 from ignite.metrics import Accuracy, Loss, RunningAverage
 from ignite.utils import manual_seed
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from convex_init.ignite import ConvexityGuard, NonNegProjection, SignalMonitor
 from convex_init.torch import ICNN, apply_, plan
@@ -66,7 +66,9 @@ def prepare(options: argparse.Namespace) -> Run:
     manual_seed(options.seed)
     device = torch.device(options.device)
     training, test = read_mnist(options.data)
-    loader = DataLoader(training, options.batch, shuffle=True, drop_last=True)
+    # The order depends on seed and epoch alone, so that a run can be resumed in the middle of an epoch.
+    sampler = DistributedSampler(training, num_replicas=1, rank=0, seed=options.seed)
+    loader = DataLoader(training, options.batch, sampler=sampler, drop_last=True)
     test_loader = DataLoader(test, 1000)
 
     features = training.tensors[0].shape[1]
@@ -90,6 +92,7 @@ def prepare(options: argparse.Namespace) -> Run:
         return loss.item()
 
     trainer = DeterministicEngine(train_step)
+    trainer.add_event_handler(Events.EPOCH_STARTED, lambda engine: sampler.set_epoch(engine.state.epoch))
     average = EMAHandler(model, momentum=options.momentum)
 
     @torch.no_grad()
@@ -158,7 +161,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     """Train, and return the metrics on the test images."""
     options = read_options(arguments)
     run = prepare(options)
-    manual_seed(options.seed)  # the engine derives the order of the batches from this, also when it resumes
+    manual_seed(options.seed)  # from this the engine derives a seed for each epoch, also when it resumes
     run.trainer.run(run.loader, max_epochs=options.epochs)
     return dict(run.evaluator.state.metrics)
 

@@ -30,8 +30,10 @@ class NonNegProjection:
        the ``EMAHandler``'s ``ema_model`` and the ``GradScaler`` if there are any.
     4. ``trainer.run(loader, max_epochs=...)`` goes on behind the saved iteration.
 
-    With ignite's ``DeterministicEngine`` and a seed set before step 4, the resumed run is the uninterrupted one bit for
-    bit.
+    The resumed run is the uninterrupted one, bit for bit, with ignite's ``DeterministicEngine``, a seed set before step
+    4, and a loader whose order depends on the epoch alone, such as one over a ``DistributedSampler`` (of one replica,
+    if there is but one) with ``set_epoch`` at ``Events.EPOCH_STARTED``. With ``shuffle=True`` and no workers, ignite
+    0.5 resumes an epoch in another order than it began.
 
     Args:
         model_or_params: a model whose projected weights are marked, wrapped in ``DistributedDataParallel`` or sharded
