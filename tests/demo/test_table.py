@@ -50,7 +50,7 @@ def test_the_text_is_aligned_and_names_the_settings():
     lines = as_text(results(0.5, 0.01, 0.2)).splitlines()
     assert lines[0].index("training loss") + len("training loss") == lines[2].index("0.200") + len("0.200")
     text = caption(results(0.5, 0.01, 0.2))
-    for part in ("8×8 digits", "1,437", "5 hidden layers of 128", "Adam 0.002", "batch 32", "1 epochs", "3 seeds"):
+    for part in ("8×8 digits", "1,437", "5 hidden layers of 128", "Adam 0.002", "batch 32", "1 epoch;", "3 seeds"):
         assert part in text
 
 

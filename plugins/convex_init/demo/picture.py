@@ -26,7 +26,7 @@ _DIVERGED = 1e300  # finite, so that quantiles can be interpolated
 
 def draw(results: Results, path: Path) -> None:
     """Write the training loss by epoch as PNG: medians as lines, quartiles over the seeds as bands."""
-    figure = needed("matplotlib.figure").Figure(figsize=(8.0, 4.2), layout="constrained")
+    figure = needed("matplotlib.figure").Figure(figsize=(8.0, 4.6), layout="constrained")
     axes = figure.add_subplot()
     for network in results["networks"]:
         style = _STYLES[network["name"]]
@@ -48,11 +48,16 @@ def draw(results: Results, path: Path) -> None:
     axes.set_ylabel("training loss (cross-entropy)")
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside right upper", frameon=False, fontsize=9, labelspacing=0.9, handlelength=2.6)
-    parts = caption(results).split("; ")
-    bands = ["lines are medians, bands quartiles, " + parts[2]] if results["settings"]["seeds"] > 1 else parts[2:3]
-    figure.suptitle("\n".join(["; ".join(parts[:2]), *bands]), fontsize=9)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9, labelspacing=0.9)
+    axes.set_title(_title(results), loc="left", fontsize=9)
     figure.savefig(path, dpi=150)
+
+
+def _title(results: Results) -> str:
+    what, how, summary, _ = caption(results).split("; ")
+    if results["settings"]["seeds"] > 1:
+        summary += " with their quartiles"
+    return f"{what}\n{how}; {summary}"
 
 
 def _quartiles(network: dict[str, Any]) -> NDArray[np.float64]:

@@ -37,17 +37,18 @@ def run_demo(settings: DemoSettings) -> None:
 
 
 def _train_all(settings: DemoSettings, images: Images, device: str) -> Results:
-    from convex_init.demo.networks import VARIANTS
-    from convex_init.demo.training import Batches, train
+    from convex_init.demo.networks import VARIANTS, Variant
+    from convex_init.demo.training import Batches, Run, train
 
     data = Batches.of(images, settings.device)
     steps = len(VARIANTS) * settings.seeds * settings.epochs
-    runs = {}
-    # disable=None: no bar in a log file.
+    runs: dict[Variant, list[Run]] = {variant: [] for variant in VARIANTS}
+    # disable=None: no bar in a log file. Networks take turns, so that all feel alike what else the machine does.
     with needed("tqdm").tqdm(total=steps, unit="epoch", disable=None, leave=False) as bar:
-        for variant in VARIANTS:
-            bar.set_description(variant.name)
-            runs[variant] = [train(variant, data, settings, seed, bar.update) for seed in range(settings.seeds)]
+        for seed in range(settings.seeds):
+            for variant in VARIANTS:
+                bar.set_description(f"seed {seed}, {variant.name}")
+                runs[variant].append(train(variant, data, settings, seed, bar.update))
     return collect(settings, images, device, runs)
 
 

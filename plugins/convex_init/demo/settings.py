@@ -48,5 +48,5 @@ class DemoSettings:
 # The digits' small matrices gain nothing from a second thread, and lose much where others use the cores too.
 DEFAULTS = {
     "digits": DemoSettings("digits", depth=5, width=128, epochs=20, seeds=5, lr=2e-3, batch_size=32, threads=1),
-    "mnist": DemoSettings("mnist", depth=5, width=784, epochs=6, seeds=3, lr=1e-3, batch_size=64, limit=6000),
+    "mnist": DemoSettings("mnist", depth=5, width=784, epochs=4, seeds=3, lr=1e-3, batch_size=64, limit=6000),
 }

@@ -16,11 +16,12 @@ def caption(results: Results) -> str:
     """Return in one line what was trained, how, and what the numbers are."""
     settings, images = results["settings"], results["images"]
     seeds = settings["seeds"]
+    epochs = f"{settings['epochs']} epochs" if settings["epochs"] > 1 else "1 epoch"
     summary = f"medians of {seeds} seeds" if seeds > 1 else "1 seed"
     return (
         f"{_NAMES[settings['dataset']]}: {images['train']:,} training and {images['test']:,} test images; "
         f"{settings['depth']} hidden layers of {settings['width']}, Adam {settings['lr']:g}, "
-        f"batch {settings['batch_size']}, {settings['epochs']} epochs; {summary}; {results['device']}"
+        f"batch {settings['batch_size']}, {epochs}; {summary}; {results['device']}"
     )
 
 
