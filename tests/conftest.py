@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.torchvision_operators import define_missing_operators
+
 TESTS = Path(__file__).resolve().parent
 FRAMEWORKS = ("torch", "keras", "tensorflow", "jax", "ignite", "timm")
 # What the tests in a folder need: the framework of its name, or for these
@@ -28,6 +30,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _why_absent(framework: str) -> str:
+    if framework == "timm":
+        define_missing_operators()
     try:
         importlib.import_module(framework)
     except ImportError as error:
