@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from convex_init.torch.inputs import arguments_of, floating_inputs, names_of
 from convex_init.torch.recording import Recording, record, same_course
 from convex_init.torch.violations import Violation, search_violation
 from convex_init_core.calculus import Curvature
@@ -85,9 +86,9 @@ def certify(
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     model = copy.deepcopy(getattr(model, "_orig_mod", model))  # some models clamp their weights when they run
-    args, kwargs = _arguments(example_inputs)
-    named = _floating_inputs(args, kwargs)
-    chosen = _names(convex_inputs) if convex_inputs is not None else list(named)
+    args, kwargs = arguments_of(example_inputs)
+    named = floating_inputs(args, kwargs)
+    chosen = names_of(convex_inputs) if convex_inputs is not None else list(named)
     if not chosen:
         raise ValueError("example_inputs hold no floating-point tensor to be convex in")
     source = generator if generator is not None else torch.Generator().manual_seed(0)
@@ -120,37 +121,6 @@ def assert_convex_(model: nn.Module, example_inputs: Any, *args: Any, **kwargs: 
     if not certificate:
         raise AssertionError(str(certificate))
     return model
-
-
-def _arguments(example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if isinstance(example_inputs, Mapping):
-        return (), dict(example_inputs)
-    return (tuple(example_inputs) if isinstance(example_inputs, (tuple, list)) else (example_inputs,)), {}
-
-
-def _floating_inputs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
-
-    def walk(name: str, item: Any) -> None:
-        if isinstance(item, Tensor):
-            if item.is_floating_point():
-                found[name] = item
-        elif isinstance(item, Mapping):
-            for key, part in item.items():
-                walk(f"{name}.{key}", part)
-        elif isinstance(item, (list, tuple)):
-            for i, part in enumerate(item):
-                walk(f"{name}.{i}", part)
-
-    for i, item in enumerate(args):
-        walk(str(i), item)
-    for key, item in kwargs.items():
-        walk(key, item)
-    return found
-
-
-def _names(chosen: Iterable[str | int] | str | int) -> list[str]:
-    return [str(chosen)] if isinstance(chosen, (str, int)) else [str(name) for name in chosen]
 
 
 def _moved(tree: Any, generator: torch.Generator) -> Any:

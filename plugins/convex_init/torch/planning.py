@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -139,10 +139,11 @@ def _read_back(layer: LayerPlan) -> None:
         )
 
 
-def make_plan(
+def plan(
     model: nn.Module,
     example_inputs: Any = None,
     *,
+    convex_inputs: Iterable[str | int] | str | int | None = None,
     positive: Selection | None = None,
     exclude: Selection | None = None,
     activation: ActivationLike | Mapping[str, ActivationLike] | None = None,
@@ -150,7 +151,11 @@ def make_plan(
     register_missing_bias: bool = False,
     **settings: Any,
 ) -> Plan:
-    """Build the plan; arguments and errors are those of :func:`convex_init.torch.apply_`."""
+    """Return what :func:`apply_` would do to each layer of ``model``, and why; ``print`` it for a table.
+
+    Nothing is written (a lazy model is given its shapes if ``example_inputs`` are passed). Arguments and errors are
+    those of :func:`apply_`.
+    """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}; for a tensor there is icnn_")
     model = getattr(model, "_orig_mod", model)  # a compiled model shares its parameters with the original
@@ -162,10 +167,13 @@ def make_plan(
     reshard(model)
     chosen = _settings(settings)
     if example_inputs is not None and _is_lazy(model):
+        from convex_init.torch.inputs import arguments_of  # rarely needed
+
+        args, kwargs = arguments_of(example_inputs)
         with torch.no_grad():
-            model(*example_inputs) if isinstance(example_inputs, tuple) else model(example_inputs)
+            model(*args, **kwargs)
     fallback = as_positivity("projection" if positivity is None else positivity)
-    sites = read(model, positive, exclude)
+    sites = read(model, positive, exclude, example_inputs, convex_inputs)
     for pattern in activation if isinstance(activation, Mapping) else ():
         if not any(fnmatchcase(site.path, pattern) for site in sites):
             known = ", ".join(site.path for site in sites)
@@ -191,6 +199,10 @@ def _is_lazy(model: nn.Module) -> bool:
     return any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters())
 
 
+class _SaidElsewhere(ValueError):
+    """A problem of one layer that another one reports."""
+
+
 class _Planner:
     """Turn sites into layer plans, collecting every problem so that the user sees them all at once."""
 
@@ -212,6 +224,8 @@ class _Planner:
     def layer(self, site: Site) -> LayerPlan | None:
         try:
             return self._layer(site)
+        except _SaidElsewhere:
+            return None
         except (ValueError, TypeError) as error:
             self.problems.append(f"{shown(site.path)}: {error}")
             return None
@@ -268,7 +282,7 @@ class _Planner:
         return weight
 
     def _recipe(self, site: Site) -> Recipe:
-        through = read_positivity(site.module)
+        through = read_positivity(site.module) or site.positivity
         if site.role == "positive":
             phi = activation_for(self.activation, site.path) or site.activation
             if phi is None:
@@ -283,7 +297,11 @@ class _Planner:
         if site.role == "skip":
             if site.beside not in self.sites:
                 raise ValueError(f"it is summed with {shown(site.beside)}, which is excluded; exclude both or neither")
-            return skip_recipe(fan_in(site.module), self._recipe(self.sites[site.beside]))
+            try:
+                beside = self._recipe(self.sites[site.beside])
+            except (ValueError, TypeError):
+                raise _SaidElsewhere from None  # the problem is that of the layer beside, which reports it
+            return skip_recipe(fan_in(site.module), beside)
         return free_recipe(fan_in(site.module), self.settings)
 
     def _shift(self, site: Site, recipe: Recipe) -> tuple[str, bool]:
@@ -305,38 +323,11 @@ class _Planner:
         )
 
 
-def plan(
-    model: nn.Module,
-    example_inputs: Any = None,
-    *,
-    positive: Selection | None = None,
-    exclude: Selection | None = None,
-    activation: ActivationLike | Mapping[str, ActivationLike] | None = None,
-    positivity: str | Positivity | None = None,
-    register_missing_bias: bool = False,
-    **settings: Any,
-) -> Plan:
-    """Return what :func:`apply_` would do to each layer of ``model``, and why; ``print`` it for a table.
-
-    Nothing is written (a lazy model is given its shapes if ``example_inputs`` are passed). Arguments and errors are
-    those of :func:`apply_`.
-    """
-    return make_plan(
-        model,
-        example_inputs,
-        positive=positive,
-        exclude=exclude,
-        activation=activation,
-        positivity=positivity,
-        register_missing_bias=register_missing_bias,
-        **settings,
-    )
-
-
 def apply_(
     model: nn.Module,
     example_inputs: Any = None,
     *,
+    convex_inputs: Iterable[str | int] | str | int | None = None,
     positive: Selection | None = None,
     exclude: Selection | None = None,
     activation: ActivationLike | Mapping[str, ActivationLike] | None = None,
@@ -353,11 +344,17 @@ def apply_(
     Plain positive layers are marked, so that :func:`project_` and :func:`project_after_step` keep them non-negative.
 
     What can be read: ``nn.Sequential`` (nested), single layers, :class:`ICNN`, modules with a ``convex_sites()``
-    method, and any model with layers of ours or with parametrized weights. For others, name the positive layers.
+    method, and, with ``example_inputs``, what any other model does with its Linear and convolution layers when it runs:
+    which of them stand behind a non-linearity, what feeds them, which map makes their weight non-negative, and which
+    free layers are summed with them. Without example inputs, layers of ours and parametrized weights are taken as the
+    positive ones. Otherwise name the positive layers.
 
     Args:
         model: a module; a compiled one is initialised through its original.
-        example_inputs: one input, or a tuple of them, used to give lazy layers their shapes.
+        example_inputs: one input, a tuple of positional inputs or a dict of keyword inputs, with which a copy of the
+            model is run to see what it does; also used to give lazy layers their shapes.
+        convex_inputs: names or positions of the inputs in which the model is convex, all floating-point ones by
+            default; layers that see only the others (context) are left alone.
         positive: layers whose weights must be non-negative: paths or patterns (``"layers.*.wz"``), or a predicate
             ``f(path, module)``. All others are then free.
         exclude: layers to leave alone, in the same form.
@@ -382,9 +379,10 @@ def apply_(
     Warns:
         UserWarning: if some weights are on the meta device; those are not written.
     """
-    decided = make_plan(
+    decided = plan(
         model,
         example_inputs,
+        convex_inputs=convex_inputs,
         positive=positive,
         exclude=exclude,
         activation=activation,

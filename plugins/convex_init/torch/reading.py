@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from torch import nn
 from torch.nn.utils import parametrize
@@ -31,24 +31,40 @@ _OTHER_NORMS = (
     *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
 )
 _REMEDY = (
-    "say which layers must be non-negative with positive=[...] (paths, patterns such as '*.wz', or a predicate) and "
-    "what feeds them with activation=..., or give the module a convex_sites() method"
+    "pass example_inputs to have it run and read, say which layers must be non-negative with positive=[...] (paths, "
+    "patterns such as '*.wz', or a predicate) and what feeds them with activation=..., or give the module a "
+    "convex_sites() method"
 )
 
 
-def read(model: nn.Module, positive: Selection | None = None, exclude: Selection | None = None) -> list[Site]:
+def read(
+    model: nn.Module,
+    positive: Selection | None = None,
+    exclude: Selection | None = None,
+    example_inputs: Any = None,
+    convex_inputs: Iterable[str | int] | str | int | None = None,
+) -> list[Site]:
     """Return the sites of ``model`` in the order of the signal.
 
     Args:
         model: any module.
         positive: the user's choice of non-negative layers; overrides what the structure says.
         exclude: layers to leave alone.
+        example_inputs: to run a copy of a model that is no chain, and see what it does.
+        convex_inputs: in which of them the model is convex.
 
     Raises:
         ValueError: if the structure cannot be read and the user has not said; the message names the module.
     """
     excluded = _select("exclude", exclude, model) if exclude is not None else set()
-    sites = _read_declared(model, positive) if positive is not None else _read_structure(model, excluded)
+    if positive is not None:
+        sites = _read_declared(model, positive)
+    elif example_inputs is not None and not _is_chain(model):
+        from convex_init.torch.behaviour import read_behaviour  # only needed here, and not small
+
+        sites = read_behaviour(model, example_inputs, convex_inputs)
+    else:
+        sites = _read_structure(model, excluded)
     sites = [site for site in sites if site.path not in excluded]
     if not sites:
         raise ValueError(f"{type(model).__name__} has no layer to initialise: no Linear or convolution was found in it")
@@ -65,8 +81,12 @@ def _is_sequential(module: nn.Module) -> bool:
     return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
+def _is_chain(model: nn.Module) -> bool:
+    return describes_itself(model) or _is_sequential(model) or isinstance(model, AFFINE)
+
+
 def _read_structure(model: nn.Module, excluded: set[str]) -> list[Site]:
-    if describes_itself(model) or _is_sequential(model) or isinstance(model, AFFINE):
+    if _is_chain(model):
         return _Chain(excluded).read(model)
     if any(_is_marked(module) for module in model.modules()):
         return _read_marks(model)

@@ -29,6 +29,7 @@ class Node:
         value: what the calculus knows of it.
         operation: what made it: the ATen name, or ``"parameter"``, ``"buffer"``, ``"input"``, ``"context"``.
         inputs: the nodes it was made from.
+        args: arguments of the operation, with nodes for tensors; empty for what was not made by one.
         fixed: whether it is the same for every input of the model.
         path: of the module in which it was made, or of the parameter.
         sources: paths of the parameters that a fixed node was computed from.
@@ -38,6 +39,7 @@ class Node:
     value: Value
     operation: str
     inputs: tuple[Node, ...] = ()
+    args: tuple[Any, ...] = ()
     fixed: bool = False
     path: str = ""
     sources: tuple[str, ...] = ()
@@ -174,6 +176,8 @@ class _Recorder(TorchDispatchMode):
         name = func.overloadpacket.__name__
         tensors = _tensors((args, kwargs))
         inputs = [self.node(tensor) for tensor in tensors]
+        operands = _map(args, self.node)
+        keywords = {key: _map(item, self.node) for key, item in kwargs.items()}
         result = func(*args, **kwargs)
         made = [tensor for tensor in _tensors(result) if isinstance(tensor, Tensor)]
         if not made:
@@ -185,14 +189,12 @@ class _Recorder(TorchDispatchMode):
             return result
         place = f"{name} in {self._where()!r}"
         for index, tensor in enumerate(made):
-            if inputs and all(node.fixed for node in inputs) and not _is_random(func):
+            if all(node.fixed for node in inputs) and not _is_random(func):
                 node = self._fixed(name, tensor, inputs)
-            elif not inputs and not _is_random(func):
-                node = self._fixed(name, tensor, [])
             else:
-                operands = _map(args, self.node), {key: _map(item, self.node) for key, item in kwargs.items()}
-                value = result_of(name, *operands, place, index, tensor, _is_random(func))
+                value = result_of(name, operands, keywords, place, index, tensor, _is_random(func))
                 node = Node(value, name, tuple(inputs), path=self._where())
+            node.args = tuple(operands)
             self._place(func, tensor, node, args)
         return result
 
@@ -310,3 +312,11 @@ def _map(tree: Any, function: Callable[[Tensor], Node]) -> Any:
     if isinstance(tree, (list, tuple)):
         return [_map(part, function) for part in tree]
     return tree
+
+
+def is_linear(node: Node) -> bool:
+    """Whether the node is a product with a weight that does not depend on the input, and perhaps a sum with a bias."""
+    return node.operation in _LINEAR and any(part.fixed and part.sources for part in node.inputs)
+
+
+_LINEAR = ("addmm", "mm", "bmm", "baddbmm", "mv", "addmv", "dot", "matmul", "convolution", "linear")

@@ -135,7 +135,7 @@ def signal_report(
         activation: as for ``apply_``.
 
     Raises:
-        ValueError: if the model cannot be read or calls none of its layers, or the batch has fewer than two samples.
+        ValueError: if the model cannot be read, calls none of its layers, or gets fewer than two samples.
     """
     model = getattr(model, "_orig_mod", model)
     sites = read(model, positive, example_inputs=batch)
@@ -145,11 +145,6 @@ def signal_report(
     seen, gradients, fed = _run(model, sites, inputs, loss)
     skips = {site.beside: site for site in sites if site.role == "skip"}
     main = [site for site in sites if site.role != "skip" and site.path in seen]
-    if not main:
-        raise ValueError(
-            f"{type(model).__name__} uses the weights of {', '.join(site.path for site in sites)} without calling these "
-            "layers, so their outputs cannot be seen; call the layers, with a parametrization for the map"
-        )
     predicted: list[SignalStatistics] = []
     signal: SignalStatistics | None = None
     for site in main:
@@ -204,6 +199,12 @@ def _run(
             # Inputs that need a gradient make every layer's output part of the graph, frozen or not.
             alive = [x.detach().clone().requires_grad_(x.is_floating_point()) for x in inputs]
             result = model(*alive)
+            if not outputs:
+                raise ValueError(
+                    f"{type(model).__name__} uses the weights of {', '.join(site.path for site in sites)} without "
+                    "calling these layers, so their outputs cannot be seen; call the layers, with a parametrization "
+                    "for the map"
+                )
             total = result.flatten(1).mean(0).sum() if loss is None else loss(result)
             paths = list(outputs)
             found = torch.autograd.grad(total, [outputs[path] for path in paths], allow_unused=True)

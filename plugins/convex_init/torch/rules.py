@@ -14,8 +14,7 @@ from convex_init_core.calculus import ElementWise, Sign, Value
 # A rule sees the operation's arguments, with nodes for tensors, its place for messages, and the result that it made.
 Rule: TypeAlias = Callable[[list[Any], dict[str, Any], str, Tensor], Value]
 
-# Operations that move, repeat or drop elements, and sums with non-negative weights that do not depend on the input.
-_SHAPE = """
+MOVES = """
     view _unsafe_view reshape _reshape_alias t transpose permute expand squeeze unsqueeze slice select alias detach
     clone contiguous flatten unflatten split split_with_sizes chunk unbind roll flip repeat tile pixel_shuffle
     pixel_unshuffle channel_shuffle unfold diagonal narrow movedim swapaxes lift_fresh lift_fresh_copy im2col view_as
@@ -25,6 +24,8 @@ _SHAPE = """
     _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_linear1d upsample_bilinear2d
     upsample_trilinear3d
 """.split()  # noqa: SIM905
+"""Operations that move, repeat or drop elements, and sums with non-negative weights that do not depend on the input."""
+
 _JOIN = ("cat", "stack", "hstack", "vstack")
 _PRODUCTS = (
     "mm",
@@ -336,7 +337,7 @@ def _threshold(args: list[Any], kwargs: dict[str, Any]) -> bool:
 
 
 _RULES: dict[str, Rule] = {
-    **dict.fromkeys(_SHAPE, _first),
+    **dict.fromkeys(MOVES, _first),
     **dict.fromkeys(_JOIN, _join),
     **dict.fromkeys(_PRODUCTS, _product),
     **dict.fromkeys(_MADE_FROM_SHAPES, _from_shape),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from convex_init_core import Activation
+from convex_init_core import Activation, Positivity
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Site:
         role: ``"free"`` (sees the input through affine maps only: weights of either sign), ``"positive"`` (behind a
             non-linearity: weights must be non-negative), or ``"skip"`` (free, and summed with a positive layer).
         activation: what feeds a positive layer; ``None`` where the reader cannot tell.
+        positivity: the map that the model's forward applies to the raw weight; ``None`` for none, or for one that is
+            known from the layer itself (a parametrization or a mark).
         beside: for a skip, the path of the positive layer that it is summed with.
         reason: why the role is what it is, for the table.
     """
@@ -30,6 +32,7 @@ class Site:
     module: nn.Module
     role: str
     activation: Activation | None = None
+    positivity: Positivity | None = None
     beside: str = ""
     reason: str = ""
 

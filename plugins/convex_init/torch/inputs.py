@@ -1,0 +1,42 @@
+"""Names for the inputs of a model, however they are passed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+
+def arguments_of(example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return positional and keyword inputs: a dict is keywords, a tuple or list positions, anything else one input."""
+    if isinstance(example_inputs, Mapping):
+        return (), dict(example_inputs)
+    return (tuple(example_inputs) if isinstance(example_inputs, (tuple, list)) else (example_inputs,)), {}
+
+
+def floating_inputs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the floating-point tensors among the inputs by name; those inside lists and dicts are ``"0.key"``."""
+    found: dict[str, Tensor] = {}
+
+    def walk(name: str, item: Any) -> None:
+        if isinstance(item, Tensor):
+            if item.is_floating_point():
+                found[name] = item
+        elif isinstance(item, Mapping):
+            for key, part in item.items():
+                walk(f"{name}.{key}", part)
+        elif isinstance(item, (list, tuple)):
+            for i, part in enumerate(item):
+                walk(f"{name}.{i}", part)
+
+    for i, item in enumerate(args):
+        walk(str(i), item)
+    for key, item in kwargs.items():
+        walk(key, item)
+    return found
+
+
+def names_of(chosen: Iterable[str | int] | str | int) -> list[str]:
+    """Return a choice of inputs, by name or position, as names."""
+    return [str(chosen)] if isinstance(chosen, (str, int)) else [str(name) for name in chosen]
