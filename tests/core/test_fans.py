@@ -29,7 +29,7 @@ SHAPES = list(product((1, 2, 3, 4, 5, 6), (1, 2, 3, 4), (1, 2, 3)))
 def test_transposed_fan_in_is_the_mean_count(kernel_size: int, stride: int, dilation: int) -> None:
     counts = taps_per_output(kernel_size, stride, dilation)
     fan_in = core.transposed_convolution_fan_in(6, (kernel_size,), (stride,), groups=2)
-    assert fan_in == pytest.approx(3 * counts.mean(), rel=1e-14)
+    assert fan_in == pytest.approx(3 * counts.mean(), rel=1e-14, abs=0.0)
 
 
 @pytest.mark.parametrize(("kernel_size", "stride", "dilation"), SHAPES)

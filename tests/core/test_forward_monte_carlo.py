@@ -77,5 +77,5 @@ def test_single_input_shares_one_feature_with_all_units() -> None:
     """Fan-in 1: s_i = w_i φ, so Cov[s₁, s₂] = μ_w² Var[φ], with no pairs of features in it."""
     out = core.forward(ON_TARGET, core.LayerStatistics(1, 0.7, 0.2), core.relu())
     variance = 0.5 - 1 / (2 * np.pi)
-    assert out.correlation * out.variance == pytest.approx(0.49 * variance, rel=1e-12)
-    assert out.variance == pytest.approx(0.2 * 0.5 + 0.49 * variance, rel=1e-12)
+    assert out.correlation * out.variance == pytest.approx(0.49 * variance, rel=1e-12, abs=0.0)
+    assert out.variance == pytest.approx(0.2 * 0.5 + 0.49 * variance, rel=1e-12, abs=0.0)

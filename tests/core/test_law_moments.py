@@ -30,8 +30,8 @@ ROUNDING = 1e-12
 @pytest.mark.parametrize("distribution", core.DISTRIBUTIONS)
 def test_round_trip(distribution: str, mean: float, variance: float) -> None:
     law = core.non_negative_law(distribution, mean, variance)
-    assert law.mean == pytest.approx(mean, rel=ROUNDING)
-    assert law.variance == pytest.approx(variance, rel=ROUNDING)
+    assert law.mean == pytest.approx(mean, rel=ROUNDING, abs=0.0)
+    assert law.variance == pytest.approx(variance, rel=ROUNDING, abs=0.0)
 
 
 @pytest.mark.parametrize(("mean", "variance"), MOMENTS)
@@ -39,18 +39,18 @@ def test_moments_of_the_named_laws(mean: float, variance: float) -> None:
     """The parameters mean what the literature means by them."""
     log_normal = core.LogNormal.from_moments(mean, variance)
     theirs = stats.lognorm(log_normal.log_std, scale=math.exp(log_normal.log_mean))
-    assert (theirs.mean(), theirs.var()) == pytest.approx((mean, variance), rel=1e-9)
+    assert (theirs.mean(), theirs.var()) == pytest.approx((mean, variance), rel=1e-9, abs=0.0)
     gamma = core.Gamma.from_moments(mean, variance)
     theirs = stats.gamma(gamma.concentration, scale=gamma.scale)
-    assert (theirs.mean(), theirs.var()) == pytest.approx((mean, variance), rel=ROUNDING)
+    assert (theirs.mean(), theirs.var()) == pytest.approx((mean, variance), rel=ROUNDING, abs=0.0)
     slab = core.SpikeAndSlab.from_moments(mean, variance)
     half_normal = stats.halfnorm(scale=slab.scale)
     second = slab.probability * (half_normal.var() + half_normal.mean() ** 2)
-    assert slab.probability * half_normal.mean() == pytest.approx(mean, rel=ROUNDING)
-    assert second - mean**2 == pytest.approx(variance, rel=1e-11)
+    assert slab.probability * half_normal.mean() == pytest.approx(mean, rel=ROUNDING, abs=0.0)
+    assert second - mean**2 == pytest.approx(variance, rel=1e-11, abs=0.0)
     two = core.TwoPoint.from_moments(mean, variance)
-    assert two.probability * two.value == pytest.approx(mean, rel=ROUNDING)
-    assert two.probability * (1 - two.probability) * two.value**2 == pytest.approx(variance, rel=ROUNDING)
+    assert two.probability * two.value == pytest.approx(mean, rel=ROUNDING, abs=0.0)
+    assert two.probability * (1 - two.probability) * two.value**2 == pytest.approx(variance, rel=ROUNDING, abs=0.0)
 
 
 @pytest.mark.parametrize(("mean", "variance"), MOMENTS)
@@ -59,13 +59,13 @@ def test_log_normal_as_printed(mean: float, variance: float) -> None:
     with mp.workdps(40):
         m, v = mp.mpf(mean), mp.mpf(variance)
         log_mean, log_variance = mp.log(m**2 / mp.sqrt(v + m**2)), mp.log((v + m**2) / m**2)
-    assert law.log_mean == pytest.approx(float(log_mean), rel=ROUNDING)
-    assert law.log_std**2 == pytest.approx(float(log_variance), rel=ROUNDING)
+    assert law.log_mean == pytest.approx(float(log_mean), rel=ROUNDING, abs=0.0)
+    assert law.log_std**2 == pytest.approx(float(log_variance), rel=ROUNDING, abs=0.0)
 
 
 def test_narrow_log_normal_keeps_its_variance() -> None:
     law = core.LogNormal.from_moments(1.0, 1e-20)
-    assert law.variance == pytest.approx(1e-20, rel=ROUNDING)
+    assert law.variance == pytest.approx(1e-20, rel=ROUNDING, abs=0.0)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_narrow_log_normal_keeps_its_variance() -> None:
 )
 def test_other_way_round(law: Any) -> None:
     back = type(law).from_moments(law.mean, law.variance)
-    assert vars(back) == pytest.approx(vars(law), rel=ROUNDING)
+    assert vars(back) == pytest.approx(vars(law), rel=ROUNDING, abs=0.0)
     assert pickle.loads(pickle.dumps(law)) == law
 
 

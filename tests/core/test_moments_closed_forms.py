@@ -31,8 +31,8 @@ def test_moments_of_one(slope: float, variance: float) -> None:
     for activation in (core.leaky_relu(slope), by_quadrature(slope)):
         found = core.feature_moments(activation, 0.5, variance)
         assert found.mean == pytest.approx((1 - slope) * math.sqrt(variance / (2 * math.pi)), rel=ROUNDING, abs=1e-15)
-        assert found.second == pytest.approx((1 + slope**2) * variance / 2, rel=ROUNDING)
-        assert found.variance == pytest.approx(found.second - found.mean**2, rel=ROUNDING)
+        assert found.second == pytest.approx((1 + slope**2) * variance / 2, rel=ROUNDING, abs=0.0)
+        assert found.variance == pytest.approx(found.second - found.mean**2, rel=ROUNDING, abs=0.0)
 
 
 @pytest.mark.parametrize("rho", CORRELATIONS)
@@ -52,8 +52,8 @@ def test_derivative_kernel_of_leaky_relu(slope: float, rho: float) -> None:
     for activation in (core.leaky_relu(slope), by_quadrature(slope)):
         found = core.derivative_moments(activation, rho, 2.7)
         assert found.cross == pytest.approx(expected, rel=1e-12, abs=1e-13)
-        assert found.mean == pytest.approx(0.5 * (1 + slope), rel=ROUNDING)
-        assert found.second == pytest.approx(0.5 * (1 + slope**2), rel=ROUNDING)
+        assert found.mean == pytest.approx(0.5 * (1 + slope), rel=ROUNDING, abs=0.0)
+        assert found.second == pytest.approx(0.5 * (1 + slope**2), rel=ROUNDING, abs=0.0)
 
 
 @pytest.mark.parametrize("rho", [-0.9, -1e-12, 1e-15, 1e-9, 1e-4, 0.3, 0.999])
@@ -63,13 +63,13 @@ def test_covariance_without_cancellation(slope: float, rho: float) -> None:
         r, a = mp.mpf(rho), mp.mpf(slope)
         bracket = mp.sqrt(1 - r * r) + r * mp.acos(-r) - 1
         expected = float((1 - a) ** 2 / (2 * mp.pi) * bracket + a * r)
-    assert core.feature_moments(core.leaky_relu(slope), rho).covariance == pytest.approx(expected, rel=1e-13)
+    assert core.feature_moments(core.leaky_relu(slope), rho).covariance == pytest.approx(expected, rel=1e-13, abs=0.0)
 
 
 def test_relu_at_one_half_is_the_papers() -> None:
     """k(1/2) = (3√3 + 2π)/12π, from which (11) and (12) follow."""
     expected = (3 * math.sqrt(3) + 2 * math.pi) / (12 * math.pi)
-    assert core.feature_moments(core.relu(), 0.5).cross == pytest.approx(expected, rel=1e-15)
+    assert core.feature_moments(core.relu(), 0.5).cross == pytest.approx(expected, rel=1e-15, abs=0.0)
 
 
 @pytest.mark.parametrize("rho", [-0.9, 0.0, 0.3, 1.0])
@@ -77,10 +77,10 @@ def test_identity(rho: float) -> None:
     for mean in (0.0, -1.2):
         found = core.feature_moments(core.identity(), rho, 3.0, mean)
         assert found.mean == pytest.approx(mean, abs=1e-14)
-        assert found.second == pytest.approx(3.0 + mean**2, rel=ROUNDING)
+        assert found.second == pytest.approx(3.0 + mean**2, rel=ROUNDING, abs=0.0)
         assert found.covariance == pytest.approx(3.0 * rho, rel=1e-12, abs=1e-14)
         slopes = core.derivative_moments(core.identity(), rho, 3.0, mean)
-        assert slopes.mean == pytest.approx(1.0, rel=ROUNDING)
+        assert slopes.mean == pytest.approx(1.0, rel=ROUNDING, abs=0.0)
         assert (slopes.variance, slopes.covariance) == pytest.approx((0.0, 0.0), abs=1e-14)
 
 

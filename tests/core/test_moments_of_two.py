@@ -60,7 +60,7 @@ def assert_close(moments: core.FeatureMoments, cross: float) -> None:
     # than either of mean² and covariance; then it is the error relative to these.
     assert moments.cross == pytest.approx(cross, rel=TOLERANCE, abs=TOLERANCE * moments.mean**2)
     if cross > 2.0 * moments.mean**2 or cross < 0.5 * moments.mean**2:
-        assert moments.covariance == pytest.approx(cross - moments.mean**2, rel=2.0 * TOLERANCE)
+        assert moments.covariance == pytest.approx(cross - moments.mean**2, rel=2.0 * TOLERANCE, abs=0.0)
 
 
 @pytest.mark.parametrize("rho", CORRELATIONS)
@@ -133,13 +133,13 @@ def test_ends_of_the_correlation(name: str, rho: float) -> None:
     if rho == 0.0:
         assert found.covariance == pytest.approx(0.0, abs=1e-14 * found.second)
     elif rho > 0.0:
-        assert found.covariance == pytest.approx(found.variance, rel=1e-12)
+        assert found.covariance == pytest.approx(found.variance, rel=1e-12, abs=0.0)
     else:  # s₂ is the mirror image of s₁
         z = np.linspace(-12.0, 12.0, 200_001)
         weight = np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi) * (z[1] - z[0])
         f = case.activation
         mirrored = np.sum(weight * f(0.4 + np.sqrt(2.0) * z) * f(0.4 - np.sqrt(2.0) * z))
-        assert found.cross == pytest.approx(float(mirrored), rel=1e-6)
+        assert found.cross == pytest.approx(float(mirrored), rel=1e-6, abs=0.0)
 
 
 @pytest.mark.parametrize("name", USABLE)
@@ -149,7 +149,7 @@ def test_small_covariance_keeps_its_digits(name: str) -> None:
     for mean in (0.0, -0.8):
         found = core.feature_moments(activation, 1e-9, 1.3, mean).covariance
         slope = core.derivative_moments(activation, 0.0, 1.3, mean).mean
-        assert found == pytest.approx(1e-9 * 1.3 * slope**2, rel=1e-6)
+        assert found == pytest.approx(1e-9 * 1.3 * slope**2, rel=1e-6, abs=0.0)
 
 
 @pytest.mark.parametrize("name", USABLE)
@@ -158,4 +158,4 @@ def test_price_theorem(name: str) -> None:
     activation, variance, mean, h = USABLE[name].activation, 1.7, 0.3, 1e-4
     up, down = (core.feature_moments(activation, 0.4 + d, variance, mean).cross for d in (h, -h))
     slopes = core.derivative_moments(activation, 0.4, variance, mean).cross
-    assert (up - down) / (2.0 * h) == pytest.approx(variance * slopes, rel=1e-6)
+    assert (up - down) / (2.0 * h) == pytest.approx(variance * slopes, rel=1e-6, abs=0.0)

@@ -32,10 +32,10 @@ def test_laws_have_the_solved_moments(distribution: str, activation: str) -> Non
     recipe = core.positive_recipe(60, activation, settings)
     solved = core.solve(60, activation, 0.4, 2.0, 0.3)
     assert recipe.statistics == solved
-    assert recipe.weight.mean == pytest.approx(solved.weight_mean, rel=1e-12)
-    assert recipe.weight.variance == pytest.approx(solved.weight_variance, rel=1e-12)
+    assert recipe.weight.mean == pytest.approx(solved.weight_mean, rel=1e-12, abs=0.0)
+    assert recipe.weight.variance == pytest.approx(solved.weight_variance, rel=1e-12, abs=0.0)
     assert recipe.bias.mean == solved.bias_mean
-    assert recipe.bias.variance == pytest.approx(solved.bias_variance, rel=1e-12)
+    assert recipe.bias.variance == pytest.approx(solved.bias_variance, rel=1e-12, abs=0.0)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
@@ -47,17 +47,17 @@ def test_skip_completes_the_target(activation: str, share: float, noise: float) 
     skip = core.skip_recipe(10, layer)
     # The input has unit second moment, so the skip adds 10 σ_w²: its share of what the noise leaves.
     added = 10 * skip.weight.variance
-    assert added == pytest.approx(share * (1 - noise) * 0.7 * 1.5, rel=1e-12)
+    assert added == pytest.approx(share * (1 - noise) * 0.7 * 1.5, rel=1e-12, abs=0.0)
     without = core.LayerStatistics(
         40, layer.weight.mean, layer.weight.variance, layer.bias.mean, layer.bias.variance, skip_variance=0.0
     )
     after = core.forward(core.SignalStatistics(0.0, 1.5, 0.3), without, core.as_activation(activation))
     assert after.mean == pytest.approx(0.0, abs=1e-12)
-    assert after.variance + added == pytest.approx(1.5, rel=1e-12)
-    assert after.correlation * after.variance == pytest.approx(0.3 * 1.5, rel=1e-12)
+    assert after.variance + added == pytest.approx(1.5, rel=1e-12, abs=0.0)
+    assert after.correlation * after.variance == pytest.approx(0.3 * 1.5, rel=1e-12, abs=0.0)
     with_skip = core.forward(core.SignalStatistics(0.0, 1.5, 0.3), layer.statistics, core.as_activation(activation))
-    assert with_skip.variance == pytest.approx(1.5, rel=1e-12)
-    assert with_skip.correlation == pytest.approx(0.3, rel=1e-12)
+    assert with_skip.variance == pytest.approx(1.5, rel=1e-12, abs=0.0)
+    assert with_skip.correlation == pytest.approx(0.3, rel=1e-12, abs=0.0)
 
 
 def test_skip_and_layer_drawn_from_their_recipes() -> None:
@@ -97,7 +97,7 @@ def test_free_recipe_is_lecun(variance: float) -> None:
     assert recipe.activation == core.identity()
     out = core.forward(core.SignalStatistics(0.0, 1.0, 0.0), recipe.statistics, core.identity())
     assert (out.mean, out.correlation) == (0.0, 0.0)
-    assert out.variance == pytest.approx(variance, rel=1e-12)
+    assert out.variance == pytest.approx(variance, rel=1e-12, abs=0.0)
 
 
 @pytest.mark.parametrize("fan_in", [0, 0.5, math.nan])

@@ -15,7 +15,7 @@ SETTINGS = [(2, 0.5, 1.0, 0.0), (30, 0.2, 1.0, 0.5), (1000, 0.8, 3.0, 0.0)]
 
 
 def test_threshold_of_the_paper() -> None:
-    assert core.stable_fan_in() == pytest.approx(1 + (2 * math.pi - 2) / (2 - math.sqrt(3)), rel=1e-13)
+    assert core.stable_fan_in() == pytest.approx(1 + (2 * math.pi - 2) / (2 - math.sqrt(3)), rel=1e-13, abs=0.0)
     assert core.stable_fan_in() == pytest.approx(16.985, abs=5e-4)
 
 
@@ -25,7 +25,7 @@ def test_correlation_eigenvalue_is_one_at_the_threshold(name: str, rho: float) -
     activation = USABLE[name].activation
     threshold = core.stable_fan_in(activation, rho)
     assert 1.0 < threshold < math.inf
-    assert core.stability(threshold, activation, rho).correlation_eigenvalue == pytest.approx(1.0, rel=1e-9)
+    assert core.stability(threshold, activation, rho).correlation_eigenvalue == pytest.approx(1.0, rel=1e-9, abs=0.0)
     assert core.stability(1 + 0.9 * (threshold - 1), activation, rho).correlation_eigenvalue < 1.0
     assert core.stability(1 + 1.1 * (threshold - 1), activation, rho).correlation_eigenvalue > 1.0
 
@@ -46,8 +46,8 @@ def test_feature_sum_and_its_derivative(n: int, alpha: float, rho: float) -> Non
     expected = n / (2 * math.pi) * ((1 + alpha**2) * math.pi - n * (1 - alpha) ** 2 + (n - 1) * bracket)
     slope = n * (n - 1) * ((1 - alpha) ** 2 * math.acos(-rho) / (2 * math.pi) + alpha)
     for variance in (1.0, 2.5):
-        assert core.feature_sum(n, activation, rho, variance) == pytest.approx(expected, rel=1e-11)
-        assert core.feature_sum_derivative(n, activation, rho, variance) == pytest.approx(slope, rel=1e-12)
+        assert core.feature_sum(n, activation, rho, variance) == pytest.approx(expected, rel=1e-11, abs=0.0)
+        assert core.feature_sum_derivative(n, activation, rho, variance) == pytest.approx(slope, rel=1e-12, abs=0.0)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -55,7 +55,7 @@ def test_feature_sum_derivative_is_its_derivative(name: str) -> None:
     activation, h, variance = USABLE[name].activation, 1e-4, 1.6
     up, down = (core.feature_sum(40, activation, 0.4 + d, variance) for d in (h, -h))
     found = core.feature_sum_derivative(40, activation, 0.4, variance)
-    assert (up - down) / (2 * h) == pytest.approx(found, rel=1e-6)
+    assert (up - down) / (2 * h) == pytest.approx(found, rel=1e-6, abs=0.0)
 
 
 def after(
@@ -74,9 +74,9 @@ def test_eigenvalues_are_derivatives_of_the_map(n: int, rho: float, variance: fl
     found = core.stability(n, activation, *settings)
     h = 1e-5 * variance
     up, down = (after((0.0, variance + d, rho), n, activation, settings) for d in (h, -h))
-    assert (up[1] - down[1]) / (2 * h) == pytest.approx(found.variance_eigenvalue, rel=1e-7)
+    assert (up[1] - down[1]) / (2 * h) == pytest.approx(found.variance_eigenvalue, rel=1e-7, abs=0.0)
     up, down = (after((0.0, variance, rho + d), n, activation, settings) for d in (1e-5, -1e-5))
-    assert (up[2] - down[2]) / (2e-5 * variance) == pytest.approx(found.correlation_eigenvalue, rel=1e-7)
+    assert (up[2] - down[2]) / (2e-5 * variance) == pytest.approx(found.correlation_eigenvalue, rel=1e-7, abs=0.0)
 
 
 @pytest.mark.parametrize("n", [1, 16, 10_000])
@@ -86,19 +86,19 @@ def test_variance_eigenvalue_and_the_one_in_print(n: int, rho: float, alpha: flo
     """Positive homogeneity makes λ₁ = 1 without bias noise; the print, which loses a σ², says ρ*."""
     activation = core.leaky_relu(alpha)
     found = core.stability(n, activation, rho)
-    assert found.variance_eigenvalue == pytest.approx(1.0, rel=1e-12)
-    assert found.printed_variance_eigenvalue == pytest.approx(rho, rel=1e-12)
+    assert found.variance_eigenvalue == pytest.approx(1.0, rel=1e-12, abs=0.0)
+    assert found.printed_variance_eigenvalue == pytest.approx(rho, rel=1e-12, abs=0.0)
     noisy = core.stability(n, activation, rho, bias_noise=0.4)
-    assert noisy.variance_eigenvalue == pytest.approx((1 - rho) * 0.6 + rho, rel=1e-12)
+    assert noisy.variance_eigenvalue == pytest.approx((1 - rho) * 0.6 + rho, rel=1e-12, abs=0.0)
 
 
 def test_away_from_the_fixed_point() -> None:
     found = core.stability(30, "relu", 0.5, at_correlation=0.2)
     ratio = core.feature_sum(30, "relu", 0.2) / core.feature_sum(30, "relu", 0.5)
-    assert found.printed_variance_eigenvalue == pytest.approx(0.5 * ratio, rel=1e-12)
-    assert found.variance_eigenvalue == pytest.approx(0.5 + 0.5 * ratio, rel=1e-12)
+    assert found.printed_variance_eigenvalue == pytest.approx(0.5 * ratio, rel=1e-12, abs=0.0)
+    assert found.variance_eigenvalue == pytest.approx(0.5 + 0.5 * ratio, rel=1e-12, abs=0.0)
     slope = core.feature_sum_derivative(30, "relu", 0.2) / core.feature_sum(30, "relu", 0.5)
-    assert found.correlation_eigenvalue == pytest.approx(0.5 * slope, rel=1e-12)
+    assert found.correlation_eigenvalue == pytest.approx(0.5 * slope, rel=1e-12, abs=0.0)
     with pytest.raises(ValueError, match="correlation"):
         core.stability(30, at_correlation=1.5)
 
@@ -116,16 +116,18 @@ def test_jacobian_entries(name: str, n: int, rho: float, variance: float, beta: 
     layer = core.solve(n, activation, rho, variance, beta)
     gain = n * layer.weight_mean
 
-    assert jacobian[0, 0] == pytest.approx(gain * core.derivative_moments(activation, 0.0, variance).mean, rel=1e-6)
+    assert jacobian[0, 0] == pytest.approx(
+        gain * core.derivative_moments(activation, 0.0, variance).mean, rel=1e-6, abs=0.0
+    )
     h = 1e-4 * variance
     up, down = (core.feature_moments(activation, 0.0, variance + d).mean for d in (h, -h))
     assert jacobian[0, 1] == pytest.approx(gain * (up - down) / (2 * h), rel=1e-5, abs=1e-9)
     assert jacobian[0, 2] == pytest.approx(0.0, abs=1e-9)
 
     eigenvalue = core.stability(n, activation, rho, variance, beta).correlation_eigenvalue
-    assert jacobian[1, 2] == pytest.approx(variance * eigenvalue, rel=1e-6)
+    assert jacobian[1, 2] == pytest.approx(variance * eigenvalue, rel=1e-6, abs=0.0)
     # (44) divides the covariance by the old variance; divided by the new one, λ₂ shrinks by 1 − ρ*.
-    assert jacobian[2, 2] == pytest.approx((1 - rho) * eigenvalue, rel=1e-6)
+    assert jacobian[2, 2] == pytest.approx((1 - rho) * eigenvalue, rel=1e-6, abs=0.0)
 
 
 def test_mean_row_of_relu_in_numbers() -> None:
@@ -145,7 +147,7 @@ def test_spectral_radius_sees_the_drift_of_the_mean() -> None:
     for _ in range(25):
         signal = core.forward(signal, layer, core.relu())
         sizes.append(abs(signal.mean))
-    assert sizes[-1] / sizes[-2] == pytest.approx(radius, rel=1e-3)
+    assert sizes[-1] / sizes[-2] == pytest.approx(radius, rel=1e-3, abs=0.0)
 
 
 def test_correlation_returns_if_the_mean_is_held() -> None:
@@ -157,5 +159,5 @@ def test_correlation_returns_if_the_mean_is_held() -> None:
         out = core.forward(signal, layer, core.relu())
         signal = core.SignalStatistics(0.0, out.variance, out.correlation)
         errors.append(signal.correlation - 0.5)
-    assert errors[-1] / errors[-2] == pytest.approx(0.5 * found.correlation_eigenvalue, rel=1e-3)
+    assert errors[-1] / errors[-2] == pytest.approx(0.5 * found.correlation_eigenvalue, rel=1e-3, abs=0.0)
     assert abs(errors[-1]) < 1e-4
