@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
@@ -20,11 +22,7 @@ from convex_init.timm.values import Blocker, FoundLayer, FoundScale, Sort, Value
 from convex_init.torch import read_activation
 from convex_init.torch.positivity import read_positivity
 from convex_init.torch.sites import join
-from convex_init_core import Activation, as_activation, identity
-from convex_init_core import elu as core_elu
-from convex_init_core import leaky_relu as core_leaky_relu
-from convex_init_core import softplus as core_softplus
-from convex_init_core.activations import celu as core_celu
+from convex_init_core import Activation, as_activation, celu, custom, elu, identity, leaky_relu, softplus
 
 
 class Refusal(Exception):
@@ -191,8 +189,10 @@ class Flow:
         return rule(node)
 
     def _folded(self, node: fx.Node) -> Value:
-        """Compute a constant that involves no parameter, such as a blur filter."""
+        """Compute a constant that involves no parameter, such as a blur filter; know a reshaped parameter again."""
         constants = self._read((node.args, node.kwargs))
+        if len(constants) == 1 and constants[0].parameter and _name(node) in KEEPING:
+            return constants[0]
         unknown = any(value.number is None for value in constants) or _name(node).endswith("_")
         if unknown or not isinstance(node.target, torch._ops.OpOverload):
             return Value(Sort.CONSTANT)
@@ -398,15 +398,19 @@ def _activation(name: str, arguments: dict[str, Any]) -> Activation:
             raise ValueError(f"its slope drops to 0 at its upper end, {highest:g}")
         if lowest is None:
             return identity()
-        return as_activation("relu") if lowest == 0 else read_activation(lambda s: s.clamp_min(lowest))
+        return as_activation("relu") if lowest == 0 else _clamp(float(lowest))
     if name == "leaky_relu":
-        return core_leaky_relu(float(arguments["negative_slope"]))
+        return leaky_relu(float(arguments["negative_slope"]))
     if name == "celu":
-        return core_celu(float(arguments["alpha"]))
+        return celu(float(arguments["alpha"]))
     if name == "softplus":
-        return core_softplus(float(arguments["beta"]), float(arguments["threshold"]))
+        return softplus(float(arguments["beta"]), float(arguments["threshold"]))
     if name == "elu":
         if float(arguments["scale"]) != 1.0 or float(arguments["input_scale"]) != 1.0:
             raise ValueError("a scaled elu has a slope that drops at 0")
-        return core_elu(float(arguments["alpha"]))
+        return elu(float(arguments["alpha"]))
     return as_activation(name)
+
+
+def _clamp(lowest: float) -> Activation:
+    return custom(partial(np.maximum, lowest), bends=(lowest,), name=f"clamp_min({lowest:g})")

@@ -1,0 +1,185 @@
+"""The registered models ``icnn_*`` through timm's own interfaces."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from functools import partial
+
+import pytest
+import timm
+import torch
+from timm.models import named_apply
+from timm.optim import create_optimizer_v2
+from timm.utils import ModelEmaV3
+from torch import nn
+
+import convex_init.timm as ct
+from convex_init.torch import certify, plan, project_after_step, projected_parameters, signal_report
+from tests.timm.segments import assert_convex, rise_above_chords, train
+
+SMALL = {
+    "icnn_mlp_3x784": {"hidden": (40, 30, 20), "img_size": (8, 6)},
+    "icnn_convnet5": {"widths": (8, 8, 12), "in_chans": 1},
+    "icnn_resnet8": {"layers": (1, 2), "width": 6, "in_chans": 1},
+}
+SIZES = {"icnn_mlp_3x784": (1, 8, 6), "icnn_convnet5": (1, 8, 8), "icnn_resnet8": (1, 8, 8)}
+
+
+def small(name, **options):
+    torch.manual_seed(0)
+    return timm.create_model(name, **{**SMALL[name], **options})
+
+
+@pytest.fixture(params=SMALL)
+def name(request):
+    return request.param
+
+
+def test_listed_and_created_with_timms_arguments():
+    listed = timm.list_models("icnn*")
+    assert {"icnn_mlp_5x784", "icnn_convnet5", "icnn_resnet8"} <= set(listed)
+    assert not timm.list_models("icnn*", pretrained=True)
+    model = timm.create_model("icnn_mlp_5x784", num_classes=10, in_chans=1, img_size=28)
+    assert model(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    assert [layer.weight.shape[0] for layer in model.modules() if isinstance(layer, nn.Linear)] == [784] * 5 + [10]
+    with pytest.raises(RuntimeError, match="pretrained"):
+        timm.create_model("icnn_convnet5", pretrained=True)
+
+
+@pytest.mark.parametrize("entry", timm.list_models("icnn*"))
+def test_every_entry_point_takes_the_input_of_its_configuration(entry):
+    model = timm.create_model(entry).eval()
+    config = model.default_cfg
+    assert config["architecture"] == entry
+    with torch.no_grad():
+        assert model(torch.zeros(1, *config["input_size"])).shape == (1, config["num_classes"])
+    assert model.get_submodule(config["classifier"]) is model.get_classifier()
+    assert isinstance(model.get_submodule(config["first_conv"]), (nn.Conv2d, nn.Linear))
+
+
+def test_features_head_and_classes(name):
+    model = small(name).eval()
+    x = torch.randn(3, *SIZES[name])
+    features = model.forward_features(x)
+    torch.testing.assert_close(model.forward_head(features), model(x))
+    assert model.forward_head(features, pre_logits=True).shape == (3, model.head_hidden_size)
+    model.reset_classifier(7)
+    assert model(x).shape == (3, 7)
+    assert model.num_classes == 7
+    assert "head.weight" in projected_parameters(model)
+    assert_convex(model, SIZES[name])
+    model.reset_classifier(0)
+    assert model(x).shape == (3, model.num_features)
+    assert isinstance(model.get_classifier(), nn.Identity)
+
+
+@pytest.mark.parametrize("pool", ["avg", "max", "avgmax", "catavgmax"])
+def test_pooling(pool):
+    model = small("icnn_convnet5", global_pool="max")
+    model.reset_classifier(4, pool)
+    assert_convex(model, SIZES["icnn_convnet5"])
+    with pytest.raises(ValueError, match="num_classes=0"):
+        model.reset_classifier(4, "")
+    assert small("icnn_convnet5", num_classes=0, global_pool="")(torch.zeros(2, 1, 8, 8)).ndim == 4
+
+
+def test_convex_after_training(name):
+    model = small(name)
+    optimizer = create_optimizer_v2(model, opt="adamw", lr=0.05, weight_decay=0.01)
+    project_after_step(optimizer, model)
+    train(model, SIZES[name], 10, optimizer=optimizer)
+    assert_convex(model, SIZES[name])
+    assert certify(model.eval(), torch.zeros(1, *SIZES[name])).verdict == "convex"
+
+
+def test_without_the_projection_training_ends_convexity(name):
+    model = small(name)
+    train(model, SIZES[name], 10, steps=10, optimizer=torch.optim.Adam(model.parameters(), 0.05))
+    assert rise_above_chords(model, SIZES[name])[0] > 1e-3
+    assert certify(model.eval(), torch.zeros(1, *SIZES[name])).verdict != "convex"
+
+
+@pytest.mark.parametrize("opt", ["sgd", "lamb", "lion", "madgrad", "adafactor", "nadamw", "muon", "lookahead_radam"])
+def test_timms_optimizers_keep_weights_non_negative(opt):
+    model = small("icnn_convnet5")
+    optimizer = create_optimizer_v2(model, opt=opt, lr=0.1, weight_decay=0.01, momentum=0.9)
+    free = copy.deepcopy(model)
+    train(free, SIZES["icnn_convnet5"], 10, steps=8, optimizer=create_optimizer_v2(free, opt=opt, lr=0.1))
+    assert any((parameter < 0).any() for parameter in projected_parameters(free).values())
+    project_after_step(optimizer, model)
+    train(model, SIZES["icnn_convnet5"], 10, steps=8, optimizer=optimizer)
+    assert all((parameter >= 0).all() for parameter in projected_parameters(model).values())
+
+
+def test_the_average_of_timms_ema_is_convex():
+    model = small("icnn_resnet8")
+    average = ModelEmaV3(model, decay=0.5)
+    optimizer = torch.optim.SGD(model.parameters(), 0.5)
+    project_after_step(optimizer, model)
+    for _ in range(3):
+        train(model, SIZES["icnn_resnet8"], 10, steps=1, optimizer=optimizer)
+        average.update(model)
+    assert_convex(average.module, SIZES["icnn_resnet8"])
+
+
+def test_saved_loaded_copied_and_pickled(name, tmp_path):
+    model = small(name)
+    x = torch.randn(4, *SIZES[name])
+    model.train()(x)
+    model.eval()
+    torch.save(model.state_dict(), tmp_path / "model.pt")
+    again = small(name)
+    again.init_weights(torch.Generator().manual_seed(9))
+    again.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
+    for other in (again.eval(), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        torch.testing.assert_close(other(x), model(x))
+        assert projected_parameters(other).keys() == projected_parameters(model).keys()
+
+
+def test_one_seed_reproduces_and_spares_the_global_generator(name):
+    model = small(name)
+    before = torch.get_rng_state()
+    drawn = []
+    for seed in (3, 3, 4):
+        named_apply(partial(ct.init_weights, generator=torch.Generator().manual_seed(seed)), model)
+        drawn.append([parameter.clone() for parameter in model.parameters()])
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(map(torch.equal, drawn[0], drawn[1]))
+    assert not all(map(torch.equal, drawn[0], drawn[2]))
+
+
+def test_exp_weights(name):
+    model = small(name, positivity="exp")
+    train(model, SIZES[name], 10)
+    assert ct.convexity_report(model, torch.zeros(2, *SIZES[name])).convexifiable
+    if name == "icnn_mlp_3x784":
+        assert_convex(model, SIZES[name])
+        assert not projected_parameters(model)
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="GELU"):
+        small("icnn_convnet5", act_layer=nn.GELU)
+    with pytest.raises(ValueError, match="positivity"):
+        small("icnn_resnet8", positivity="cube")
+    with pytest.raises(ValueError, match="forward_features"):
+        timm.create_model("icnn_convnet5", features_only=True)
+    with pytest.raises(ValueError, match="enable"):
+        small("icnn_mlp_3x784").set_grad_checkpointing()
+    with pytest.raises(ValueError, match="global_pool"):
+        small("icnn_mlp_3x784").reset_classifier(3, "avg")
+    with pytest.raises(ValueError, match=r"'stem.*correlation"):
+        named_apply(partial(ct.init_weights, correlation=1.5), small("icnn_mlp_3x784"))
+
+
+def test_the_meta_device_is_left_alone():
+    with torch.device("meta"):
+        model = timm.create_model("icnn_resnet8")
+    assert all(parameter.is_meta for parameter in model.parameters())
+
+
+def test_our_reports_read_the_mlp():
+    model = small("icnn_mlp_3x784")
+    assert [layer.role for layer in plan(model).layers] == ["free", "positive", "positive", "positive"]
+    assert len(signal_report(model, torch.randn(8, 1, 8, 6)).layers) == 4
