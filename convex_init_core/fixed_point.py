@@ -104,7 +104,10 @@ def stable_fan_in(
 ) -> float:
     """Return the fan-in below which λ₂ < 1: ``1 + Var[φ] / (ρ*σ² E[φ'φ'] − Cov[φ₁,φ₂])``, or ``inf``.
 
-    For ReLU at ρ* = 1/2 it is ``1 + (2π−2)/(2−√3) ≈ 17``: the correlation of wider layers runs away.
+    For ReLU at ρ* = 1/2 it is ``1 + (2π−2)/(2−√3) ≈ 17``, as B.4 says. Mind what λ₂ is: the paper divides a layer's
+    covariance by the variance of the layer *before*. The correlation proper divides by the layer's own variance, of
+    which the covariance is a part, and its eigenvalue is (1−ρ*)λ₂, below 1 at any width. What leaves the fixed point in
+    wide layers is the mean; see ``Stability.jacobian``.
     """
     phi, rho = as_activation(activation), _checks.target_correlation(correlation)
     sigma2 = _checks.positive("variance", variance)

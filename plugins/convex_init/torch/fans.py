@@ -28,7 +28,9 @@ def fan_in(module: nn.Module) -> float:
     if isinstance(module, nn.Linear):
         return module.in_features
     if isinstance(module, _TRANSPOSED):
-        return core.transposed_convolution_fan_in(module.in_channels, module.kernel_size, module.stride, module.groups)
+        return core.transposed_convolution_fan_in(
+            module.in_channels, module.kernel_size, module.stride, module.groups, module.dilation
+        )
     if isinstance(module, _CONVOLUTIONS):
         return core.convolution_fan_in(module.in_channels, module.kernel_size, module.groups)
     raise TypeError(f"{type(module).__name__} has no known fan-in")
