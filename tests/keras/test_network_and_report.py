@@ -110,8 +110,8 @@ def test_report_of_a_dead_network_still_measures():
         [keras.Input((9,)), layers.Dense(20, activation="relu"), layers.Dense(20, activation="relu"), layers.Dense(3)]
     )
     apply_(model, seed=1)
-    model.layers[0].bias.assign(0.0 * model.layers[0].bias - 40.0)
+    model.layers[0].bias.assign(0.0 * model.layers[0].bias - 24.0)
     rows = signal_report(model, normal(16, 9)).layers
     assert rows[0].active == 0.0
-    assert rows[0].mean == pytest.approx(-40.0, abs=1.0)
-    assert np.isnan(rows[-1].predicted.variance)
+    assert rows[0].mean == pytest.approx(-24.0, abs=1.0)
+    assert not rows[-1].predicted.variance > 1e-9  # 0, or NaN where even that cannot be integrated

@@ -82,7 +82,7 @@ def test_nested_models_and_a_layer_that_is_used_twice():
     shared = layers.Dense(5, name="both")
     x = keras.Input((5,))
     twice = keras.Model(x, shared(keras.ops.relu(shared(x))))
-    with pytest.raises(ValueError, match="'both'.*used twice"):
+    with pytest.raises(ValueError, match=r"'both'.*used twice"):
         plan(twice)
 
 
