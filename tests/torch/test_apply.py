@@ -90,6 +90,15 @@ def test_a_free_skip_carries_the_shift():
     assert_follows(model.skips[0].weight.detach().double().numpy(), layers["skips.0"].recipe.weight, epsilon=2.0**-23)
 
 
+def test_skips_are_added_and_not_subtracted():
+    model = ICNN(5, (6, 7), 3, skip=True, bias=False)
+    x = torch.randn(4, 5, generator=generator())
+    s = model.layers[0](x)
+    for layer, skip in zip(model.layers[1:], model.skips, strict=True):
+        s = layer(torch.relu(s)) + skip(x)
+    assert torch.equal(model(x), s)
+
+
 def test_beside_a_bias_of_its_own_the_skip_has_none():
     model = ICNN(5, (30,), 3, skip=True)
     assert model.skips[0].bias is None
