@@ -26,7 +26,8 @@ def run_tests(tmp_path):
         "@pytest.mark.gpu\n"
         "def test_gpu(): assert False\n"
     )
-    shutil.copy(CHECKOUT / "tests" / "conftest.py", tests)
+    for module in (CHECKOUT / "tests").glob("*.py"):
+        shutil.copy(module, tests)
     shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
     blocked = tmp_path / "blocked"
     blocked.mkdir()
