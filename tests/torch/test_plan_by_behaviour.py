@@ -216,3 +216,30 @@ def test_the_report_reads_the_batch():
 class OnlyWeights(SumOfTwo):
     def forward(self, x):
         return F.linear(F.relu(F.linear(x, self.first.weight)), self.a.weight.exp())
+
+
+def test_a_map_that_contradicts_what_the_layer_has_is_refused():
+    with pytest.raises(ValueError, match=r"'wx.0': positivity='exp' was given, but .* by softplus"):
+        ci.plan(Published(F.softplus), x(), positivity="exp")
+    marked = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), ci.ConvexLinear(4, 2))
+    with pytest.raises(ValueError, match=r"'2': positivity='exp' was given, but .* by projection"):
+        ci.plan(marked, positivity="exp")
+    assert ci.plan(marked, positivity="projection")
+
+
+def test_a_site_of_an_unknown_role_is_refused():
+    with pytest.raises(ValueError, match=r"role of 'a' must be one of free, positive, skip, got 'pos'"):
+        ci.Site("a", nn.Linear(2, 2), "pos")
+
+
+def test_giving_a_lazy_model_its_shapes_leaves_the_global_generator_alone():
+    model = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(2))
+    inputs = x()
+    before = torch.get_rng_state()
+    ci.apply_(model, inputs, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_network_wants_a_module_as_activation():
+    with pytest.raises(TypeError, match=r"activation must be a module such as torch.nn.Softplus\(\), got 'relu'"):
+        ci.ICNN(5, [4], activation="relu")

@@ -66,6 +66,8 @@ class ICNN(nn.Module):
         if any(not isinstance(width, int) or width < 1 for width in widths):
             raise ValueError(f"in_features, hidden and out_features must be whole numbers of at least 1, got {widths}")
         phi = activation if activation is not None else nn.ReLU()
+        if not isinstance(phi, nn.Module):
+            raise TypeError(f"activation must be a module such as torch.nn.Softplus(), got {phi!r}")
         options: dict[str, Any] = {"device": device, "dtype": dtype}
         pairs = list(itertools.pairwise(widths[1:]))
         self.layers = nn.ModuleList([nn.Linear(widths[0], widths[1], bias, **options)])

@@ -170,15 +170,15 @@ def plan(
         from convex_init.torch.inputs import arguments_of  # rarely needed
 
         args, kwargs = arguments_of(example_inputs)
-        with torch.no_grad():
+        with torch.no_grad(), torch.random.fork_rng():  # the values that torch gives them are overwritten anyway
             model(*args, **kwargs)
-    fallback = as_positivity("projection" if positivity is None else positivity)
+    wanted = None if positivity is None else as_positivity(positivity)
     sites = read(model, positive, exclude, example_inputs, convex_inputs)
     for pattern in activation if isinstance(activation, Mapping) else ():
         if not any(fnmatchcase(site.path, pattern) for site in sites):
             known = ", ".join(site.path for site in sites)
             raise ValueError(f"activation= pattern {pattern!r} matches no layer; there are: {known}")
-    planner = _Planner(sites, chosen, activation, fallback, register_missing_bias)
+    planner = _Planner(sites, chosen, activation, wanted, register_missing_bias)
     layers = [layer for layer in map(planner.layer, sites) if layer is not None]
     if planner.problems:
         raise ValueError("nothing was written: " + "\n".join(planner.problems))
@@ -211,7 +211,7 @@ class _Planner:
         sites: list[Site],
         settings: InitSettings,
         activation: ActivationLike | Mapping[str, ActivationLike] | None,
-        positivity: Positivity,
+        positivity: Positivity | None,
         register_missing_bias: bool,
     ) -> None:
         self.settings, self.activation, self.positivity = settings, activation, positivity
@@ -288,7 +288,13 @@ class _Planner:
             if phi is None:
                 raise ValueError("the activation that feeds it is not known; pass activation='relu' (or yours)")
             has_skip = site.path in self.skips
-            return positive_recipe(fan_in(site.module), phi, self.settings, through or self.positivity, has_skip)
+            if through is not None and self.positivity not in (None, through):
+                raise ValueError(
+                    f"positivity={str(self.positivity)!r} was given, but its weight is made non-negative by {through} "
+                    "(a parametrization, a mark, or what the forward does); leave positivity out, or build it anew"
+                )
+            through = through or self.positivity or as_positivity("projection")
+            return positive_recipe(fan_in(site.module), phi, self.settings, through, has_skip)
         if through is not None:
             raise ValueError(
                 f"its weight is made non-negative (by {through}), but it is {site.role} ({site.reason}); make it a "

@@ -8,6 +8,8 @@ from torch import nn
 
 from convex_init_core import Activation, Positivity
 
+ROLES = ("free", "positive", "skip")
+
 
 @dataclass(frozen=True)
 class Site:
@@ -35,6 +37,11 @@ class Site:
     positivity: Positivity | None = None
     beside: str = ""
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the role."""
+        if self.role not in ROLES:
+            raise ValueError(f"role of {shown(self.path)} must be one of {', '.join(ROLES)}, got {self.role!r}")
 
     def below(self, prefix: str) -> Site:
         """Return the same site seen from a parent module."""
