@@ -48,7 +48,8 @@ def main() -> None:
         found = ratio(seconds, of, to)
         rows[name] = {"of": of, "to": to, "ratio": found, "seconds": seconds}
         print(
-            f"{name}: {of} / {to} = {found['median']:.3f} [{found['lower_quartile']:.3f}, {found['upper_quartile']:.3f}]"
+            f"{name}: {of} / {to} = {found['median']:.3f}, "
+            f"quartiles {found['lower_quartile']:.3f} and {found['upper_quartile']:.3f}"
         )
 
     large = tensors([(4096, 4096)] * 4, device)
