@@ -33,10 +33,10 @@ def skip_without(frameworks: set[str]) -> None:
         pytest.skip(f"{', '.join(absent)} is not installed")
 
 
-def run_python(code: str, *, cwd: Path, path: Path | None = None) -> str:
+def run_python(code: str, *, cwd: Path, path: Path | None = None, imports_all: bool = False) -> str:
     """Output of code in a fresh interpreter; modules under ``path`` come before installed ones."""
     environment = {**os.environ, "PYTHONPATH": str(path) if path else ""}
-    if "timm" in code:  # as in tests/conftest.py
+    if imports_all or "timm" in code:  # as in tests/conftest.py
         helper = str(CHECKOUT / "tests" / "torchvision_operators.py")
         code = f"import runpy\n_operators = runpy.run_path({helper!r})['define_missing_operators']()\n{code}"
     finished = subprocess.run(

@@ -89,7 +89,7 @@ def test_an_unknown_name_is_an_ordinary_attribute_error(name, tmp_path):
 def test_dir_lists_only_what_can_be_imported(elsewhere, tmp_path):
     path = elsewhere("no_such_framework", "import no_such_framework\n")
     code = "import convex_init, inspect\nprint(*dict(inspect.getmembers(convex_init)))"
-    names = run_python(code, cwd=tmp_path, path=path).split()
+    names = run_python(code, cwd=tmp_path, path=path, imports_all=True).split()
     assert "__version__" in names
     assert "no_such_framework" not in names
     assert set(names) & set(ADAPTERS) == {name for name in ADAPTERS if importlib.util.find_spec(name)}
