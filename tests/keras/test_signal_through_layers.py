@@ -51,7 +51,7 @@ def test_dense_with_both_initializers(case):
     expected = forward(ELSEWHERE, positive_recipe(40, core, InitSettings(**settings)).statistics, core)
     found = []
     for seed in range(REPEATS):
-        layer = layers.Dense(200, **icnn(phi, seed=seed, **settings))
+        layer = layers.Dense(300, **icnn(phi, seed=seed, **settings))
         field = correlated_field(np.random.default_rng(seed), ELSEWHERE, 800, 40)
         found.append(unit_statistics(array(layer(fed(phi, field))).astype("float64"), expected.mean))
     due = [expected.mean, expected.variance, expected.correlation * expected.variance]
