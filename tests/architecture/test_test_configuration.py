@@ -31,7 +31,11 @@ def run_tests(tmp_path):
     shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
     blocked = tmp_path / "blocked"
     blocked.mkdir()
-    (blocked / "torch.py").write_text("raise ImportError('blocked for this test')\n")
+    (blocked / "torch.py").write_text(
+        "import warnings\n"
+        "warnings.warn('an old framework warns as it is imported', DeprecationWarning)\n"
+        "raise ImportError('blocked for this test')\n"
+    )
 
     def run(*arguments, expect=""):
         environment = {
