@@ -8,6 +8,7 @@ import pickle
 import pytest
 import timm
 import torch
+from timm.models import named_apply
 from torch import nn
 
 import convex_init.timm as ct
@@ -113,6 +114,17 @@ def test_one_seed_reproduces_and_spares_the_global_generator():
     assert torch.equal(torch.get_rng_state(), after_making)
     assert all(torch.equal(value, drawn[1][name]) for name, value in drawn[0].items())
     assert not torch.equal(drawn[0]["fc.weight"], drawn[2]["fc.weight"])
+
+
+def test_timms_named_apply_draws_a_convexified_model_anew():
+    model = ct.convexify(resnet(), example())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    named_apply(ct.init_weights, model)
+    after = model.state_dict()
+    assert not torch.equal(before["layer1.0.conv1.weight"], after["layer1.0.conv1.weight"])
+    assert torch.equal(before["layer1.0.bn2.weight"], after["layer1.0.bn2.weight"])  # the gain of its branch
+    assert not torch.equal(before["layer1.0.bn2.running_mean"], after["layer1.0.bn2.running_mean"])
+    assert_convex(model, SIZE)
 
 
 @pytest.mark.parametrize(
