@@ -57,6 +57,7 @@ def environment(*packages: str) -> dict[str, Any]:
         "versions": versions,
         "machine": platform.machine(),
         "cpu": _cpu_name(),
+        "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,  # near 0: nothing else was running
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
 
