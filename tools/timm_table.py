@@ -143,6 +143,10 @@ def suggested(blockers: list[ct.Blocker]) -> dict[str, str]:
 def rise(model: nn.Module, size: tuple[int, ...]) -> tuple[float, float]:
     """Largest rise above the chords and largest sag below them, relative to the spread of the outputs."""
     model = copy.deepcopy(model).double()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.reset_running_stats()
+            module.momentum = None  # a plain average: without it, two batches count for a fifth
     generator = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
         for _ in range(2):  # running statistics, so that the check is not made on a signal that has exploded
