@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import time
+from importlib import import_module
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -66,7 +67,9 @@ def train(kind: str, data: tuple[np.ndarray, ...], options: argparse.Namespace) 
     model = network(kind, x.shape[1], options.depth, options.width)
     before = signal_report(model, x[:256]).layers[-1]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(options.rate), loss, metrics=["accuracy"])
+    # On the torch backend "auto" is torch.compile, which takes longer than this whole run.
+    jit = False if keras.backend.backend() == "torch" else "auto"
+    model.compile(keras.optimizers.Adam(options.rate), loss, metrics=["accuracy"], jit_compile=jit)
     start = time.perf_counter()
     fitted = model.fit(x, y, batch_size=64, epochs=options.epochs, validation_data=(x_test, y_test), verbose=0).history
     kernels = [keras.ops.convert_to_numpy(layer.kernel) for layer in model.layers[1:]]
@@ -93,6 +96,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     data = load(options.data, options.train, options.test)
+    if keras.backend.backend() == "torch":  # the gradients of a dead network are denormal, which a CPU is slow at
+        import_module("torch").set_flush_denormal(True)
     runs = {kind: train(kind, data, options) for kind in KINDS}
     settings = {name: value for name, value in vars(options).items() if name not in ("data", "out")}
     result = {
@@ -109,7 +114,7 @@ def main() -> None:
 
 def versions() -> dict[str, str]:
     """Versions of what ran."""
-    backend = __import__(keras.backend.backend())
+    backend = import_module(keras.backend.backend())
     return {
         "convex_init": convex_init.__version__,
         "keras": keras.__version__,

@@ -14,6 +14,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -75,7 +76,7 @@ def main() -> None:
         "versions": {
             "convex_init": convex_init.__version__,
             "keras": keras.__version__,
-            keras.backend.backend(): __import__(keras.backend.backend()).__version__,
+            keras.backend.backend(): import_module(keras.backend.backend()).__version__,
             "python": platform.python_version(),
         },
         "device": f"CPU, {os.cpu_count()} cores",
