@@ -12,7 +12,7 @@ from tests.keras.arrays import ROOT
 
 def test_the_mnist_run(shared_data, tmp_path):
     out = tmp_path / "result.json"
-    small = "--train 1280 --test 200 --depth 2 --width 64 --epochs 2 --rate 0.003".split()
+    small = ["--train", "1280", "--test", "200", "--depth", "2", "--width", "64", "--epochs", "2", "--rate", "0.003"]
     command = [sys.executable, str(ROOT / "benchmarks/keras/mnist.py"), str(shared_data / "mnist"), "--out", str(out)]
     paths = os.pathsep.join([str(ROOT), str(ROOT / "plugins"), os.environ.get("PYTHONPATH", "")])
     subprocess.run([*command, *small], check=True, env={**os.environ, "PYTHONPATH": paths}, timeout=500)
