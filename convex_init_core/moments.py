@@ -121,7 +121,7 @@ def _check_convergence(
     std = math.sqrt(variance)
     shifted = tuple(Bend(mean + std * z) for z in np.arange(-12.0, 12.0, 0.5) + 0.29)
     again = gaussian_expectation(lambda s: np.square(function(s)), (*activation.bends, *shifted), mean, variance)
-    if not math.isclose(second, again, rel_tol=1e-8, abs_tol=1e-300):
+    if not math.isclose(second, again, rel_tol=1e-8, abs_tol=1e-25 * (variance + mean**2)):
         raise ValueError(
             f"activation {activation} has a kink or a sharp turn that is not among its bends {activation.bends}: its "
             f"second moment is {second:.12g} on one grid and {again:.12g} on another; "

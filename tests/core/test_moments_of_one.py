@@ -92,3 +92,9 @@ def test_signal_that_has_died_out(case: Case, mean: float) -> None:
         value = float(function(fp, mean))
         assert (moments.mean, moments.second) == pytest.approx((value, value**2), rel=TOLERANCE, abs=0.0)
         assert (moments.variance, moments.covariance) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("distance", [13.0, 20.0, 24.0, 30.0, 100.0])
+def test_a_signal_far_below_the_kink_is_no_undeclared_kink(distance: float) -> None:
+    moments = core.feature_moments(core.relu(), 0.3, 1.0, -distance)
+    assert 0.0 <= moments.second < 1e-30

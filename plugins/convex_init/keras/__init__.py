@@ -3,13 +3,25 @@
 ``**icnn("relu")`` in a layer sets its kernel, bias and constraint; importing this module is what ``load_model`` needs.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from convex_init.keras.constraints import NonNeg
 from convex_init.keras.fans import kernel_fan_in
 from convex_init.keras.initializers import ICNNBias, ICNNInit, icnn
 from convex_init.keras.layers import ConvexConv1D, ConvexConv2D, ConvexConv3D, ConvexDense
-from convex_init.keras.network import ICNN
-from convex_init.keras.planning import LayerPlan, Plan, apply_, plan
-from convex_init.keras.report import LayerSignal, SignalReport, signal_report
+
+if TYPE_CHECKING:
+    from convex_init.keras.network import ICNN
+    from convex_init.keras.planning import LayerPlan, Plan, apply_, plan
+    from convex_init.keras.report import LayerSignal, SignalReport, signal_report
+
+# Nothing here is registered with Keras, so it can wait until it is first asked for, which keeps the import short.
+_ON_DEMAND = {
+    "ICNN": "network",
+    **dict.fromkeys(("LayerPlan", "Plan", "apply_", "plan"), "planning"),
+    **dict.fromkeys(("LayerSignal", "SignalReport", "signal_report"), "report"),
+}
 
 __all__ = [
     "ICNN",
@@ -30,3 +42,14 @@ __all__ = [
     "plan",
     "signal_report",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ON_DEMAND:
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_ON_DEMAND[name]}"), name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
