@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from convex_init.torch.positivity import projected_names
-from convex_init.torch.sharding import local, reshard
+from convex_init.torch.sharding import local_parts, reshard
 
 
 def projected_parameters(model: nn.Module) -> dict[str, Tensor]:
@@ -126,7 +126,7 @@ def _marked(model: nn.Module) -> dict[str, Tensor]:
 
 def _clamp_(tensors: list[Tensor]) -> None:
     # Of a DTensor each rank clamps its own part. It is looked up every time: a checkpoint may have put in another.
-    torch._foreach_clamp_min_([local(tensor) for tensor in tensors], 0.0)
+    torch._foreach_clamp_min_(local_parts(tensors), 0.0)
 
 
 def _groups(tensors: list[Tensor]) -> list[list[Tensor]]:

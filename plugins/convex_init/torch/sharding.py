@@ -29,6 +29,11 @@ def local(tensor: Any) -> Tensor:
     return part
 
 
+def local_parts(tensors: list[Tensor]) -> list[Tensor]:
+    """Return this rank's part of each tensor; costs nothing where there can be no DTensor."""
+    return [local(tensor) for tensor in tensors] if "torch.distributed.tensor" in sys.modules else tensors
+
+
 def check_placements(tensor: Any) -> None:
     """Refuse a DTensor whose ranks hold summands instead of values.
 
