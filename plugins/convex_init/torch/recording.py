@@ -8,7 +8,7 @@ are evaluated, so a weight's sign is that of its numbers after whatever map lead
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from convex_init.torch.slots import hidden_modules, hidden_parameters
 from convex_init_core import calculus
 from convex_init_core.calculus import Sign, Value
 
@@ -34,6 +35,8 @@ class Node:
         path: of the module in which it was made, or of the parameter.
         sources: paths of the parameters that a fixed node was computed from.
         bounds: smallest and largest number of a fixed node; ``None`` if it has none that can be read.
+        tensor: the tensor itself. A later operation in place may have overwritten it.
+        kept: a copy of its numbers, where one was asked for.
     """
 
     value: Value
@@ -44,6 +47,8 @@ class Node:
     path: str = ""
     sources: tuple[str, ...] = ()
     bounds: tuple[float, float] | None = None
+    tensor: Tensor | None = field(default=None, repr=False)
+    kept: Tensor | None = field(default=None, repr=False)
 
     @property
     def at(self) -> str:
@@ -84,6 +89,9 @@ def record(
     kwargs: Mapping[str, Any],
     convex_inputs: Sequence[str],
     call: Callable[..., Any] | None = None,
+    *,
+    keep: Collection[int] = (),
+    gradients: bool = False,
 ) -> Recording:
     """Run ``call`` (by default the model) on the inputs and return what it did.
 
@@ -93,17 +101,19 @@ def record(
         kwargs: keyword inputs, by name.
         convex_inputs: names of the inputs in which convexity is asked; all other tensors are context.
         call: the entry point, such as ``model.energy``.
+        keep: places in the list of nodes whose numbers are to be copied when they are made.
+        gradients: whether the tensors of the nodes are to be part of a graph for ``torch.autograd.grad``.
 
     Raises:
         ValueError: if a name in ``convex_inputs`` is none of the inputs.
     """
-    recorder = _Recorder(model)
+    recorder = _Recorder(model, keep)
     named: dict[str, Tensor] = {}
 
     def fresh(name: str, item: Any) -> Any:
         # Copies, so that a model that writes to its input leaves the caller's tensor alone.
         if isinstance(item, Tensor):
-            named[name] = item.detach().clone()
+            named[name] = item.detach().clone().requires_grad_(gradients and item.is_floating_point())
             return named[name]
         if isinstance(item, Mapping):
             return {key: fresh(f"{name}.{key}", part) for key, part in item.items()}
@@ -121,7 +131,7 @@ def record(
             recorder.hold(tensor, Node(calculus.variable(name), "input", path=name))
         else:
             recorder.hold(tensor, Node(calculus.constant(label=f"input {name}"), "context", path=name))
-    with torch.no_grad(), recorder.watching_modules(), recorder:
+    with torch.set_grad_enabled(gradients), recorder.watching_modules(), recorder:
         result = (model if call is None else call)(*new_args, **new_kwargs)
     return recorder.finish(result)
 
@@ -129,20 +139,25 @@ def record(
 class _Recorder(TorchDispatchMode):
     """The dispatch mode: runs each operation and gives its results their nodes."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, keep: Collection[int] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.keep = frozenset(keep)
         self.recording = Recording()
         self.by_id: dict[int, Node] = {}
         self.kept: dict[int, Tensor] = {}  # a tensor that lives on keeps its id to itself
         self.aliases: dict[int, list[int]] = {}
         self.path: list[str] = []
         self.model = model
-        for kind, tensors in (("parameter", model.named_parameters()), ("buffer", model.named_buffers())):
+        parameters = (*model.named_parameters(), *hidden_parameters(model))
+        for kind, tensors in (("parameter", parameters), ("buffer", model.named_buffers())):
             for path, tensor in tensors:
                 self.hold(tensor, _fixed_node(tensor, repr(path), kind, path=path, sources=(path,)))
 
     def hold(self, tensor: Tensor, node: Node) -> None:
         """Give a tensor its node."""
+        node.tensor = tensor
+        if len(self.recording.nodes) in self.keep:
+            node.kept = tensor.detach().clone()
         self.recording.nodes.append(node)
         self.by_id[id(tensor)], self.kept[id(tensor)] = node, tensor
         storage = _storage(tensor)
@@ -153,7 +168,7 @@ class _Recorder(TorchDispatchMode):
     def watching_modules(self) -> Any:
         """Know in which module an operation happens."""
         handles = []
-        for path, module in self.model.named_modules():
+        for path, module in (*self.model.named_modules(), *hidden_modules(self.model)):
 
             def enter(module: nn.Module, args: Any, path: str = path) -> None:
                 self.path.append(path)

@@ -1,0 +1,146 @@
+"""The variance budget of a sum: what each of its terms may contribute so that the pre-activation hits its target.
+
+People build ``s = Σ_p W_p f_p + Σ_f A_f x + r + b``: several positive layers, free maps of the input, values that are
+added as they are (residual identities, the input itself), and perhaps no bias at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from convex_init_core import _checks
+from convex_init_core.moments import FeatureMoments
+from convex_init_core.signals import pre_activation, shared_amplitude, unshared_variance
+from convex_init_core.statistics import LayerStatistics
+
+
+@dataclass(frozen=True)
+class Fed:
+    """One layer of non-negative weights in a sum.
+
+    Attributes:
+        fan_in: N, the number of features that one pre-activation sums.
+        features: moments of these features.
+        factor: c > 0, by which the model multiplies the layer's product before it is added.
+    """
+
+    fan_in: float
+    features: FeatureMoments
+    factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What :func:`solve_sum` found.
+
+    Attributes:
+        layers: moments of each positive layer's weights, in the order given; biases are those of the whole sum.
+        free_variance: variance that each of the free maps is to contribute.
+        bias_mean: of the bias, for the whole sum.
+        bias_variance: likewise.
+        outgoing: moments of the pre-activation that results.
+    """
+
+    layers: tuple[LayerStatistics, ...]
+    free_variance: float
+    bias_mean: float
+    bias_variance: float
+    outgoing: FeatureMoments
+
+
+def solve_sum(
+    fed: Sequence[Fed],
+    correlation: float = 0.5,
+    variance: float = 1.0,
+    bias_noise: float = 0.0,
+    skip_share: float = 0.5,
+    *,
+    free: int = 0,
+    present: Sequence[FeatureMoments] = (),
+    residuals: int = 1,
+    has_bias: bool = True,
+) -> Budget:
+    """Return the moments of every term so that the sum has mean 0, variance σ*² and correlation ρ*.
+
+    With the shared amplitude ``A = √(ρσ²)`` and the unshared variance ``U = (1−ρ)σ²`` of the target, values that are
+    present as they are take ``A₀ = Σ √Cov_j`` and ``U₀ = Σ (Var_j − Cov_j)``; where that leaves less than a share of
+    ``1/(4R)``, as behind a residual identity that holds a full signal already, the layers get this share, so that R
+    residual sums grow the signal by a bounded factor (``e^{1/2}``). Bias noise and free maps take their shares of what
+    remains of U as in :func:`~convex_init_core.solver.solve`. Several positive layers count as one that reads all
+    features: layer p gets the part ``a_p = N_p / Σ N`` of amplitude and variance::
+
+        μ_p² = a_p² A² / (N_p [Var_p + (N_p − 1) Cov_p])      σ_p² = a_p U / (N_p E[f_p²])
+
+    For one layer these are (11), (12), (42), (43). Without a bias nothing can be centred: the mean
+    ``Σ N μ E[f] + Σ E[r]`` goes on to the next layer, which a (leaky) ReLU passes on its linear side.
+
+    Args:
+        fed: the positive layers; none for a sum of free maps only, which then share σ*² among themselves.
+        correlation: ρ* in (0, 1).
+        variance: σ*² > 0.
+        bias_noise: β in [0, 1); 0 is used where there is no bias.
+        skip_share: in [0, 1), the part of what bias noise leaves that goes to free maps, where there are some.
+        free: number of free maps.
+        present: moments of the values that are added as they are.
+        residuals: R ≥ 1, the number of sums in the network that hold such values.
+        has_bias: whether the sum has a bias.
+
+    Raises:
+        ValueError: if an argument is out of range, or some features are constant.
+    """
+    rho, sigma2 = _checks.target_correlation(correlation), _checks.positive("variance", variance)
+    beta, share = _checks.share("bias_noise", bias_noise), _checks.share("skip_share", skip_share)
+    if residuals < 1:
+        raise ValueError(f"residuals must be at least 1, got {residuals}")
+    beta = beta if has_bias and fed else 0.0
+    taken_amplitude = sum(shared_amplitude(part) for part in present)
+    taken_variance = sum(unshared_variance(part) for part in present)
+    shared, unshared = math.sqrt(rho * sigma2), (1.0 - rho) * sigma2
+    least = 0.25 / residuals
+    amplitude = shared if not present else max(shared - taken_amplitude, least * shared)
+    left = unshared if not present else max(unshared - taken_variance, least * unshared)
+    if not fed:
+        # Free maps see nothing that is shared: the whole variance is theirs.
+        whole = sigma2 if not present else max(sigma2 - taken_variance - taken_amplitude**2, least * sigma2)
+        mean = sum(part.mean for part in present)
+        outgoing = pre_activation(0.0 if has_bias else mean, sigma2, rho)
+        return Budget((), whole / max(free, 1), -mean if has_bias else 0.0, 0.0, outgoing)
+    gamma = share * (1.0 - beta) if free else 0.0
+    features = sum(_checks.fan("fan_in", term.fan_in) for term in fed)
+    layers = [
+        _layer(term, amplitude, (1.0 - beta - gamma) * left, 1.0 if len(fed) == 1 else term.fan_in / features)
+        for term in fed
+    ]
+    mean = sum(part.mean for part in present) + sum(
+        layer.fan_in * layer.weight_mean * term.features.mean * term.factor
+        for layer, term in zip(layers, fed, strict=True)
+    )
+    total_shared = (amplitude + taken_amplitude) ** 2 if present else rho * sigma2
+    total = total_shared + (left + taken_variance if present else unshared)
+    outgoing = pre_activation(0.0 if has_bias else mean, total, total_shared / total)
+    return Budget(
+        tuple(layers), gamma * left / max(free, 1), -mean if has_bias else 0.0, beta * left, outgoing
+    )
+
+
+def _layer(term: Fed, amplitude: float, variance: float, part: float) -> LayerStatistics:
+    n, f = term.fan_in, term.features
+    factor = _checks.positive("factor", term.factor)
+    spread = f.variance + (n - 1.0) * max(f.covariance, 0.0)
+    if spread <= 0.0 or f.second <= 0.0:
+        raise ValueError("its features are constant where the signal lives: no signal passes; choose another activation")
+    return LayerStatistics(
+        fan_in=n,
+        weight_mean=part * amplitude / math.sqrt(n * spread) / factor,
+        weight_variance=part * variance / (n * f.second) / factor**2,
+    )
+
+
+def quadratic_variance(variance: float, squares: float) -> float:
+    """Return the variance v of each ``a_r·x`` for which ``Σ_r (a_r·x)²`` over R squares has the given variance.
+
+    For Gaussian ``a_r·x`` the sum has mean ``R v`` and variance ``2 R v²``.
+    """
+    return math.sqrt(_checks.positive("variance", variance) / (2.0 * _checks.fan("squares", squares)))
