@@ -89,14 +89,41 @@ def positive_recipe(
     phi = as_activation(activation)
     gamma = settings.skip_share * (1.0 - settings.bias_noise) if has_skip else 0.0
     statistics = solve(fan_in, phi, settings.correlation, settings.variance, settings.bias_noise, gamma)
+    return recipe_of(statistics, phi, settings, through)
+
+
+def recipe_of(
+    statistics: LayerStatistics,
+    activation: str | Activation | ArrayFunction,
+    settings: InitSettings,
+    positivity: str | Positivity = "projection",
+) -> Recipe:
+    """Return the recipe of a layer with non-negative weights of the given moments.
+
+    Args:
+        statistics: of the layer, such as one of :func:`convex_init_core.summed.solve_sum`.
+        activation: φ, which feeds the layer.
+        settings: for the whole network; here, the law.
+        positivity: the map behind the layer's weight.
+
+    Raises:
+        ValueError: if the law does not fit the map.
+    """
+    through = as_positivity(positivity)
     law = non_negative_law(settings.distribution, statistics.weight_mean, statistics.weight_variance)
     check_image(law, through, settings.distribution)
-    return Recipe(statistics, law, Normal(statistics.bias_mean, statistics.bias_std), through, phi)
+    bias = Normal(statistics.bias_mean, statistics.bias_std)
+    return Recipe(statistics, law, bias, through, as_activation(activation))
 
 
 def free_recipe(fan_in: float, settings: InitSettings) -> Recipe:
     """Return the recipe of a layer of free sign that sees the network's input: LeCun, N(0, σ*²/N), bias 0."""
-    return _free(solve_free(fan_in, settings.variance))
+    return free_recipe_of(fan_in, settings.variance)
+
+
+def free_recipe_of(fan_in: float, variance: float) -> Recipe:
+    """Return the recipe of a free layer whose outputs have the given variance for inputs of unit second moment."""
+    return _free(solve_free(fan_in, variance))
 
 
 def skip_recipe(fan_in: float, beside: Recipe) -> Recipe:

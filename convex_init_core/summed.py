@@ -37,7 +37,8 @@ class Budget:
 
     Attributes:
         layers: moments of each positive layer's weights, in the order given; biases are those of the whole sum.
-        free_variance: variance that each of the free maps is to contribute.
+        free_variance: variance that each of the free maps is to contribute, quadratic ones included.
+        inner_variances: for each quadratic map, the variance of the terms that it squares.
         bias_mean: of the bias, for the whole sum.
         bias_variance: likewise.
         outgoing: moments of the pre-activation that results.
@@ -45,6 +46,7 @@ class Budget:
 
     layers: tuple[LayerStatistics, ...]
     free_variance: float
+    inner_variances: tuple[float, ...]
     bias_mean: float
     bias_variance: float
     outgoing: FeatureMoments
@@ -58,6 +60,7 @@ def solve_sum(
     skip_share: float = 0.5,
     *,
     free: int = 0,
+    squares: Sequence[float] = (),
     present: Sequence[FeatureMoments] = (),
     residuals: int = 1,
     has_bias: bool = True,
@@ -82,7 +85,8 @@ def solve_sum(
         variance: σ*² > 0.
         bias_noise: β in [0, 1); 0 is used where there is no bias.
         skip_share: in [0, 1), the part of what bias noise leaves that goes to free maps, where there are some.
-        free: number of free maps.
+        free: number of free maps ``A x``.
+        squares: for each free quadratic map ``Σ_r (a_r·x)²``, the number R of squares that one unit sums.
         present: moments of the values that are added as they are.
         residuals: R ≥ 1, the number of sums in the network that hold such values.
         has_bias: whether the sum has a bias.
@@ -101,28 +105,35 @@ def solve_sum(
     least = 0.25 / residuals
     amplitude = shared if not present else max(shared - taken_amplitude, least * shared)
     left = unshared if not present else max(unshared - taken_variance, least * unshared)
-    if not fed:
-        # Free maps see nothing that is shared: the whole variance is theirs.
+    maps = free + len(squares)
+    gamma = 0.0 if not maps else share * (1.0 - beta) if fed else 1.0
+    if fed:
+        free_variance = gamma * left / max(maps, 1)
+    else:  # free maps see nothing that is shared: the whole variance is theirs
         whole = sigma2 if not present else max(sigma2 - taken_variance - taken_amplitude**2, least * sigma2)
-        mean = sum(part.mean for part in present)
-        outgoing = pre_activation(0.0 if has_bias else mean, sigma2, rho)
-        return Budget((), whole / max(free, 1), -mean if has_bias else 0.0, 0.0, outgoing)
-    gamma = share * (1.0 - beta) if free else 0.0
+        free_variance = whole / max(maps, 1)
+    inner = tuple(_inner_variance(free_variance, count) for count in squares)
     features = sum(_checks.fan("fan_in", term.fan_in) for term in fed)
     layers = [
         _layer(term, amplitude, (1.0 - beta - gamma) * left, 1.0 if len(fed) == 1 else term.fan_in / features)
         for term in fed
     ]
-    mean = sum(part.mean for part in present) + sum(
-        layer.fan_in * layer.weight_mean * term.features.mean * term.factor
-        for layer, term in zip(layers, fed, strict=True)
-    )
-    total_shared = (amplitude + taken_amplitude) ** 2 if present else rho * sigma2
-    total = total_shared + (left + taken_variance if present else unshared)
-    outgoing = pre_activation(0.0 if has_bias else mean, total, total_shared / total)
-    return Budget(
-        tuple(layers), gamma * left / max(free, 1), -mean if has_bias else 0.0, beta * left, outgoing
-    )
+    mean = sum(part.mean for part in present) + sum(count * each for count, each in zip(squares, inner, strict=True))
+    for layer, term in zip(layers, fed, strict=True):
+        mean += layer.fan_in * layer.weight_mean * term.features.mean * term.factor
+    if present and fed:
+        shared2 = (amplitude + taken_amplitude) ** 2
+        total = shared2 + left + taken_variance
+        outgoing = pre_activation(0.0 if has_bias else mean, total, shared2 / total)
+    else:
+        outgoing = pre_activation(0.0 if has_bias else mean, sigma2, rho)
+    shift = -mean if has_bias else 0.0
+    return Budget(tuple(layers), free_variance, inner, shift, beta * left, outgoing)
+
+
+def _inner_variance(variance: float, squares: float) -> float:
+    """The variance v of each ``a_r·x``: for Gaussian ones, ``Σ_r (a_r·x)²`` has mean R v and variance 2 R v²."""
+    return math.sqrt(variance / (2.0 * _checks.fan("squares", squares)))
 
 
 def _layer(term: Fed, amplitude: float, variance: float, part: float) -> LayerStatistics:
@@ -136,11 +147,3 @@ def _layer(term: Fed, amplitude: float, variance: float, part: float) -> LayerSt
         weight_mean=part * amplitude / math.sqrt(n * spread) / factor,
         weight_variance=part * variance / (n * f.second) / factor**2,
     )
-
-
-def quadratic_variance(variance: float, squares: float) -> float:
-    """Return the variance v of each ``a_r·x`` for which ``Σ_r (a_r·x)²`` over R squares has the given variance.
-
-    For Gaussian ``a_r·x`` the sum has mean ``R v`` and variance ``2 R v²``.
-    """
-    return math.sqrt(_checks.positive("variance", variance) / (2.0 * _checks.fan("squares", squares)))
