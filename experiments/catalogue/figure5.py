@@ -1,0 +1,12 @@
+"""Figures 2 and 5: the principled initialisation against He's, with and without skips, and a non-convex network."""
+
+from __future__ import annotations
+
+from experiments.learning_curves import declare
+
+EXPERIMENT = declare(
+    "figure5",
+    "Figures 2 and 5: training loss of four networks at 3, 5 and 7 hidden layers",
+    ("non-convex", "ICNN", "ICNN + skip", "ICNN + init"),
+    "Training loss, median and quartiles over the seeds; Figure 2 is the panels with five hidden layers.",
+)
