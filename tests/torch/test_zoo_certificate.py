@@ -1,0 +1,35 @@
+"""Every model in the zoo is certified after ``apply_``, and no longer once one effective weight is negative."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import convex_init.torch as ci
+from tests.torch.zoo import ZOO
+from tests.torch.zoo.cases import cases, initialised
+from tests.torch.zoo.effective import raw_of
+
+
+@pytest.mark.parametrize(("name", "depth"), cases("certificate"))
+def test_certified_until_one_weight_is_negative(name, depth):
+    entry = ZOO[name]
+    model, shown, _ = initialised(name, depth, count=16)
+    if entry.tighten:
+        getattr(model, entry.tighten)()
+        ci.project_(model)
+    certificate = ci.certify(model, shown, entry.convex_inputs, search=False)
+    if entry.certified:
+        assert certificate.verdict == "cannot tell"
+        assert entry.certified in str(certificate)
+        return
+    assert certificate.verdict == "convex", str(certificate)
+    plain = [row.path for row in entry.rows(depth) if row.through == "projection"]
+    if not plain:
+        return
+    path = plain[len(plain) // 2]
+    with torch.no_grad():
+        raw_of(model, path).flatten()[1] = -1e-3
+    certificate = ci.certify(model, shown, entry.convex_inputs, search=False)
+    assert not certificate
+    assert f"'{path}.weight' goes down to -0.001" in str(certificate)

@@ -1,0 +1,27 @@
+"""The signal of every model in the zoo after ``apply_``, measured at what enters each non-linearity."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.torch.zoo import ZOO
+from tests.torch.zoo.cases import cases, initialised
+from tests.torch.zoo.effective import effective_weight
+from tests.torch.zoo.pre_activations import living_share, pre_activations, variance
+
+
+@pytest.mark.parametrize(("name", "depth"), cases("signal"))
+def test_signal_and_weights_after_apply(name, depth):
+    model, shown, fresh = initialised(name, depth)
+    for row in ZOO[name].rows(depth):
+        if row.role == "positive":
+            weight = effective_weight(model, row)
+            assert bool(torch.isfinite(weight).all()), row.path
+            assert float(weight.min()) >= 0.0, row.path
+            assert float(weight.max()) > 0.0, row.path
+    found = pre_activations(model, fresh, shown)
+    assert len(found) >= ZOO[name].bends(depth)
+    variances = [variance(s) for s in found if s[0].numel() > 1]  # one number for a sample says nothing of the law
+    assert all(0.5 <= value <= 2.0 for value in variances), ", ".join(f"{value:.3g}" for value in variances)
+    assert all(living_share(s) > 0.5 for s in found)
