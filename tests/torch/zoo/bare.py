@@ -120,6 +120,33 @@ def no_bias_skip_rows(depth):
     return rows
 
 
+class SmoothedRelu(nn.Module):
+    """Control again: a ReLU whose kink is a parabola of width d, put together from clamps; weights over fan-in."""
+
+    def __init__(self, depth, width=0.5):
+        super().__init__()
+        self.width = width
+        self.A = nn.ParameterList([drawn(WIDTH, SEEN) for _ in range(depth)])
+        self.P = nn.ParameterList([drawn(WIDTH, WIDTH) for _ in range(depth - 1)])
+
+    def act(self, s):
+        return s.clamp(0, self.width) ** 2 / (2 * self.width) + (s - self.width).clamp(min=0)
+
+    def forward(self, x):
+        z = self.act(x @ self.A[0].T)
+        for A, P in zip(self.A[1:], self.P, strict=True):
+            z = self.act(x @ A.T + z @ F.softplus(P).T / WIDTH)
+        return z.sum(1)
+
+
+def smoothed_rows(depth):
+    rows = [free("A.0", SEEN)]
+    for i in range(depth - 1):
+        rows.append(skip(f"A.{i + 1}", SEEN, f"P.{i}"))
+        rows.append(positive(f"P.{i}", WIDTH, None, f"{1 / WIDTH:g}·softplus"))
+    return rows
+
+
 class PackedPairs(nn.Module):
     """``addmm`` with a bare bias, relu of the raw weight over fan-in, ELU, a functional activation in place."""
 
@@ -153,5 +180,6 @@ MODELS = {
     "lyapunov": Entry(Lyapunov, vectors, lyapunov_rows),
     "no bias at all": Entry(NoBiasAtAll, vectors, no_bias_rows),
     "no bias with skips": Entry(NoBiasWithSkips, vectors, no_bias_skip_rows),
+    "smoothed relu": Entry(SmoothedRelu, vectors, smoothed_rows, certified="clamp"),
     "packed pairs": Entry(PackedPairs, vectors, packed_rows, bends=lambda depth: depth - 1),
 }

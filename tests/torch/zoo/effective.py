@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,10 @@ def raw_of(model: nn.Module, path: str) -> Tensor:
     for name in (path, f"{path}.weight", f"{path}.parametrizations.weight.original"):
         if name in parameters:
             return parameters[name]
-    raise KeyError(path)
+    found: Any = model  # in a list that torch does not look into
+    for step in path.split("."):
+        found = found[int(step)] if isinstance(found, list) else getattr(found, step)
+    return found.weight
 
 
 @torch.no_grad()

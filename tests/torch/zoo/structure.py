@@ -71,6 +71,34 @@ def plain_attribute_rows(depth):
     return rows
 
 
+class PlainLists(nn.Module):
+    """Layers in ordinary lists, which torch does not look into."""
+
+    def __init__(self, depth):
+        super().__init__()
+        self.direct = [nn.Linear(SEEN, WIDTH) for _ in range(depth)]
+        self.through = [nn.Linear(WIDTH, WIDTH, bias=False) for _ in range(depth - 1)]
+        self.top = nn.Linear(WIDTH, 2)
+
+    def clip(self):
+        for layer in [*self.through, self.top]:
+            layer.weight.data.clamp_(min=0)
+
+    def forward(self, x):
+        z = F.elu(self.direct[0](x))
+        for direct, through in zip(self.direct[1:], self.through, strict=True):
+            z = F.elu(direct(x) + through(z))
+        return self.top(z)
+
+
+def plain_list_rows(depth):
+    rows = [free("direct.0", SEEN)]
+    for i in range(depth - 1):
+        rows.append(skip(f"direct.{i + 1}", SEEN, f"through.{i}"))
+        rows.append(positive(f"through.{i}", WIDTH, "elu(1)", shift=f"direct.{i + 1}"))
+    return [*rows, positive("top", WIDTH, "elu(1)", shift="top")]
+
+
 class TwoInputs(nn.Module):
     """Jointly convex in two inputs of different size, each with its own free maps; only the first has biases."""
 
@@ -196,6 +224,7 @@ MODELS = {
     "plain attributes": Entry(
         PlainAttributes, lambda n: ({"position": vectors(n)},), plain_attribute_rows, convex_inputs="0.position"
     ),
+    "plain lists": Entry(PlainLists, vectors, plain_list_rows, tighten="clip"),
     "two inputs": Entry(TwoInputs, lambda n: (vectors(n), torch.randn(n, 5)), two_input_rows),
     "parametrized": Entry(Parametrized, vectors, parametrized_rows),
     "another entry point": Entry(lambda depth: Via(Energy(depth), "energy"), vectors, energy_rows),
