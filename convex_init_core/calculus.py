@@ -13,8 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
-from convex_init_core.activations import NOT_CONVEX
-
 
 class Curvature(enum.Enum):
     """How a value bends, jointly in the declared inputs."""
@@ -94,6 +92,18 @@ class Monotonicity(enum.Enum):
         return self if self is other else Monotonicity.ANY
 
 
+class Under(enum.IntEnum):
+    """Which concave function leaves a non-negative convex value convex; each implies those before it.
+
+    A sum of squares of affine values stays convex under the square root (it is a squared norm), a sum of exponentials
+    under the logarithm (log-sum-exp, and so the softplus that is written out).
+    """
+
+    NOTHING = 0
+    ROOT = 1
+    LOGARITHM = 2
+
+
 @dataclass(frozen=True)
 class Value:
     """What is known of one value of a computation.
@@ -104,6 +114,8 @@ class Value:
         monotone: monotonicity in each declared input that it depends on.
         reason: where ``UNKNOWN`` came from: the operation, its place and why.
         label: what a constant is called in messages, such as the path of a weight.
+        convex_under: the strongest concave function that leaves the value convex; the value is then non-negative.
+        finite: ``False`` for a constant that holds NaN or infinite numbers.
     """
 
     curvature: Curvature
@@ -111,6 +123,8 @@ class Value:
     monotone: Mapping[str, Monotonicity] = field(default_factory=dict)
     reason: str = ""
     label: str = ""
+    convex_under: Under = Under.NOTHING
+    finite: bool = True
 
     @property
     def is_constant(self) -> bool:
@@ -118,9 +132,10 @@ class Value:
         return self.curvature is Curvature.CONSTANT
 
 
-def constant(sign: Sign = Sign.ANY, label: str = "", reason: str = "") -> Value:
+def constant(sign: Sign = Sign.ANY, label: str = "", reason: str = "", finite: bool = True) -> Value:
     """Return a value that does not depend on the declared inputs: a weight, or context."""
-    return Value(Curvature.CONSTANT, sign, {}, reason, label)
+    under = Under.LOGARITHM if sign is Sign.NON_NEGATIVE else Under.NOTHING
+    return Value(Curvature.CONSTANT, sign, {}, reason, label, under, finite)
 
 
 def variable(name: str) -> Value:
@@ -128,13 +143,31 @@ def variable(name: str) -> Value:
     return Value(Curvature.AFFINE, Sign.ANY, {name: Monotonicity.INCREASING}, label=name)
 
 
-def unknown(reason: str, *values: Value) -> Value:
-    """Return a value of which nothing is known, for this reason; an earlier reason in ``values`` takes precedence."""
-    inputs: dict[str, Monotonicity] = {name: Monotonicity.ANY for value in values for name in value.monotone}
+def unknown(reason: str, *values: Value, sign: Sign = Sign.ANY) -> Value:
+    """Return a value of which no more than its sign is known, for this reason.
+
+    An earlier reason in ``values``, from which it was made, takes precedence. A function of constants is a constant,
+    whatever the function.
+    """
     if values and all(value.is_constant for value in values):
-        return constant()  # a function of constants is a constant, whatever the function
+        return _of_constants(values, sign)
+    inputs: dict[str, Monotonicity] = {name: Monotonicity.ANY for value in values for name in value.monotone}
     earlier = next((value.reason for value in values if value.curvature is Curvature.UNKNOWN), "")
-    return Value(Curvature.UNKNOWN, Sign.ANY, inputs, earlier or reason)
+    return Value(Curvature.UNKNOWN, sign, inputs, earlier or reason)
+
+
+def _of_constants(values: Iterable[Value], sign: Sign) -> Value:
+    broken = next((value for value in values if not value.finite), None)
+    return constant(sign) if broken is None else constant(Sign.ANY, broken.label, broken.reason, finite=False)
+
+
+def _spoilt(values: Sequence[Value], at: str) -> Value | None:
+    """The result of an operation with a constant that holds NaN or infinite numbers, if there is one."""
+    broken = next((value for value in values if not value.finite), None)
+    if broken is None:
+        return None
+    why = broken.reason or f"{broken.label or 'a constant'} holds NaN or infinite values"
+    return unknown(f"{at}: {why}", *values)
 
 
 def negate(value: Value) -> Value:
@@ -144,6 +177,7 @@ def negate(value: Value) -> Value:
         curvature=-value.curvature,
         sign=-value.sign,
         monotone={name: -how for name, how in value.monotone.items()},
+        convex_under=Under.LOGARITHM if value.is_constant and value.sign is Sign.NON_POSITIVE else Under.NOTHING,
     )
 
 
@@ -158,11 +192,15 @@ def add(values: Sequence[Value], at: str) -> Value:
 
 
 def _add(a: Value, b: Value, at: str) -> Value:
+    if (spoilt := _spoilt((a, b), at)) is not None:
+        return spoilt
     curvature = a.curvature | b.curvature
     monotone = _merge(a.monotone, b.monotone)
     if curvature is Curvature.UNKNOWN:
-        return replace(unknown(f"{at} joins a convex and a concave value", a, b), monotone=monotone)
-    return Value(curvature, a.sign | b.sign, monotone)
+        mixed = unknown(f"{at} joins a convex and a concave value", a, b, sign=a.sign | b.sign)
+        return replace(mixed, monotone=monotone)
+    # Norms and log-sum-exp take sums of what stays convex under the root and under the logarithm.
+    return Value(curvature, a.sign | b.sign, monotone, convex_under=min(a.convex_under, b.convex_under))
 
 
 def _merge(a: Mapping[str, Monotonicity], b: Mapping[str, Monotonicity]) -> dict[str, Monotonicity]:
@@ -181,13 +219,17 @@ def multiply(a: Value, b: Value, at: str) -> Value:
         b: the other.
         at: the operation and its place, for the reason.
     """
+    if (spoilt := _spoilt((a, b), at)) is not None:
+        return spoilt
     if not a.is_constant:
         a, b = b, a
     sign = a.sign * b.sign
     if not a.is_constant:
-        return unknown(f"{at} multiplies two values that both depend on the input", a, b)
+        if a.convex_under is b.convex_under is Under.LOGARITHM:  # exp(f) · exp(g)
+            return Value(Curvature.CONVEX, sign, _merge(a.monotone, b.monotone), convex_under=Under.LOGARITHM)
+        return unknown(f"{at} multiplies two values that both depend on the input", a, b, sign=sign)
     if b.is_constant:
-        return constant(sign)
+        return constant(sign, reason=a.reason or b.reason if sign is Sign.ANY else "")
     if a.sign is Sign.NON_NEGATIVE:
         return replace(b, sign=sign, label="")
     if a.sign is Sign.NON_POSITIVE:
@@ -212,7 +254,11 @@ class ElementWise:
         increasing_from_zero: non-decreasing on s ≥ 0.
         even: ``f(−s) = f(s)``, so that a value ≤ 0 may be turned round first.
         sign: of its values.
+        keeps_sign: whether f(s) has the sign of s.
         refusal: why it is neither convex nor concave, for messages.
+        convex_under: what leaves f(s) convex, for an s for which f(s) is.
+        tames: f of a value that is convex under this is convex, although f is concave.
+        keeps_logarithm: whether f(s) is convex under the logarithm if s is.
     """
 
     name: str
@@ -223,7 +269,11 @@ class ElementWise:
     increasing_from_zero: bool = False
     even: bool = False
     sign: Sign = Sign.ANY
+    keeps_sign: bool = False
     refusal: str = ""
+    convex_under: Under = Under.NOTHING
+    tames: Under = Under.NOTHING
+    keeps_logarithm: bool = False
 
 
 def apply(function: ElementWise, value: Value, at: str) -> Value:
@@ -237,8 +287,9 @@ def apply(function: ElementWise, value: Value, at: str) -> Value:
         value: x.
         at: the operation and its place, for the reason.
     """
+    sign = value.sign if function.keeps_sign and function.sign is Sign.ANY else function.sign
     if value.is_constant:
-        return constant(function.sign)
+        return _of_constants([value], sign)
     if function.even and value.sign is Sign.NON_POSITIVE:
         value = negate(value)
     increasing = function.increasing or (function.increasing_from_zero and value.sign is Sign.NON_NEGATIVE)
@@ -252,21 +303,26 @@ def apply(function: ElementWise, value: Value, at: str) -> Value:
     x = value.curvature
     up = x.is_affine or (increasing and x.is_convex) or (decreasing and x.is_concave)
     down = x.is_affine or (increasing and x.is_concave) or (decreasing and x.is_convex)
+    logarithm = function.keeps_logarithm and value.convex_under is Under.LOGARITHM
+    if function.tames and value.convex_under >= function.tames:
+        return Value(Curvature.CONVEX, sign, monotone, convex_under=Under.LOGARITHM if logarithm else Under.NOTHING)
     if function.convex and function.concave and up and down:
-        return Value(Curvature.AFFINE, function.sign, monotone)
+        return Value(Curvature.AFFINE, sign, monotone)
     if function.convex and up:
-        return Value(Curvature.CONVEX, function.sign, monotone)
+        under = Under.LOGARITHM if logarithm else function.convex_under
+        return Value(Curvature.CONVEX, sign, monotone, convex_under=under)
     if function.concave and down:
-        return Value(Curvature.CONCAVE, function.sign, monotone)
+        return Value(Curvature.CONCAVE, sign, monotone)
     if function.convex and function.concave:  # an affine f of a convex or concave x
         turned = x if increasing else -x
-        return Value(turned, function.sign, monotone, value.reason)
+        return Value(turned, sign, monotone, value.reason)
     if not (function.convex or function.concave):
         why = f"{function.name} is neither convex nor concave" + (f": {function.refusal}" if function.refusal else "")
     else:
-        how = "non-decreasing" if x is Curvature.CONVEX else "non-increasing"
-        why = f"{function.name} is not {how} where its {x.value} argument lives"
-    return replace(unknown(f"{at}: {why}", value), monotone=monotone, sign=function.sign)
+        shape, same = ("convex", Curvature.CONVEX) if function.convex else ("concave", Curvature.CONCAVE)
+        how = "non-decreasing" if x is same else "non-increasing"
+        why = f"{function.name} is {shape}, but not {how} where its {x.value} argument lives"
+    return replace(unknown(f"{at}: {why}", value), monotone=monotone, sign=sign)
 
 
 def maximum(values: Sequence[Value], at: str) -> Value:
@@ -284,7 +340,9 @@ def _extreme(values: Sequence[Value], at: str, name: str, kept: Curvature, bound
     # One non-negative value is enough for a non-negative maximum; all must be non-positive for a non-positive one.
     sign = bounded_by_one if bounded_by_one in signs else next(iter(signs)) if len(signs) == 1 else Sign.ANY
     if all(value.is_constant for value in values):
-        return constant(sign)
+        return _of_constants(values, sign)
+    if (spoilt := _spoilt(values, at)) is not None:
+        return spoilt
     monotone = reduce(_merge, (value.monotone for value in values))
     fits = all(v.curvature.is_convex if kept is Curvature.CONVEX else v.curvature.is_concave for v in values)
     if not fits:
@@ -293,7 +351,8 @@ def _extreme(values: Sequence[Value], at: str, name: str, kept: Curvature, bound
             monotone=monotone,
             sign=sign,
         )
-    return Value(kept, sign, monotone)
+    under = min(value.convex_under for value in values) if kept is Curvature.CONVEX else Under.NOTHING
+    return Value(kept, sign, monotone, convex_under=under)
 
 
 def norm(value: Value, at: str) -> Value:
@@ -303,54 +362,17 @@ def norm(value: Value, at: str) -> Value:
     )
 
 
+def spread(value: Value, at: str, *, root: bool) -> Value:
+    """Return the variance, or with ``root`` the standard deviation, of the elements: a (squared) norm of deviations."""
+    function = ElementWise(
+        "a standard deviation" if root else "a variance",
+        convex=True,
+        sign=Sign.NON_NEGATIVE,
+        convex_under=Under.NOTHING if root else Under.ROOT,
+    )
+    return apply(function, value, at)
+
+
 def side_by_side(values: Iterable[Value], at: str) -> Value:
     """Return values joined into one tensor; its curvature holds for each element."""
     return add(list(values), at)
-
-
-def _convex_increasing(name: str, sign: Sign = Sign.ANY) -> ElementWise:
-    return ElementWise(name, convex=True, increasing=True, sign=sign)
-
-
-def _neither(name: str, increasing: bool = False, sign: Sign = Sign.ANY) -> ElementWise:
-    return ElementWise(name, increasing=increasing, sign=sign, refusal=NOT_CONVEX.get(name, ""))
-
-
-FUNCTIONS: dict[str, ElementWise] = {
-    function.name: function
-    for function in (
-        _convex_increasing("relu", Sign.NON_NEGATIVE),
-        _convex_increasing("softplus", Sign.NON_NEGATIVE),
-        _convex_increasing("exp", Sign.NON_NEGATIVE),
-        _convex_increasing("expm1"),
-        _convex_increasing("leaky_relu"),
-        _convex_increasing("elu"),
-        _convex_increasing("celu"),
-        ElementWise("square", convex=True, increasing_from_zero=True, even=True, sign=Sign.NON_NEGATIVE),
-        ElementWise("abs", convex=True, increasing_from_zero=True, even=True, sign=Sign.NON_NEGATIVE),
-        ElementWise("cosh", convex=True, increasing_from_zero=True, even=True, sign=Sign.NON_NEGATIVE),
-        ElementWise("log", concave=True, increasing=True),
-        ElementWise("log1p", concave=True, increasing=True),
-        ElementWise("sqrt", concave=True, increasing=True, sign=Sign.NON_NEGATIVE),
-        ElementWise("log_sigmoid", concave=True, increasing=True, sign=Sign.NON_POSITIVE),
-        _neither("sigmoid", increasing=True, sign=Sign.NON_NEGATIVE),
-        _neither("tanh", increasing=True),
-        _neither("gelu"),
-        _neither("silu"),
-        _neither("mish"),
-        _neither("selu", increasing=True),
-        _neither("hardswish"),
-        _neither("hardsigmoid", increasing=True, sign=Sign.NON_NEGATIVE),
-        _neither("softsign", increasing=True),
-        _neither("sin"),
-        _neither("cos"),
-        _neither("erf", increasing=True),
-        _neither("sign", increasing=True),
-        _neither("round", increasing=True),
-        _neither("floor", increasing=True),
-        _neither("ceil", increasing=True),
-        _neither("reciprocal"),
-        _neither("rsqrt", sign=Sign.NON_NEGATIVE),
-    )
-}
-"""Element-wise functions by name, as far as they have no parameter that changes their shape."""

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from convex_init_core import calculus
-from convex_init_core.calculus import FUNCTIONS, Curvature, ElementWise, Monotonicity, Sign, Value
+from convex_init_core.calculus import Curvature, ElementWise, Monotonicity, Sign, Value
+from convex_init_core.convex_functions import FUNCTIONS
 
 X = calculus.variable("x")
 CONVEX = calculus.apply(FUNCTIONS["relu"], X, "relu")

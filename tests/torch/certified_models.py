@@ -193,7 +193,7 @@ class NegativeViews(nn.Module):
 NOT_CONVEX = {
     "signed weights": (lambda: (ci.ICNN(5, [8, 8], 1, positivity=None), x(), None), "'layers.1.weight' goes down to"),
     "tanh": (lambda: (nn.Sequential(nn.Linear(5, 4), nn.Tanh()), x(), None), "tanh is neither convex nor concave"),
-    "selu": (lambda: (nn.Sequential(nn.Linear(5, 4), nn.SELU()), x(), None), "slope drops at 0"),
+    "selu": (lambda: (nn.Sequential(nn.Linear(5, 4), nn.SELU()), x(), None), "slope drops at 0 from 1.76"),
     "jointly with context": (lambda: (Context(), (x(), torch.randn(3, 3)), (0, 1)), "tanh is neither convex"),
     "product of inputs": (lambda: (Product(), (x(), x()), None), "both depend on the input"),
     "transformer": (
@@ -203,8 +203,8 @@ NOT_CONVEX = {
     "batch statistics": (lambda: (Residual(), torch.randn(2, 1, 8, 8), None), "call model.eval()"),
     "layer norm": (lambda: (nn.Sequential(nn.Linear(5, 4), nn.LayerNorm(4)), x(), None), "native_layer_norm in '1'"),
     "data-dependent branch": (lambda: (Branch(), x(), None), "into a Python number"),
-    "through numpy": (lambda: (ThroughNumpy(), x(), None), "two runs on different inputs"),
-    "through lists": (lambda: (ThroughLists(), x(), None), "two runs on different inputs"),
+    "through numpy": (lambda: (ThroughNumpy(), x(), None), "takes numbers out of torch"),
+    "through lists": (lambda: (ThroughLists(), x(), None), "takes numbers out of torch"),
     "negated view": (lambda: (NegativeViews(), x(), None), "joins a convex and a concave value"),
     "concave": (lambda: (nn.LogSigmoid(), x(), None), "is concave"),
 }

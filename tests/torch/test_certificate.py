@@ -23,7 +23,7 @@ def test_convex_networks_get_their_certificate(name):
     certificate = ci.certify(model, inputs, convex_inputs)
     assert certificate.verdict == "convex", str(certificate)
     assert certificate
-    assert str(certificate) == "convex"
+    assert str(certificate) == "\n".join(["convex", *(f"note: {note}" for note in certificate.notes)])
 
 
 @pytest.mark.parametrize("name", NOT_CONVEX)

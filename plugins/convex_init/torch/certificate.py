@@ -4,45 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
-from convex_init.torch.inputs import arguments_of, floating_inputs, names_of
-from convex_init.torch.recording import Recording, record, same_course
-from convex_init.torch.violations import Violation, search_violation
-from convex_init_core.calculus import Curvature
+from convex_init.torch.inputs import arguments_of, floating_inputs, names_of, rebuilt
+from convex_init.torch.recording import Recording, named_tensors, record, same_course
+from convex_init.torch.violations import search_violation
+from convex_init_core.certificate import Certificate, verdict_on
 
-
-@dataclass(frozen=True, eq=False)
-class Certificate:
-    """The answer of :func:`certify`; prints as text and is true if the network is certified.
-
-    Attributes:
-        verdict: ``"convex"`` (proved for the weights as they are), ``"not convex"`` (a counterexample was found), or
-            ``"cannot tell"``.
-        reasons: why not, one for each output or doubt; empty for ``"convex"``.
-        outputs: curvature of each output, by its place in the result.
-        violation: the counterexample, if one was searched for and found.
-    """
-
-    verdict: str
-    reasons: tuple[str, ...]
-    outputs: Mapping[str, Curvature]
-    violation: Violation | None = None
-
-    def __bool__(self) -> bool:
-        """Whether the network is certified as convex."""
-        return self.verdict == "convex"
-
-    def __str__(self) -> str:
-        """Return verdict, reasons and counterexample as text."""
-        lines = [self.verdict if not self.reasons else f"{self.verdict}: {self.reasons[0]}", *self.reasons[1:]]
-        if self.violation is not None:
-            lines.append(str(self.violation))
-        return "\n".join(lines)
+__all__ = ["Certificate", "assert_convex_", "certify"]
 
 
 def certify(
@@ -58,11 +32,12 @@ def certify(
     """Tell whether every output of ``model`` is convex in the named inputs, for the weights that it has now.
 
     The model runs on the example inputs while every operation is recorded, however it is written, and each result gets
-    its curvature by the rules of disciplined convex programming. ``"convex"`` is a proof, up to rounding. Without one,
-    a gradient-guided search looks for a segment on which the output lies above its chord.
+    its curvature by the rules of disciplined convex programming. ``"convex"`` is a proof, up to rounding, for the
+    weights and the mode (training or evaluation) that the model has now, wherever its output is finite. Without one, a
+    gradient-guided search looks for a segment on which the output lies above its chord.
 
-    The model runs as it is, in training or evaluation mode, on a copy. Dropout in training mode counts as a fixed mask,
-    batch normalisation in training mode cannot be certified.
+    A copy of the model runs. Random numbers, such as dropout in training mode, count as one fixed draw, and the
+    certificate notes it. Batch normalisation in training mode cannot be certified; call ``model.eval()``.
 
     Args:
         model: any module.
@@ -80,35 +55,59 @@ def certify(
         A :class:`Certificate`.
 
     Raises:
-        ValueError: if a named input or output does not exist.
+        ValueError: if a named input or output does not exist, or the model is lazy.
         TypeError: if the model is not a module.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    model = copy.deepcopy(getattr(model, "_orig_mod", model))  # some models clamp their weights when they run
+    model = getattr(model, "_orig_mod", model)  # of a compiled model
+    tensors = [*model.parameters(), *model.buffers()]
+    if any(isinstance(tensor, UninitializedParameter) for tensor in tensors):
+        raise ValueError("model is lazy and has no weights yet; run it once")
+    if any(tensor.is_meta for tensor in tensors):
+        return Certificate("cannot tell", ("its weights are on the meta device and have no numbers",), {})
     args, kwargs = arguments_of(example_inputs)
     named = floating_inputs(args, kwargs)
     chosen = names_of(convex_inputs) if convex_inputs is not None else list(named)
     if not chosen:
         raise ValueError("example_inputs hold no floating-point tensor to be convex in")
     source = generator if generator is not None else torch.Generator().manual_seed(0)
-    first = record(model, args, kwargs, chosen, getattr(model, method))
-    doubts = list(dict.fromkeys(first.doubts))
+    wanted = None if outputs is None else [outputs] if isinstance(outputs, str) else list(outputs)
+    devices = sorted({tensor.device.index for tensor in tensors if tensor.is_cuda})
+    with torch.random.fork_rng(devices):
+        model = copy.deepcopy(model)  # some models clamp their weights, or count their calls, when they run
+        entry = getattr(model, method)
+        certificate = _proof(model, entry, args, kwargs, chosen, wanted, source)
+        if certificate or not search:
+            return certificate
+        violation = search_violation(_flat(entry, wanted, devices), args, kwargs, chosen, source)
+    if violation is None:
+        return certificate
+    return replace(certificate, verdict="not convex", violation=violation)
+
+
+def _proof(
+    model: nn.Module,
+    entry: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    chosen: list[str],
+    wanted: list[str] | None,
+    source: torch.Generator,
+) -> Certificate:
+    first = record(model, args, kwargs, chosen, entry)
+    certificate = _judged(first, wanted)
+    if not certificate:
+        return certificate
     other_args, other_kwargs = _moved((args, kwargs), source)
-    if not doubts and not same_course(first, record(model, other_args, other_kwargs, chosen, getattr(model, method))):
-        doubts.append(
+    second = record(model, other_args, other_kwargs, chosen, entry)
+    if not same_course(first, second):
+        doubt = (
             "two runs on different inputs did different things, so the code looks at the numbers in a way that was not "
-            "recorded"
+            "recorded, or draws random ones outside torch"
         )
-    curvatures, reasons = _judge(first, outputs)
-    if not doubts and not reasons:
-        return Certificate("convex", (), curvatures)
-    violation = None
-    if search:
-        call = _scalar_outputs(getattr(model, method), outputs)
-        violation = search_violation(call, args, kwargs, chosen, source)
-    verdict = "cannot tell" if violation is None else "not convex"
-    return Certificate(verdict, (*reasons, *doubts), curvatures, violation)
+        return replace(certificate, verdict="cannot tell", reasons=(doubt,))
+    return _judged(second, wanted)  # what the first run left behind may have changed what the weights are
 
 
 def assert_convex_(model: nn.Module, example_inputs: Any, *args: Any, **kwargs: Any) -> nn.Module:
@@ -133,43 +132,33 @@ def _moved(tree: Any, generator: torch.Generator) -> Any:
     if isinstance(tree, Mapping):
         return {key: _moved(item, generator) for key, item in tree.items()}
     if isinstance(tree, (list, tuple)):
-        return type(tree)(_moved(item, generator) for item in tree)
+        return rebuilt(tree, [_moved(item, generator) for item in tree])
     return tree
 
 
-def _judge(recording: Recording, outputs: Iterable[str] | str | None) -> tuple[dict[str, Curvature], list[str]]:
-    wanted = None if outputs is None else [outputs] if isinstance(outputs, str) else list(outputs)
+def _judged(recording: Recording, wanted: list[str] | None) -> Certificate:
     for name in wanted or ():
         if name not in recording.outputs:
             raise ValueError(
                 f"outputs names {name!r}, but the model returns {', '.join(recording.outputs) or 'no tensor'}"
             )
-    curvatures, reasons = {}, []
-    for name, node in recording.outputs.items():
-        if wanted is not None and name not in wanted:
-            continue
-        curvatures[name] = node.value.curvature
-        if node.value.curvature is Curvature.CONCAVE:
-            reasons.append(f"{name} is concave")
-        elif not node.value.curvature.is_convex:
-            reasons.append(f"{name}: {node.value.reason}")
-    if not curvatures:
-        reasons.append("the model returned no tensor")
-    return curvatures, list(dict.fromkeys(reasons))
+    names = recording.floating if wanted is None else wanted
+    values = {name: recording.outputs[name].value for name in names}
+    return verdict_on(values, recording.doubts, recording.notes)
 
 
-def _scalar_outputs(call: Callable[..., Any], outputs: Iterable[str] | str | None) -> Callable[..., Tensor]:
-    """The entry point as a function to one flat row of numbers for each sample."""
-    wanted = None if outputs is None else [outputs] if isinstance(outputs, str) else list(outputs)
+def _flat(call: Callable[..., Any], wanted: list[str] | None, devices: list[int]) -> Callable[..., Tensor]:
+    """The entry point as a function to one flat tensor of numbers, with the same random draws at every call."""
+    generators = [torch.default_generator, *(torch.cuda.default_generators[device] for device in devices)]
 
     def flat(*args: Any, **kwargs: Any) -> Tensor:
-        from convex_init.torch.recording import named_tensors
-
+        for generator in generators:
+            generator.manual_seed(0)
         found = [
             tensor
             for name, tensor in named_tensors("output", call(*args, **kwargs))
             if tensor.is_floating_point() and (wanted is None or name in wanted)
         ]
-        return torch.cat([tensor.flatten() for tensor in found])
+        return torch.cat([tensor.flatten() for tensor in found]) if found else torch.zeros(0)
 
     return flat

@@ -37,6 +37,11 @@ def floating_inputs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, 
     return found
 
 
+def rebuilt(item: Any, parts: list[Any]) -> Any:
+    """Return ``parts`` as a list or tuple of the kind of ``item``."""
+    return type(item)(*parts) if hasattr(item, "_fields") else type(item)(parts)  # a named tuple takes them one by one
+
+
 def names_of(chosen: Iterable[str | int] | str | int) -> list[str]:
     """Return a choice of inputs, by name or position, as names."""
     return [str(chosen)] if isinstance(chosen, (str, int)) else [str(name) for name in chosen]

@@ -1,22 +1,25 @@
 """Record what a model computes, operation by operation, and what the calculus of convexity says of each result.
 
-The model runs once, on example inputs, under a dispatch mode that sees every operation that torch executes, in whatever
-way the model is written. Each tensor gets a :class:`Node`. Operations on fixed tensors (parameters, buffers, literals)
-are evaluated, so a weight's sign is that of its numbers after whatever map leads to it.
+The model runs on example inputs, under a dispatch mode that sees every operation that torch executes, in whatever way
+the model is written. Each tensor gets a :class:`Node`. Operations on fixed tensors (parameters, buffers, literals) are
+evaluated, so a weight's sign is that of its numbers after whatever map leads to it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from convex_init.torch.inputs import rebuilt
 from convex_init.torch.slots import hidden_modules, hidden_parameters
 from convex_init_core import calculus
 from convex_init_core.calculus import Sign, Value
@@ -31,10 +34,13 @@ class Node:
         operation: what made it: the ATen name, or ``"parameter"``, ``"buffer"``, ``"input"``, ``"context"``.
         inputs: the nodes it was made from.
         args: arguments of the operation, with nodes for tensors; empty for what was not made by one.
+        keywords: keyword arguments of the operation, likewise.
         fixed: whether it is the same for every input of the model.
         path: of the module in which it was made, or of the parameter.
         sources: paths of the parameters that a fixed node was computed from.
         bounds: smallest and largest number of a fixed node; ``None`` if it has none that can be read.
+        shape: of the tensor.
+        index: which of the results of the operation it is.
         tensor: the tensor itself. A later operation in place may have overwritten it.
         kept: a copy of its numbers, where one was asked for.
     """
@@ -43,10 +49,13 @@ class Node:
     operation: str
     inputs: tuple[Node, ...] = ()
     args: tuple[Any, ...] = ()
+    keywords: Mapping[str, Any] = field(default_factory=dict)
     fixed: bool = False
     path: str = ""
     sources: tuple[str, ...] = ()
     bounds: tuple[float, float] | None = None
+    shape: tuple[int, ...] = ()
+    index: int = 0
     tensor: Tensor | None = field(default=None, repr=False)
     kept: Tensor | None = field(default=None, repr=False)
 
@@ -63,24 +72,53 @@ class Recording:
     Attributes:
         nodes: in the order in which they were made.
         outputs: the nodes of the tensors that the model returned, by their place in the result.
+        floating: names of the outputs that hold floating-point numbers.
         literals: values of tensors that are neither parameters nor results. They are fixed only if another run, on
             other inputs, meets the same ones; see :func:`same_course`.
         doubts: reasons why the run may not stand for other inputs, such as control flow that looks at numbers.
+        notes: what the recording holds for, where that is not plain, such as one draw of random numbers.
     """
 
     nodes: list[Node] = field(default_factory=list)
     outputs: dict[str, Node] = field(default_factory=dict)
+    floating: list[str] = field(default_factory=list)
     literals: list[Tensor] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def same_course(a: Recording, b: Recording) -> bool:
-    """Whether two runs, on different inputs, did the same operations with the same literals."""
+    """Whether two runs, on different inputs, did the same operations with the same literals and Python numbers."""
     return (
-        [(node.operation, node.path) for node in a.nodes] == [(node.operation, node.path) for node in b.nodes]
+        len(a.nodes) == len(b.nodes)
+        and _course(a) == _course(b)
         and len(a.literals) == len(b.literals)
-        and all(x.shape == y.shape and torch.equal(x, y) for x, y in zip(a.literals, b.literals, strict=True))
+        and all(map(_equal, a.literals, b.literals))
     )
+
+
+def _course(recording: Recording) -> list[Any]:
+    places = {id(node): place for place, node in enumerate(recording.nodes)}
+    return [
+        (node.operation, node.path, node.index, _plain(node.args, places), _plain(node.keywords, places))
+        for node in recording.nodes
+    ]
+
+
+def _plain(tree: Any, places: Mapping[int, int]) -> Any:
+    """Arguments without identities: nodes by their place, everything else as it prints."""
+    if isinstance(tree, Node):
+        return places.get(id(tree), -1)
+    if isinstance(tree, (list, tuple)):
+        return [_plain(part, places) for part in tree]
+    if isinstance(tree, Mapping):
+        return {key: _plain(part, places) for key, part in tree.items()}
+    return None if isinstance(tree, torch.Generator) else repr(tree)
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    same = a.shape == b.shape and a.dtype == b.dtype
+    return same and (a.device.type == "meta" or torch.allclose(a, b, rtol=0.0, atol=0.0, equal_nan=True))
 
 
 def record(
@@ -91,6 +129,7 @@ def record(
     call: Callable[..., Any] | None = None,
     *,
     keep: Collection[int] = (),
+    stop: bool = False,
     gradients: bool = False,
 ) -> Recording:
     """Run ``call`` (by default the model) on the inputs and return what it did.
@@ -102,12 +141,32 @@ def record(
         convex_inputs: names of the inputs in which convexity is asked; all other tensors are context.
         call: the entry point, such as ``model.energy``.
         keep: places in the list of nodes whose numbers are to be copied when they are made.
-        gradients: whether the tensors of the nodes are to be part of a graph for ``torch.autograd.grad``.
+        stop: whether to stop the run after the last of these.
+        gradients: whether the tensors of the nodes are to be part of a graph for ``torch.autograd.grad``. A model that
+            differentiates inside its forward gets one in any case.
 
     Raises:
         ValueError: if a name in ``convex_inputs`` is none of the inputs.
     """
-    recorder = _Recorder(model, keep)
+    try:
+        return _recorded(model, args, kwargs, convex_inputs, call, keep, stop, gradients)
+    except RuntimeError as error:
+        if gradients or "grad" not in str(error):
+            raise
+    return _recorded(model, args, kwargs, convex_inputs, call, keep, stop, True)
+
+
+def _recorded(
+    model: nn.Module,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    convex_inputs: Sequence[str],
+    call: Callable[..., Any] | None,
+    keep: Collection[int],
+    stop: bool,
+    gradients: bool,
+) -> Recording:
+    recorder = _Recorder(model, keep, stop)
     named: dict[str, Tensor] = {}
 
     def fresh(name: str, item: Any) -> Any:
@@ -118,7 +177,7 @@ def record(
         if isinstance(item, Mapping):
             return {key: fresh(f"{name}.{key}", part) for key, part in item.items()}
         if isinstance(item, (list, tuple)):
-            return type(item)(fresh(f"{name}.{i}", part) for i, part in enumerate(item))
+            return rebuilt(item, [fresh(f"{name}.{i}", part) for i, part in enumerate(item)])
         return item
 
     new_args = [fresh(str(i), arg) for i, arg in enumerate(args)]
@@ -128,26 +187,61 @@ def record(
             raise ValueError(f"convex_inputs names {name!r}, which is no tensor among the inputs {', '.join(named)}")
     for name, tensor in named.items():
         if name in convex_inputs:
-            recorder.hold(tensor, Node(calculus.variable(name), "input", path=name))
+            node = Node(calculus.variable(name), "input", path=name)
         else:
-            recorder.hold(tensor, Node(calculus.constant(label=f"input {name}"), "context", path=name))
-    with torch.set_grad_enabled(gradients), recorder.watching_modules(), recorder:
-        result = (model if call is None else call)(*new_args, **new_kwargs)
+            node = Node(calculus.constant(label=f"input {name!r}"), "context", path=name)
+        recorder.hold(tensor, node)
+    with torch.set_grad_enabled(gradients), _eager(), recorder.watching_modules(), _Escapes(recorder), recorder:
+        try:
+            result = (model if call is None else call)(*new_args, **new_kwargs)
+        except _Enough:
+            result = ()
     return recorder.finish(result)
+
+
+def _eager() -> Any:
+    """Run compiled functions as they were written; nothing to do unless the compiler was loaded."""
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+
+
+_HIDDEN_READS = frozenset(("tolist",))
+_HIDDEN_WRITES = frozenset(("numpy", "__array__", "data_ptr", "__dlpack__", "untyped_storage", "storage"))
+
+
+class _Escapes(TorchFunctionMode):
+    """Notes when the model takes numbers, or memory, out of torch's sight."""
+
+    def __init__(self, recorder: _Recorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        if name in _HIDDEN_READS or name in _HIDDEN_WRITES:
+            self.recorder.escaped(name, args)
+        return func(*args, **(kwargs or {}))
+
+
+class _Enough(Exception):
+    """The run has made everything that was asked for."""
 
 
 class _Recorder(TorchDispatchMode):
     """The dispatch mode: runs each operation and gives its results their nodes."""
 
-    def __init__(self, model: nn.Module, keep: Collection[int] = ()) -> None:
+    supports_higher_order_operators = True
+
+    def __init__(self, model: nn.Module, keep: Collection[int] = (), stop: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.keep = frozenset(keep)
+        self.keep, self.last = frozenset(keep), max(keep) if stop and keep else -1
         self.recording = Recording()
         self.by_id: dict[int, Node] = {}
         self.kept: dict[int, Tensor] = {}  # a tensor that lives on keeps its id to itself
+        self.storages: dict[int, int | None] = {}
         self.aliases: dict[int, list[int]] = {}
         self.path: list[str] = []
         self.model = model
+        self.busy = False
         parameters = (*model.named_parameters(), *hidden_parameters(model))
         for kind, tensors in (("parameter", parameters), ("buffer", model.named_buffers())):
             for path, tensor in tensors:
@@ -155,20 +249,28 @@ class _Recorder(TorchDispatchMode):
 
     def hold(self, tensor: Tensor, node: Node) -> None:
         """Give a tensor its node."""
-        node.tensor = tensor
+        node.shape, node.tensor = tuple(tensor.shape), tensor
         if len(self.recording.nodes) in self.keep:
             node.kept = tensor.detach().clone()
+            if len(self.recording.nodes) == self.last:
+                self.recording.nodes.append(node)
+                raise _Enough
         self.recording.nodes.append(node)
-        self.by_id[id(tensor)], self.kept[id(tensor)] = node, tensor
-        storage = _storage(tensor)
-        if storage is not None and id(tensor) not in self.aliases.setdefault(storage, []):
-            self.aliases[storage].append(id(tensor))
+        self._assign(tensor, node)
+
+    def _assign(self, tensor: Tensor, node: Node) -> None:
+        key, storage = id(tensor), _storage(tensor)
+        self.by_id[key], self.kept[key], self.storages[key] = node, tensor, storage
+        if storage is not None and key not in (shared := self.aliases.setdefault(storage, [])):
+            shared.append(key)
 
     @contextmanager
-    def watching_modules(self) -> Any:
+    def watching_modules(self) -> Iterator[None]:
         """Know in which module an operation happens."""
         handles = []
         for path, module in (*self.model.named_modules(), *hidden_modules(self.model)):
+            if isinstance(module, torch.jit.ScriptModule):  # takes no hooks
+                continue
 
             def enter(module: nn.Module, args: Any, path: str = path) -> None:
                 self.path.append(path)
@@ -184,89 +286,171 @@ class _Recorder(TorchDispatchMode):
             for handle in handles:
                 handle.remove()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        from convex_init.torch.rules import result_of
+    def escaped(self, name: str, args: Any) -> None:
+        """Doubt a run in which numbers that depend on the input, or memory, leave torch."""
+        if self.busy:
+            return
+        nodes = [self.node(tensor) for tensor in _tensors(args)]
+        if name in _HIDDEN_WRITES or any(not node.fixed for node in nodes):
+            self.doubt(f"{name} in {self._where()!r} takes numbers out of torch, where nothing is recorded")
 
-        kwargs = kwargs or {}
-        name = func.overloadpacket.__name__
-        tensors = _tensors((args, kwargs))
-        inputs = [self.node(tensor) for tensor in tensors]
+    def doubt(self, reason: str) -> None:
+        """Note a reason, once."""
+        if reason not in self.recording.doubts:
+            self.recording.doubts.append(reason)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.busy = True
+        try:
+            return self._operation(func, args, kwargs or {})
+        finally:
+            self.busy = False
+
+    def _operation(self, func: Any, args: Any, kwargs: Any) -> Any:
+        from convex_init.torch.rules import Call, result_of
+
+        place = f"{func.__name__.split('.')[0]} in {self._where()!r}"
+        if not isinstance(func, torch._ops.OpOverload):  # control flow, and other functions of functions
+            result = func(*args, **kwargs)
+            for tensor in _tensors(result):
+                self.hold(tensor, Node(calculus.unknown(f"{place} has no rule"), func.__name__, path=self._where()))
+            return result
         operands = _map(args, self.node)
         keywords = {key: _map(item, self.node) for key, item in kwargs.items()}
+        call = Call(func, operands, keywords, place)
+        written = [tensor for i in _written(func) for tensor in _tensors(_given(func, i, args, kwargs))]
+        fixed = all(node.fixed for node in call.nodes) and not call.random
+        if call.random:
+            note = f"{place} draws random numbers; the answer holds for each draw"
+            if note not in self.recording.notes:
+                self.recording.notes.append(note)
         result = func(*args, **kwargs)
-        made = [tensor for tensor in _tensors(result) if isinstance(tensor, Tensor)]
-        if not made:
-            if any(not node.fixed for node in inputs):
-                self.recording.doubts.append(
-                    f"{name} in {self._where()!r} turns a value that depends on the input into a Python number, so "
-                    "other inputs may take another way through the code"
-                )
-            return result
-        place = f"{name} in {self._where()!r}"
+        made = _tensors(result)
+        if not made and not written and any(not node.fixed for node in call.nodes) and not call.asks_if_finite:
+            self.doubt(
+                f"{place} turns a value that depends on the input into a Python number, so other inputs may take "
+                "another way through the code"
+            )
         for index, tensor in enumerate(made):
-            if all(node.fixed for node in inputs) and not _is_random(func):
-                node = self._fixed(name, tensor, inputs)
-            else:
-                value = result_of(name, operands, keywords, place, index, tensor, _is_random(func))
-                node = Node(value, name, tuple(inputs), path=self._where())
-            node.args = tuple(operands)
-            self._place(func, tensor, node, args)
+            node = self._fixed(call, tensor) if fixed else Node(result_of(call, index, tensor), call.name)
+            node.inputs, node.path, node.index = tuple(call.nodes), self._where(), index
+            node.args, node.keywords = tuple(operands), keywords
+            if any(tensor is other for other in written):
+                self._overwritten(tensor, node)
+            self.hold(tensor, node)
+        for tensor in written:
+            if not any(tensor is other for other in made) and call.writes_its_statistics:
+                unknown = calculus.unknown(f"{place} writes to its arguments")
+                node = self._fixed(call, tensor) if fixed else Node(unknown, call.name)
+                node.inputs, node.path = tuple(call.nodes), self._where()
+                self._overwritten(tensor, node)
+                self.hold(tensor, node)
         return result
 
     def node(self, tensor: Tensor) -> Node:
-        """Return the node of a tensor; one that no recorded operation made is taken as fixed, and remembered."""
-        found = self.by_id.get(id(tensor))
-        if found is None:
+        """Return the node of a tensor; one that no recorded operation made is found by its memory, or taken as fixed.
+
+        What is taken as fixed is remembered, to be compared with another run.
+        """
+        key = id(tensor)
+        found = self.by_id.get(key)
+        if found is not None and self.storages[key] == _storage(tensor):
+            return found
+        shared = [other for other in self.aliases.get(_storage(tensor) or -1, []) if other != key]
+        if shared:
+            found = self._view(tensor, shared)
+        else:
             label = f"an unregistered tensor in {self._where()!r}"
             found = _fixed_node(tensor, label, "literal", path=self._where())
             self.recording.literals.append(tensor.detach().clone())
-            self.hold(tensor, found)
+        self.hold(tensor, found)
         return found
+
+    def _view(self, tensor: Tensor, shared: list[int]) -> Node:
+        """The node of an unrecorded view, such as ``x.data``, from those of the tensors that share its memory."""
+        known = [self.by_id[key] for key in shared]
+        same = next((self.by_id[key] for key in shared if _covers(self.kept[key], tensor)), None)
+        if all(node.fixed for node in known):
+            sources = tuple(dict.fromkeys(path for node in known for path in node.sources))
+            label = " and ".join(map(repr, sources)) or f"an unregistered tensor in {self._where()!r}"
+            return _fixed_node(tensor, label, "alias", tuple(known[:1]), self._where(), sources)
+        if same is not None and tensor.dtype.is_floating_point:
+            return Node(same.value, "alias", (same,), (same,), path=self._where())
+        reason = f"a view that torch did not report in {self._where()!r}"
+        return Node(calculus.unknown(reason), "alias", tuple(known), path=self._where())
 
     def finish(self, result: Any) -> Recording:
         """Find the outputs among the recorded tensors."""
         for name, tensor in named_tensors("output", result):
             self.recording.outputs[name] = self.node(tensor)
+            if tensor.is_floating_point() or tensor.is_complex():
+                self.recording.floating.append(name)
         return self.recording
 
-    def _fixed(self, name: str, tensor: Tensor, inputs: list[Node]) -> Node:
-        sources = tuple(dict.fromkeys(path for node in inputs for path in node.sources))
+    def _fixed(self, call: Any, tensor: Tensor) -> Node:
+        sources = tuple(dict.fromkeys(path for node in call.nodes for path in node.sources))
         label = " and ".join(repr(path) for path in sources) or "a constant"
-        return _fixed_node(tensor, label, name, tuple(inputs), path=self._where(), sources=sources)
+        if call.is_uninitialised:  # whatever lies in memory
+            return Node(calculus.constant(label=label), call.name, fixed=True, sources=sources)
+        first = call.nodes[0] if call.nodes else None
+        same = call.only_moves and first is not None and first.tensor is not None and first.tensor.dtype == tensor.dtype
+        if first is not None and same and first.bounds is not None:
+            return Node(first.value, call.name, fixed=True, sources=sources, bounds=first.bounds)
+        return _fixed_node(tensor, label, call.name, sources=sources)
 
-    def _place(self, func: Any, tensor: Tensor, node: Node, args: Any) -> None:
-        """Hold a result; if it was written in place, whatever shares its memory may have changed with it."""
-        if func._schema.is_mutable and id(tensor) in self.by_id:
-            for other in self.aliases.get(_storage(tensor) or -1, []):
-                if other != id(tensor):
-                    before = self.by_id[other]
-                    joined = calculus.side_by_side([before.value, node.value], f"a write in place in {self._where()!r}")
-                    same = _covers(self.kept[other], tensor)
-                    self.by_id[other] = Node(
-                        node.value if same else joined, node.operation, (before, node), path=node.path
-                    )
-                    self.by_id[other].fixed = before.fixed and node.fixed
-        self.hold(tensor, node)
+    def _overwritten(self, tensor: Tensor, node: Node) -> None:
+        """Whatever shares the memory of a tensor that was written may have changed with it."""
+        for other in self.aliases.get(_storage(tensor) or -1, []):
+            if other == id(tensor):
+                continue
+            before, held = self.by_id[other], self.kept[other]
+            if before.fixed and node.fixed:
+                sources = tuple(dict.fromkeys((*before.sources, *node.sources)))
+                label = " and ".join(map(repr, sources)) or "a constant"
+                after = _fixed_node(held, label, node.operation, (before, node), node.path, sources)
+            elif _covers(held, tensor):
+                after = Node(node.value, node.operation, (before, node), path=node.path)
+            else:
+                place = f"a write in place in {self._where()!r}"
+                joined = calculus.side_by_side([before.value, node.value], place)
+                after = Node(joined, node.operation, (before, node), path=node.path)
+            after.shape, after.tensor = before.shape, held
+            self.by_id[other] = after
 
     def _where(self) -> str:
         return next((path for path in reversed(self.path) if path), "")
 
 
+def _written(func: Any) -> tuple[int, ...]:
+    """Places of the arguments that an operation writes to."""
+    found = _WRITTEN.get(func)
+    if found is None:
+        places = enumerate(func._schema.arguments)
+        found = tuple(i for i, spec in places if spec.alias_info is not None and spec.alias_info.is_write)
+        _WRITTEN[func] = found
+    return found
+
+
+_WRITTEN: dict[Any, tuple[int, ...]] = {}
+
+
+def _given(func: Any, place: int, args: Any, kwargs: Any) -> Any:
+    return args[place] if place < len(args) else kwargs.get(func._schema.arguments[place].name)
+
+
 def _covers(a: Tensor, b: Tensor) -> bool:
-    return (
-        a.numel() == b.numel() and a.storage_offset() == b.storage_offset() and a.is_contiguous() and b.is_contiguous()
-    )
+    """Whether two tensors that share memory are the same elements."""
+    return a.dtype == b.dtype and a.storage_offset() == b.storage_offset() and (
+        (a.shape == b.shape and a.stride() == b.stride())
+        or (a.numel() == b.numel() and a.is_contiguous() and b.is_contiguous())
+    )  # fmt: skip
 
 
 def _storage(tensor: Tensor) -> int | None:
     try:
-        return tensor.untyped_storage().data_ptr()
+        return tensor.untyped_storage().data_ptr() or None
     except (RuntimeError, NotImplementedError):
         return None
-
-
-def _is_random(func: Any) -> bool:
-    return torch.Tag.nondeterministic_seeded in func.tags
 
 
 def _fixed_node(
@@ -278,25 +462,25 @@ def _fixed_node(
     sources: tuple[str, ...] = (),
 ) -> Node:
     """A node whose sign is that of its numbers."""
-    sign, reason, bounds = _numbers(tensor, label)
-    value = calculus.constant(sign, label, reason)
+    value, bounds = constant_of(tensor, label)
     return Node(value, operation, inputs, fixed=True, path=path, sources=sources, bounds=bounds)
 
 
-def _numbers(tensor: Tensor, label: str) -> tuple[Sign, str, tuple[float, float] | None]:
-    """Sign, reason why there is none, and bounds."""
+def constant_of(tensor: Tensor, label: str) -> tuple[Value, tuple[float, float] | None]:
+    """Return what the numbers of a fixed tensor say: its value, and its bounds if it has any that can be read."""
     if tensor.numel() == 0 or tensor.dtype == torch.bool:
-        return Sign.NON_NEGATIVE, "", None
-    if tensor.is_complex() or tensor.device.type == "meta":
-        return Sign.ANY, f"{label} has no numbers that can be compared", None
-    low, high = (float(bound) for bound in torch.aminmax(tensor.detach()))
+        return calculus.constant(Sign.NON_NEGATIVE, label), None
+    try:
+        low, high = torch.stack(torch.aminmax(tensor.detach())).tolist()
+    except (RuntimeError, NotImplementedError):  # complex, sparse, or without numbers on the meta device
+        return calculus.constant(Sign.ANY, label, f"{label} has no numbers that can be compared"), None
     if not (math.isfinite(low) and math.isfinite(high)):
-        return Sign.ANY, f"{label} holds NaN or infinite values", None
+        return calculus.constant(Sign.ANY, label, f"{label} holds NaN or infinite values", finite=False), None
     if low >= 0.0:
-        return Sign.NON_NEGATIVE, "", (low, high)
+        return calculus.constant(Sign.NON_NEGATIVE, label), (low, high)
     if high <= 0.0:
-        return Sign.NON_POSITIVE, "", (low, high)
-    return Sign.ANY, f"{label} goes down to {low:.3g}", (low, high)
+        return calculus.constant(Sign.NON_POSITIVE, label, f"{label} goes down to {low:.3g}"), (low, high)
+    return calculus.constant(Sign.ANY, label, f"{label} goes down to {low:.3g}"), (low, high)
 
 
 def _tensors(tree: Any) -> list[Tensor]:
@@ -318,6 +502,8 @@ def named_tensors(name: str, tree: Any) -> list[tuple[str, Tensor]]:
         parts = tree.items()
     elif isinstance(tree, (list, tuple)):
         parts = enumerate(tree)
+    elif is_dataclass(tree):
+        parts = [(part.name, getattr(tree, part.name)) for part in fields(tree)]
     return [found for key, part in parts for found in named_tensors(f"{name}.{key}", part)]
 
 

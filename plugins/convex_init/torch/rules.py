@@ -2,100 +2,232 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor
 
+from convex_init.torch.blocks import contraction, product_by_blocks
 from convex_init.torch.recording import Node
-from convex_init_core import calculus
+from convex_init_core import calculus, convex_functions
 from convex_init_core.calculus import ElementWise, Sign, Value
+from convex_init_core.convex_functions import FUNCTIONS
 
-# A rule sees the operation's arguments, with nodes for tensors, its place for messages, and the result that it made.
-Rule: TypeAlias = Callable[[list[Any], dict[str, Any], str, Tensor], Value]
-
-MOVES = """
+_PURE = """
     view _unsafe_view reshape _reshape_alias t transpose permute expand squeeze unsqueeze slice select alias detach
     clone contiguous flatten unflatten split split_with_sizes chunk unbind roll flip repeat tile pixel_shuffle
-    pixel_unshuffle channel_shuffle unfold diagonal narrow movedim swapaxes lift_fresh lift_fresh_copy im2col view_as
+    pixel_unshuffle channel_shuffle unfold diagonal narrow movedim swapaxes lift_fresh lift_fresh_copy view_as
     unsafe_split unsafe_chunk reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d
-    replication_pad3d sum mean cumsum avg_pool1d avg_pool2d avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d
-    adaptive_avg_pool1d adaptive_avg_pool2d upsample_nearest1d upsample_nearest2d upsample_nearest3d
-    _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_linear1d upsample_bilinear2d
-    upsample_trilinear3d
+    replication_pad3d _to_copy to native_channel_shuffle rot90 view_copy expand_copy permute_copy diagonal_copy
+    upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d
+    _upsample_nearest_exact3d
 """.split()  # noqa: SIM905
+MOVES = [
+    *_PURE,
+    *"""
+    im2col sum mean cumsum avg_pool1d avg_pool2d avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d
+    adaptive_avg_pool1d adaptive_avg_pool2d upsample_linear1d upsample_bilinear2d upsample_trilinear3d trace col2im
+    """.split(),  # noqa: SIM905
+]
 """Operations that move, repeat or drop elements, and sums with non-negative weights that do not depend on the input."""
 
+_SAME_NUMBERS = {
+    *(
+        "view",
+        "_unsafe_view",
+        "reshape",
+        "_reshape_alias",
+        "t",
+        "transpose",
+        "permute",
+        "expand",
+        "unsqueeze",
+        "squeeze",
+    ),
+    *("alias", "detach", "clone", "contiguous", "flatten", "unflatten", "movedim", "swapaxes", "view_as", "lift_fresh"),
+}
 _JOIN = ("cat", "stack", "hstack", "vstack")
-_PRODUCTS = (
-    "mm",
-    "bmm",
-    "mv",
-    "dot",
-    "matmul",
-    "mul",
-    "multiply",
-    "convolution",
-    "linear",
-    "outer",
-    "ger",
-    "vdot",
-    "inner",
-)
+_MATRIX_PRODUCTS = ("mm", "bmm", "mv", "dot", "matmul", "linear", "vdot", "inner")
 _MADE_FROM_SHAPES = (
     *("zeros_like", "ones_like", "new_zeros", "new_ones", "new_full", "full_like"),
-    *("empty_like", "new_empty", "empty_strided"),
+    *("empty_like", "new_empty", "empty_strided", "new_empty_strided", "empty", "empty_permuted", "empty_quantized"),
 )
+_UNINITIALISED = {name for name in _MADE_FROM_SHAPES if "empty" in name}
+# Draws that depend on no value but those of numbers and of constants.
 _NOISE = {
-    **dict.fromkeys(("rand", "rand_like", "uniform", "bernoulli"), Sign.NON_NEGATIVE),
-    **dict.fromkeys(("randn", "randn_like", "normal", "normal_", "uniform_"), Sign.ANY),
+    **dict.fromkeys(("rand", "rand_like", "bernoulli", "bernoulli_", "exponential_"), Sign.NON_NEGATIVE),
+    **dict.fromkeys(("randn", "randn_like", "normal", "normal_", "uniform", "uniform_", "normal_functional"), Sign.ANY),
 }
 _ELEMENT_WISE = {
     **{
         name: name
         for name in ("relu", "exp", "expm1", "square", "abs", "cosh", "log", "log1p", "sqrt", "sigmoid", "tanh")
     },
-    **{name: name for name in ("gelu", "silu", "mish", "selu", "sin", "cos", "erf", "sign", "round", "floor", "ceil")},
-    **{name: name for name in ("reciprocal", "rsqrt", "hardswish", "hardsigmoid")},
+    **{name: name for name in ("gelu", "silu", "mish", "selu", "sin", "cos", "tan", "erf", "sign", "round", "floor")},
+    **{name: name for name in ("ceil", "trunc", "frac", "rsqrt", "hardswish", "hardsigmoid", "softshrink")},
+    **{name: name for name in ("hardshrink", "tanhshrink", "sinh", "asinh", "atan")},
     "log_sigmoid_forward": "log_sigmoid",
     "special_expm1": "expm1",
+    "special_entr": "entropy",
+}
+_POOLS = (
+    *("max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices"),
+    *("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "max_pool1d_with_indices"),
+    *("mkldnn_max_pool2d", "mkldnn_max_pool3d", "quantized_max_pool2d"),
+)
+_ASKS_IF_FINITE = ("isnan", "isinf", "isfinite", "isposinf", "isneginf")
+_OF_TRUTHS = (
+    *("mul", "any", "all", "logical_not", "logical_or", "logical_and", "bitwise_not", "bitwise_or", "bitwise_and"),
+    *("_local_scalar_dense", "is_nonzero", "_to_copy", "view", "detach", "alias"),
+)
+
+_STATISTIC = "divides by a statistic of its own input, which no product of convex values allows, in eval() or not"
+_WHY_NOT = {
+    **dict.fromkeys(
+        ("native_layer_norm", "native_group_norm", "_fused_rms_norm", "layer_norm", "rms_norm"), _STATISTIC
+    ),
+    **dict.fromkeys(
+        (
+            "_scaled_dot_product_flash_attention_for_cpu",
+            "_scaled_dot_product_efficient_attention",
+            "_scaled_dot_product_flash_attention",
+            "_scaled_dot_product_cudnn_attention",
+            "_scaled_dot_product_attention_math",
+            "scaled_dot_product_attention",
+            "_native_multi_head_attention",
+            "_transformer_encoder_layer_fwd",
+        ),
+        "is attention, which multiplies values by weights that are made of the input",
+    ),
+    **dict.fromkeys(("prod", "cumprod"), "multiplies values that depend on the input"),
+    **dict.fromkeys(
+        ("median", "kthvalue", "nanmedian", "mode", "sort", "topk"),
+        "picks by rank: only sums of the largest elements are convex",
+    ),
+    "glu": "multiplies two values that both depend on the input",
+    "upsample_bicubic2d": "interpolates with weights of both signs",
+    "_softmax": "is not convex in all its elements",
+    "nan_to_num": "turns NaN into a number, where the value may not be defined",
+    **dict.fromkeys(("fmax", "fmin"), "prefers a number to NaN, where the other value may not be defined"),
+    "relu6": "its slope drops at 6",
 }
 
 
-def result_of(
-    name: str, args: list[Any], kwargs: dict[str, Any], at: str, index: int, made: Tensor, random: bool
-) -> Value:
-    """Return what the calculus knows of result number ``index`` of the ATen operation ``name``.
+class Call:
+    """One operation as the rules see it: its arguments by place and by name, with nodes for tensors and defaults set.
+
+    Attributes:
+        name: ATen name without overload, with the underscore of an operation in place.
+        base: the same without that underscore.
+        overload: name of the overload.
+        at: the operation and its place, for messages.
+        arguments: in the order of the schema, without those that are only written to.
+        nodes: all nodes among them.
+        random: whether the operation draws random numbers.
+        is_mutable: whether it writes to an argument.
+    """
+
+    def __init__(self, func: Any, operands: list[Any], keywords: dict[str, Any], at: str) -> None:
+        """Bind operands and keywords to the schema of ``func``."""
+        schema = func._schema
+        self.name, self.overload, self.at = func.overloadpacket.__name__, func._overloadname, at
+        self.is_mutable = schema.is_mutable
+        in_place = self.is_mutable and self.name.endswith("_") and not self.name.endswith("__")
+        self.base = self.name[:-1] if in_place else self.name
+        self.known = func.namespace == "aten"
+        self.random = torch.Tag.nondeterministic_seeded in func.tags
+        self.arguments: list[Any] = []
+        self.by_name: dict[str, Any] = {}
+        for i, spec in enumerate(schema.arguments):
+            if spec.is_out:
+                continue
+            given = operands[i] if i < len(operands) else keywords.get(spec.name, spec.default_value)
+            self.arguments.append(given)
+            self.by_name[spec.name] = given
+        self.nodes = _nodes(self.arguments)
+        self.made: Tensor | None = None
+
+    def __getitem__(self, place: int | str) -> Any:
+        """An argument by place or name; ``None`` if there is none of that name."""
+        return self.by_name.get(place) if isinstance(place, str) else self.arguments[place]
+
+    def value(self, place: int | str) -> Value:
+        """What is known of an argument, which may be a Python number."""
+        return _value(self[place])
+
+    @property
+    def values(self) -> list[Value]:
+        """What is known of all tensors among the arguments."""
+        return [node.value for node in self.nodes]
+
+    @property
+    def only_moves(self) -> bool:
+        """Whether the result has the numbers of the first argument, all of them and no others."""
+        return self.known and self.base in _SAME_NUMBERS and self.overload != "dtype" and len(self.nodes) == 1
+
+    @property
+    def is_uninitialised(self) -> bool:
+        """Whether the result is whatever lies in memory."""
+        return self.base in _UNINITIALISED or self.base in ("resize", "set")
+
+    @property
+    def asks_if_finite(self) -> bool:
+        """Whether it asks for NaN or infinite numbers only, which no input that the function is defined for has."""
+        return all(_asks_if_finite(node) for node in self.nodes)
+
+    @property
+    def writes_its_statistics(self) -> bool:
+        """Whether arguments that are written without being a result change; normalisation does so in training only."""
+        return "batch_norm" not in self.base or self["training"] is not False
+
+    def unknown(self, why: str) -> Value:
+        """A value of which nothing is known, because the operation ``why``."""
+        return calculus.unknown(f"{self.at} {why}", *self.values)
+
+
+# A rule returns what is known of the first result of a call.
+Rule: TypeAlias = Callable[[Call], Value]
+
+
+def result_of(call: Call, index: int, made: Tensor) -> Value:
+    """Return what the calculus knows of result number ``index`` of an operation.
 
     Args:
-        name: without overload.
-        args: positional arguments, each tensor replaced by its :class:`Node`.
-        kwargs: keyword arguments, likewise.
-        at: the operation and its place, for messages.
+        call: the operation.
         index: which of the results.
-        made: the result itself, for its dtype.
-        random: whether the operation draws random numbers.
+        made: the result itself.
     """
-    nodes = _nodes((args, kwargs))
-    if not made.is_floating_point():
-        return _no_number(nodes, at)
-    base = name.rstrip("_") if name not in _RULES and name not in _NOISE else name
-    if base in _NOISE:
-        return calculus.constant(_NOISE[base], reason=f"{at} is random")
-    if index > 0 and base not in _EQUAL_RESULTS:
-        return calculus.unknown(f"{at}: its result number {index} has no rule", *(node.value for node in nodes))
-    rule = _RULES.get(base)
-    if rule is None or (random and base not in ("native_dropout",)):
-        return calculus.unknown(f"{at} has no rule", *(node.value for node in nodes))
-    return rule(args, kwargs, at, made)
+    call.made = made
+    if not call.known:
+        return call.unknown("is a custom operation, which has no rule")
+    if made.is_complex() or any(node.tensor is not None and node.tensor.is_complex() for node in call.nodes):
+        return call.unknown("has complex numbers, for which there is no rule")
+    if not made.is_floating_point():  # indices, masks and counts: piecewise constant
+        sign = Sign.NON_NEGATIVE if made.dtype == torch.bool else Sign.ANY
+        return calculus.unknown(
+            f"{call.at} makes whole numbers or truth values from the input", *call.values, sign=sign
+        )
+    if call.overload == "dtype" and call.base == "view":
+        return call.unknown("reads memory as another type")
+    if call.name in _NOISE or call.base in _NOISE:
+        return _noise(call)
+    if call.base.endswith("_backward"):
+        return call.unknown(
+            "is the derivative of an operation: the gradient of a convex function is no convex function"
+        )
+    if index > 0 and call.base not in _EQUAL_RESULTS and not (call.base == "aminmax" and index == 1):
+        return call.unknown(f"has no rule for its result number {index}")
+    if call.base == "aminmax":
+        return (calculus.minimum, calculus.maximum)[index]([call.value(0)], call.at)
+    rule = _RULES.get(call.name) or _RULES.get(call.base)
+    if rule is None or (call.random and call.base != "native_dropout"):
+        return call.unknown(_WHY_NOT.get(call.base, "has no rule"))
+    return rule(call)
 
 
 _EQUAL_RESULTS = {"split", "split_with_sizes", "chunk", "unbind", "unsafe_split", "unsafe_chunk"}
-
-
-def _no_number(nodes: list[Node], at: str) -> Value:
-    """Indices, masks and counts: piecewise constant in the input, which is neither convex nor concave."""
-    return calculus.unknown(f"{at} makes whole numbers or truth values from the input", *(n.value for n in nodes))
 
 
 def _nodes(tree: Any) -> list[Node]:
@@ -103,283 +235,466 @@ def _nodes(tree: Any) -> list[Node]:
         return [tree]
     if isinstance(tree, (list, tuple)):
         return [node for part in tree for node in _nodes(part)]
-    if isinstance(tree, dict):
-        return [node for part in tree.values() for node in _nodes(part)]
     return []
 
 
 def _value(operand: Any) -> Value:
-    """The value of an operand, which may be a Python number."""
     if isinstance(operand, Node):
         return operand.value
     number = float(operand)
-    sign = Sign.NON_NEGATIVE if number >= 0.0 else Sign.NON_POSITIVE if number <= 0.0 else Sign.ANY
-    return calculus.constant(sign, f"the number {number:g}")
+    label = f"the number {number:g}"
+    if not math.isfinite(number):
+        return calculus.constant(Sign.ANY, label, f"{label} is not finite", finite=False)
+    return calculus.constant(Sign.NON_NEGATIVE if number >= 0.0 else Sign.NON_POSITIVE, label)
 
 
-def _argument(args: list[Any], kwargs: dict[str, Any], place: int, name: str, default: Any = None) -> Any:
-    return args[place] if len(args) > place else kwargs.get(name, default)
+def _asks_if_finite(node: Node) -> bool:
+    if node.operation in _ASKS_IF_FINITE:
+        return True
+    if node.operation in ("eq", "ne"):  # x == x and x.abs() != inf
+        return node.args[0] is node.args[1] or (isinstance(node.args[1], float) and math.isinf(node.args[1]))
+    return node.operation in _OF_TRUTHS and bool(node.inputs) and all(map(_asks_if_finite, node.inputs))
 
 
-def _first(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    others = [node for node in _nodes((args[1:], kwargs)) if not node.fixed]
-    if others:
-        return calculus.unknown(
-            f"{at} depends on more than its first argument", *(n.value for n in _nodes((args, kwargs)))
+# Moves, joins and choices by place
+
+
+def _noise(call: Call) -> Value:
+    # The tensor that is overwritten, or whose shape is taken, does not matter; one with the law's parameters does.
+    first = 0 if "bernoulli" in call.base and call.name == "bernoulli" else 1
+    laws = call.nodes if call.base == "normal" and not call.is_mutable else _nodes(call.arguments[first:])
+    if any(not node.value.is_constant for node in laws):
+        return calculus.unknown(f"{call.at} draws from a law that depends on the input", *(n.value for n in laws))
+    return calculus.constant(_NOISE.get(call.name, _NOISE.get(call.base, Sign.ANY)), reason=f"{call.at} is random")
+
+
+def _first(call: Call) -> Value:
+    if any(not node.fixed for node in _nodes(call.arguments[1:])):
+        return call.unknown("depends on more than its first argument")
+    return call.value(0)
+
+
+def _summed(call: Call) -> Value:
+    """Sums and means; also of the largest elements, which is convex as a sum only."""
+    return _sum_of_largest(call) or _first(call)
+
+
+def _sum_of_largest(call: Call) -> Value | None:
+    data = call[0]
+    dims = call["dim"] if call.base != "cumsum" else [call["dim"]]
+    ranked, dim, most = _ranked(data)
+    if ranked is None or dim is None:
+        return None
+    ndim = max(len(data.shape), 1)
+    if dims is not None and len(dims) and dim not in [d % ndim for d in dims]:
+        return None
+    if call.base == "cumsum" and data.operation == "topk" and call["dim"] % ndim != dim:
+        return None
+    name = f"{call.at} of the {'largest' if most else 'smallest'}"
+    return (calculus.maximum if most else calculus.minimum)([ranked.value], name)
+
+
+def _ranked(node: Node) -> tuple[Node | None, int | None, bool]:
+    """The data, the dimension and the direction if a node holds the k largest (or smallest), in order."""
+    if node.index == 0 and node.operation == "topk":
+        dim = node.args[2] if len(node.args) > 2 else node.keywords.get("dim", -1)
+        most = node.args[3] if len(node.args) > 3 else node.keywords.get("largest", True)
+        return node.args[0], dim % max(len(node.shape), 1), bool(most)
+    if node.index == 0 and node.operation == "sort":
+        names = {"dim": 1, "descending": 2} if "stable" not in node.keywords else {"dim": 2, "descending": 3}
+        defaults = {"dim": -1, "descending": False}
+        dim, most = (
+            node.args[i] if len(node.args) > i else node.keywords.get(n, defaults[n]) for n, i in names.items()
         )
-    return _value(args[0])
+        return node.args[0], dim % max(len(node.shape), 1), bool(most)
+    if node.operation == "slice" and len(node.args) > 1 and (len(node.args) < 5 or node.args[4] == 1):
+        data, dim, most = _ranked(node.args[0])
+        if data is not None and node.args[1] % len(node.shape) == dim and node.args[2] in (0, None):
+            return data, dim, most
+    return None, None, True
 
 
-def _join(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    return calculus.side_by_side([_value(node) for node in args[0]], at)
+def _cumulated(call: Call) -> Value:
+    if call[0].operation == "topk":
+        sorted_ = call[0].args[4] if len(call[0].args) > 4 else call[0].keywords.get("sorted", True)
+        if not sorted_:
+            return _first(call)
+    return _summed(call)
 
 
-def _element_wise(function: ElementWise) -> Rule:
-    def rule(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-        return calculus.apply(function, _value(args[0]), at)
+def _join(call: Call) -> Value:
+    return calculus.side_by_side([_value(node) for node in call[0]], call.at)
+
+
+def _put(*places: int) -> Rule:
+    """Some elements of the first argument are replaced by (or increased by) those of another; all else is constant."""
+
+    def rule(call: Call) -> Value:
+        moved = [call[0], *(call[place] for place in places)]
+        if call["reduce"] is not None:
+            return call.unknown("multiplies or averages where it writes")
+        others = [node for node in call.nodes if not any(node is part for part in moved)]
+        if any(not node.value.is_constant for node in others):
+            return call.unknown("chooses places by a condition on the input")
+        return calculus.side_by_side([_value(part) for part in moved], call.at)
 
     return rule
 
 
-def _product(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    a, b = args[0], args[1]
-    if isinstance(a, Node) and a is b and made.ndim and _is_element_wise(at):
-        return calculus.apply(calculus.FUNCTIONS["square"], a.value, at)
-    product = calculus.multiply(_value(a), _value(b), at)
-    bias = _argument(args, kwargs, 2, "bias")
-    return calculus.add([product, _value(bias)], at) if isinstance(bias, Node) else product
+def _scattered_by(call: Call) -> Value:
+    """``index_add`` and ``scatter_add``: places from constants, ``alpha`` a number."""
+    source = calculus.multiply(_value(call["alpha"]), call.value(3), call.at) if call["alpha"] else call.value(3)
+    if not call.value(2).is_constant:
+        return call.unknown("chooses places by a condition on the input")
+    return calculus.add([call.value(0), source], call.at)
 
 
-def _is_element_wise(at: str) -> bool:
-    return at.startswith(("mul", "multiply"))
+def _with_zeros(call: Call) -> Value:
+    """``tril``, ``diag_embed`` and others: elements of the first argument, and zeros."""
+    return calculus.side_by_side([_first(call), calculus.constant(Sign.NON_NEGATIVE)], call.at)
 
 
-def _product_plus(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
+def _choice(call: Call) -> Value:
+    condition = call[0]
+    if isinstance(condition, Node) and not condition.value.is_constant:
+        return call.unknown("chooses by a condition on the input")
+    return calculus.side_by_side([call.value(1), call.value(2)], call.at)
+
+
+def _indexed(call: Call) -> Value:
+    if any(not node.value.is_constant for node in _nodes(call.arguments[1:])):
+        return call.unknown("looks up places that depend on the input")
+    return call.value(0)
+
+
+def _padded(call: Call) -> Value:
+    return calculus.side_by_side([call.value(0), call.value("value")], call.at)
+
+
+def _copied(call: Call) -> Value:
+    return call.value(1)
+
+
+def _filled(call: Call) -> Value:
+    return call.value(1) if len(call.arguments) > 1 else calculus.constant(Sign.NON_NEGATIVE)
+
+
+def _from_shape(call: Call) -> Value:
+    if call.is_uninitialised or call.made is None:
+        return calculus.constant(Sign.ANY)
+    filled = _nodes(call.arguments[1:])
+    if any(not node.value.is_constant for node in filled):
+        return calculus.side_by_side([node.value for node in filled], call.at)
+    return calculus.constant(Sign.NON_NEGATIVE if bool((call.made >= 0).all()) else Sign.ANY)
+
+
+# Sums and products
+
+
+def _product(call: Call) -> Value:
+    """Element by element."""
+    a, b = call[0], call[1]
+    if isinstance(a, Node) and a is b:
+        return calculus.apply(FUNCTIONS["square"], a.value, call.at)
+    return calculus.multiply(_value(a), _value(b), call.at)
+
+
+def _outer(call: Call) -> Value:
+    return calculus.multiply(call.value(0), call.value(1), call.at)
+
+
+def _map(call: Call, a: Any, b: Any) -> Value:
+    """A product of two tensors that sums over one dimension."""
+    if isinstance(a, Node) and a is b and call.base in ("dot", "vdot", "inner") and len(a.shape) == 1:
+        return calculus.apply(FUNCTIONS["square"], a.value, call.at)
+    product = calculus.multiply(_value(a), _value(b), call.at)
+    if product.curvature is calculus.Curvature.UNKNOWN and isinstance(a, Node) and isinstance(b, Node):
+        where = contraction(call.base, a, b, call)
+        return product_by_blocks(a, b, where, call.at) or product if where else product
+    return product
+
+
+def _matrix_product(call: Call) -> Value:
+    product = _map(call, call[0], call[1])
+    return calculus.add([product, call.value(2)], call.at) if isinstance(call["bias"], Node) else product
+
+
+def _product_plus(call: Call) -> Value:
     """``beta · input + alpha · (a × b)``."""
-    product = calculus.multiply(_value(args[1]), _value(args[2]), at)
-    scaled = calculus.multiply(_value(kwargs.get("alpha", 1)), product, at)
-    return calculus.add([calculus.multiply(_value(kwargs.get("beta", 1)), _value(args[0]), at), scaled], at)
+    scaled = calculus.multiply(call.value("alpha"), _map(call, call[1], call[2]), call.at)
+    return calculus.add([calculus.multiply(call.value("beta"), call.value(0), call.at), scaled], call.at)
+
+
+def _three_products(call: Call) -> Value:
+    """``_trilinear``: a bilinear map."""
+    return calculus.multiply(calculus.multiply(call.value(0), call.value(1), call.at), call.value(2), call.at)
+
+
+def _plus_product(call: Call) -> Value:
+    """``addcmul``: ``input + value · a · b``."""
+    a, b = call[1], call[2]
+    same = a is b and isinstance(a, Node)
+    product = (
+        calculus.apply(FUNCTIONS["square"], a.value, call.at)
+        if same
+        else calculus.multiply(_value(a), _value(b), call.at)
+    )
+    return calculus.add([call.value(0), calculus.multiply(call.value("value"), product, call.at)], call.at)
+
+
+def _plus_quotient(call: Call) -> Value:
+    """``addcdiv``: ``input + value · a / b``."""
+    quotient = _divided(call, call.value(1), call.value(2))
+    return calculus.add([call.value(0), calculus.multiply(call.value("value"), quotient, call.at)], call.at)
 
 
 def _sum(sign: int) -> Rule:
-    def rule(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-        factor = sign * float(_argument(args, kwargs, 2, "alpha", 1))
-        return calculus.add([_value(args[0]), calculus.multiply(_value(factor), _value(args[1]), at)], at)
+    def rule(call: Call) -> Value:
+        factor = sign * float(call["alpha"] if call["alpha"] is not None else 1)
+        if call[0] is call[1] and isinstance(call[0], Node):  # x − x, where x is neither constant nor affine
+            return calculus.multiply(_value(1.0 + factor), call.value(0), call.at)
+        return calculus.add([call.value(0), calculus.multiply(_value(factor), call.value(1), call.at)], call.at)
 
     return rule
 
 
-def _reversed_difference(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    factor = float(_argument(args, kwargs, 2, "alpha", 1))
-    return calculus.add([_value(args[1]), calculus.multiply(_value(-factor), _value(args[0]), at)], at)
+def _reversed_difference(call: Call) -> Value:
+    factor = float(call["alpha"])
+    return calculus.add([call.value(1), calculus.multiply(_value(-factor), call.value(0), call.at)], call.at)
 
 
-def _quotient(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    below = _value(args[1])
-    if _argument(args, kwargs, 2, "rounding_mode") is not None:
-        return calculus.unknown(f"{at} rounds", *(node.value for node in _nodes(args)))
+def _interpolated(call: Call) -> Value:
+    """``lerp``: ``a + w (b − a)``, a mixture for constant w in [0, 1]."""
+    a, b, weight = call.value(0), call.value(1), call[2]
+    if isinstance(weight, Node):
+        if not weight.value.is_constant:
+            return call.unknown("mixes by a weight that depends on the input")
+        low, high = weight.bounds or (-1.0, 2.0)
+    else:
+        low = high = float(weight)
+    ours = Sign.NON_NEGATIVE if high <= 1.0 else Sign.NON_POSITIVE if low >= 1.0 else Sign.ANY
+    theirs = Sign.NON_NEGATIVE if low >= 0.0 else Sign.NON_POSITIVE if high <= 0.0 else Sign.ANY
+    parts = [calculus.multiply(calculus.constant(sign), part, call.at) for sign, part in ((ours, a), (theirs, b))]
+    return calculus.add(parts, call.at)
+
+
+def _quotient(call: Call) -> Value:
+    if call["rounding_mode"] is not None:
+        return call.unknown("rounds")
+    return _divided(call, call.value(0), call.value(1))
+
+
+def _divided(call: Call, above: Value, below: Value) -> Value:
     if not below.is_constant:
-        return calculus.unknown(f"{at} divides by a value that depends on the input", _value(args[0]), below)
-    return calculus.multiply(calculus.constant(below.sign, below.label, below.reason), _value(args[0]), at)
+        if above.is_constant:
+            inverse = calculus.apply(_inverse(below), below, call.at)
+            return calculus.multiply(above, inverse, call.at)
+        return call.unknown("divides by a value that depends on the input")
+    divisor = call[2] if call.base == "addcdiv" else call[1]
+    if 0.0 in ((divisor.bounds or ()) if isinstance(divisor, Node) else (float(divisor),)):
+        return call.unknown("divides by zero")
+    return calculus.multiply(below, above, call.at)  # a number has the sign of its inverse
+
+
+def _inverse(value: Value) -> ElementWise:
+    return convex_functions.power(-1.0, value.sign) if value.sign is Sign.NON_NEGATIVE else FUNCTIONS["reciprocal"]
+
+
+def _reciprocal(call: Call) -> Value:
+    return calculus.apply(_inverse(call.value(0)), call.value(0), call.at)
+
+
+# Extremes, norms and functions of a whole
 
 
 def _extreme(which: Callable[..., Value]) -> Rule:
-    def rule(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-        return which([_value(node) for node in _nodes(args)], at)
+    def rule(call: Call) -> Value:
+        return which([_value(node) for node in call.nodes], call.at)
 
     return rule
 
 
-def _clamp(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    low, high = _argument(args, kwargs, 1, "min"), _argument(args, kwargs, 2, "max")
-    value = _value(args[0])
-    if low is not None:
-        value = calculus.maximum([value, _value(low)], at)
-    if high is not None:
-        value = calculus.minimum([value, _value(high)], at)
-    return value
-
-
-def _clamp_max(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    return calculus.minimum([_value(args[0]), _value(args[1])], at)
-
-
-def _activation(
-    name: str, allowed: Callable[[list[Any], dict[str, Any]], bool], sign: Sign = Sign.ANY, refusal: str = ""
-) -> Rule:
-    """An activation that is convex and non-decreasing for some of its parameters only."""
-
-    def rule(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-        fits = allowed(args, kwargs)
-        function = ElementWise(name, convex=fits, increasing=fits, sign=sign, refusal="" if fits else refusal)
-        return calculus.apply(function, _value(args[0]), at)
-
-    return rule
-
-
-def _prelu(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    bounds = args[1].bounds
-    fits = bounds is not None and bounds[0] >= 0.0 and bounds[1] <= 1.0
-    refusal = "" if fits else f"its slopes {args[1].value.label} are not known to lie in [0, 1]"
-    return calculus.apply(ElementWise("prelu", convex=fits, increasing=fits, refusal=refusal), _value(args[0]), at)
-
-
-def _power(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    value, exponent = _value(args[0]), args[1]
-    if isinstance(exponent, Node) or not isinstance(args[0], Node):
-        return calculus.unknown(f"{at} has a variable exponent", *(node.value for node in _nodes(args)))
-    p = float(exponent)
-    if p == 1.0:
+def _clamp(low: int | None, high: int | None) -> Rule:
+    def rule(call: Call) -> Value:
+        value = call.value(0)
+        if low is not None and call[low] is not None:
+            value = calculus.maximum([value, call.value(low)], call.at)
+        if high is not None and call[high] is not None:
+            value = calculus.minimum([value, call.value(high)], call.at)
         return value
-    if p >= 2.0 and p % 2.0 == 0.0:
-        function = ElementWise(
-            f"power {p:g}", convex=True, increasing_from_zero=True, even=True, sign=Sign.NON_NEGATIVE
-        )
-    elif p > 1.0 and value.sign is Sign.NON_NEGATIVE:
-        function = ElementWise(f"power {p:g}", convex=True, increasing=True, sign=Sign.NON_NEGATIVE)
-    elif 0.0 < p < 1.0 and value.sign is Sign.NON_NEGATIVE:
-        function = ElementWise(f"power {p:g}", concave=True, increasing=True, sign=Sign.NON_NEGATIVE)
-    else:
-        function = ElementWise(f"power {p:g}", refusal="for arguments of both signs")
-    return calculus.apply(function, value, at)
+
+    return rule
 
 
-def _norm(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    p = _argument(args, kwargs, 1, "ord", 2)
-    if isinstance(p, (int, float)) and p >= 1:
-        return calculus.norm(_value(args[0]), at)
-    return calculus.unknown(f"{at} is no norm for order {p}", _value(args[0]))
+def _norm(call: Call) -> Value:
+    order = call["ord"] if call["ord"] is not None else call["p"]
+    order = 2 if order is None else order
+    if isinstance(order, (int, float)) and order >= 1:
+        return calculus.norm(call.value(0), call.at)
+    return call.unknown(f"is no norm for order {order}")
 
 
-def _log_sum_exp(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    return calculus.apply(ElementWise("log-sum-exp", convex=True, increasing=True), _value(args[0]), at)
+def _distance(call: Call) -> Value:
+    """``_cdist_forward`` and ``dist``: a norm of a difference."""
+    difference = calculus.add([call.value(0), calculus.negate(call.value(1))], call.at)
+    return calculus.norm(difference, call.at) if float(call["p"]) >= 1 else call.unknown("is no norm")
 
 
-def _log_softmax(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
+def _loss(name: str) -> Rule:
+    """A convex even function of a difference, perhaps summed."""
+
+    def rule(call: Call) -> Value:
+        difference = calculus.add([call.value(0), calculus.negate(call.value(1))], call.at)
+        return calculus.apply(FUNCTIONS[name], difference, call.at)
+
+    return rule
+
+
+def _log_sum_exp(call: Call) -> Value:
+    function = ElementWise("log-sum-exp", convex=True, increasing=True)
+    values = call.values if call.base.startswith("logaddexp") else [call.value(0)]
+    return calculus.apply(function, calculus.side_by_side(values, call.at), call.at)
+
+
+def _log_softmax(call: Call) -> Value:
     # x_i − log Σ exp x: concave in x, but not monotone in it.
     function = ElementWise("log-softmax", concave=True, sign=Sign.NON_POSITIVE)
-    return calculus.apply(function, _value(args[0]), at)
+    return calculus.apply(function, call.value(0), call.at)
 
 
-def _batch_norm(training: int | None) -> Rule:
-    def rule(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-        x, scale, shift, mean = (args[i] for i in range(4))
-        if (training is not None and bool(args[training])) or not isinstance(mean, Node):
-            return calculus.unknown(f"{at} divides by a statistic of the batch; call model.eval()", _value(x))
-        result = _value(x)
-        if isinstance(scale, Node):  # the variance under the root is positive, whatever its number
-            result = calculus.multiply(scale.value, result, at)
-        moved = [node.value for node in (shift, mean) if isinstance(node, Node)]
-        centred = [calculus.constant(Sign.ANY) if value.is_constant else value for value in moved]
-        return calculus.add([result, *centred], at)
-
-    return rule
+def _softmax(call: Call) -> Value:
+    return calculus.unknown(f"{call.at} {_WHY_NOT['_softmax']}", *call.values, sign=Sign.NON_NEGATIVE)
 
 
-def _dropout(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
+def _spread(root: bool) -> Rule:
+    return lambda call: calculus.spread(call.value(0), call.at, root=root)
+
+
+def _hypotenuse(call: Call) -> Value:
+    squares = [calculus.apply(FUNCTIONS["square"], value, call.at) for value in (call.value(0), call.value(1))]
+    return calculus.apply(FUNCTIONS["sqrt"], calculus.add(squares, call.at), call.at)
+
+
+# Element-wise functions with parameters
+
+
+def _element_wise(function: ElementWise) -> Rule:
+    return lambda call: calculus.apply(function, call.value(0), call.at)
+
+
+def _with_numbers(function: Callable[..., ElementWise], *names: str) -> Rule:
+    """An element-wise function with parameters that are Python numbers."""
+    return lambda call: calculus.apply(function(*(float(call[name]) for name in names)), call.value(0), call.at)
+
+
+def _prelu(call: Call) -> Value:
+    slope = call[1]
+    if slope.bounds is None:
+        return call.unknown(f"has slopes {slope.value.label} that are not known to lie in [0, 1]")
+    function = convex_functions.leaky_relu(slope.bounds[0], slope.bounds[1], "prelu")
+    return calculus.apply(function, call.value(0), call.at)
+
+
+def _power(call: Call) -> Value:
+    base, exponent = call[0], call[1]
+    if isinstance(exponent, Node):
+        if isinstance(base, (int, float)):
+            return calculus.apply(convex_functions.exponential(float(base)), exponent.value, call.at)
+        if exponent.bounds is None or exponent.bounds[0] != exponent.bounds[1]:
+            return call.unknown("has a variable exponent")
+        exponent = exponent.bounds[0]
+    value = _value(base)
+    if float(exponent) == 1.0:
+        return value
+    return calculus.apply(convex_functions.power(float(exponent), value.sign), value, call.at)
+
+
+def _batch_norm(call: Call) -> Value:
+    scale, shift, mean, variance = call[1], call[2], call["running_mean"], call["running_var"]
+    if not isinstance(mean, Node):
+        return call.unknown(_STATISTIC)
+    if call["training"]:
+        return call.unknown("divides by a statistic of the batch; call model.eval()")
+    floor = variance.bounds[0] + float(call["eps"]) if variance.bounds is not None else 0.0
+    if not variance.value.is_constant or floor <= 0.0:
+        return call.unknown("divides by the root of a variance that is not known to be positive")
+    result = call.value(0) if not isinstance(scale, Node) else calculus.multiply(scale.value, call.value(0), call.at)
+    centred = calculus.multiply(calculus.constant(Sign.ANY), mean.value, call.at)
+    return calculus.add([result, centred, *([shift.value] if isinstance(shift, Node) else [])], call.at)
+
+
+def _dropout(call: Call) -> Value:
     # For each draw of the mask, a product with non-negative numbers.
-    return calculus.multiply(calculus.constant(Sign.NON_NEGATIVE, "a dropout mask"), _value(args[0]), at)
+    return calculus.multiply(calculus.constant(Sign.NON_NEGATIVE, "a dropout mask"), call.value(0), call.at)
 
 
-def _choice(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    condition = args[0]
-    if isinstance(condition, Node) and not condition.value.is_constant:
-        return calculus.unknown(f"{at} chooses by a condition on the input", *(n.value for n in _nodes(args)))
-    return calculus.side_by_side([_value(args[1]), _value(args[2])], at)
+def _average_pool(call: Call) -> Value:
+    divisor = call["divisor_override"]
+    scale = calculus.constant(Sign.NON_NEGATIVE) if divisor is None else _value(divisor)
+    return calculus.multiply(scale, call.value(0), call.at)
 
 
-def _indexed(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    indices = _nodes(args[1:])
-    if any(not node.value.is_constant for node in indices):
-        return calculus.unknown(f"{at} looks up places that depend on the input", *(n.value for n in _nodes(args)))
-    return _value(args[0])
-
-
-def _padded(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    return calculus.side_by_side([_value(args[0]), _value(_argument(args, kwargs, 2, "value", 0.0))], at)
-
-
-def _copied(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    return _value(args[1])
-
-
-def _filled(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    return _value(args[1]) if len(args) > 1 else calculus.constant(Sign.NON_NEGATIVE)
-
-
-def _from_shape(args: list[Any], kwargs: dict[str, Any], at: str, made: Tensor) -> Value:
-    return calculus.constant(Sign.ANY if "empty" in at else Sign.NON_NEGATIVE if bool((made >= 0).all()) else Sign.ANY)
-
-
-def _leaky(args: list[Any], kwargs: dict[str, Any]) -> bool:
-    return 0.0 <= float(_argument(args, kwargs, 1, "negative_slope", 0.01)) <= 1.0
-
-
-def _elu(args: list[Any], kwargs: dict[str, Any]) -> bool:
-    # α, the scale of the positive side, and the scale inside the exponential: the slope must not drop at 0.
-    alpha, scale, inner = (
-        float(_argument(args, kwargs, i, n, 1.0)) for i, n in ((1, "alpha"), (2, "scale"), (3, "input_scale"))
-    )
-    return scale > 0.0 and inner > 0.0 and 0.0 <= alpha * inner <= 1.0
-
-
-def _softplus(args: list[Any], kwargs: dict[str, Any]) -> bool:
-    # As in the core: a low threshold is a visible downward jump.
-    beta, threshold = (
-        float(_argument(args, kwargs, 1, "beta", 1.0)),
-        float(_argument(args, kwargs, 2, "threshold", 20.0)),
-    )
-    return beta > 0.0 and threshold >= 14.0
-
-
-def _threshold(args: list[Any], kwargs: dict[str, Any]) -> bool:
-    return float(args[1]) == 0.0 and float(args[2]) == 0.0
+def _all(names: Iterable[str], rule: Rule) -> dict[str, Rule]:
+    return dict.fromkeys(names, rule)
 
 
 _RULES: dict[str, Rule] = {
-    **dict.fromkeys(MOVES, _first),
-    **dict.fromkeys(_JOIN, _join),
-    **dict.fromkeys(_PRODUCTS, _product),
-    **dict.fromkeys(_MADE_FROM_SHAPES, _from_shape),
-    **{name: _element_wise(calculus.FUNCTIONS[function]) for name, function in _ELEMENT_WISE.items()},
-    **dict.fromkeys(("addmm", "baddbmm", "addmv", "addbmm"), _product_plus),
-    "_to_copy": _first,
-    "to": _first,
-    "neg": lambda args, kwargs, at, made: calculus.negate(_value(args[0])),
+    **_all(MOVES, _first),
+    **_all(("sum", "mean"), _summed),
+    "cumsum": _cumulated,
+    **_all(("avg_pool1d", "avg_pool2d", "avg_pool3d"), _average_pool),
+    **_all(_JOIN, _join),
+    **_all(("mul", "multiply"), _product),
+    **_all(("outer", "ger"), _outer),
+    **_all((*_MATRIX_PRODUCTS, "convolution", "_convolution"), _matrix_product),
+    **_all(_MADE_FROM_SHAPES, _from_shape),
+    **{name: _element_wise(FUNCTIONS[function]) for name, function in _ELEMENT_WISE.items()},
+    **_all(("addmm", "baddbmm", "addmv", "addbmm", "addr"), _product_plus),
+    "_trilinear": _three_products,
+    "addcmul": _plus_product,
+    "addcdiv": _plus_quotient,
+    "neg": lambda call: calculus.negate(call.value(0)),
     "add": _sum(1),
     "sub": _sum(-1),
     "rsub": _reversed_difference,
-    "div": _quotient,
-    "divide": _quotient,
-    "true_divide": _quotient,
-    **dict.fromkeys(("maximum", "max", "amax", "fmax"), _extreme(calculus.maximum)),
-    **dict.fromkeys(("minimum", "min", "amin", "fmin"), _extreme(calculus.minimum)),
-    **dict.fromkeys(
-        ("max_pool1d", "max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool2d", "adaptive_max_pool2d"),
-        lambda args, kwargs, at, made: calculus.maximum([_value(args[0])], at),
-    ),
-    "clamp": _clamp,
-    "hardtanh": _clamp,
-    "clamp_min": lambda args, kwargs, at, made: calculus.maximum([_value(args[0]), _value(args[1])], at),
-    "clamp_max": _clamp_max,
-    "leaky_relu": _activation("leaky_relu", _leaky, refusal="its slope lies outside [0, 1]"),
-    "elu": _activation("elu", _elu, refusal="its slope drops at 0"),
-    "celu": _activation("celu", lambda args, kwargs: float(_argument(args, kwargs, 1, "alpha", 1.0)) > 0.0),
-    "softplus": _activation("softplus", _softplus, Sign.NON_NEGATIVE, "its threshold makes it jump down"),
-    "threshold": _activation("threshold", _threshold, Sign.NON_NEGATIVE, "it jumps"),
+    "lerp": _interpolated,
+    **_all(("div", "divide", "true_divide"), _quotient),
+    "reciprocal": _reciprocal,
+    **_all(("maximum", "max", "amax", "cummax"), _extreme(calculus.maximum)),
+    **_all(("minimum", "min", "amin", "cummin"), _extreme(calculus.minimum)),
+    **_all(_POOLS, lambda call: calculus.maximum([call.value(0)], call.at)),
+    **_all(("clamp", "hardtanh"), _clamp(1, 2)),
+    "clamp_min": _clamp(1, None),
+    "clamp_max": _clamp(None, 1),
+    "leaky_relu": _with_numbers(convex_functions.leaky_relu, "negative_slope"),
+    "elu": _with_numbers(convex_functions.elu, "alpha", "scale", "input_scale"),
+    "celu": _with_numbers(convex_functions.celu, "alpha"),
+    "softplus": _with_numbers(convex_functions.softplus, "beta", "threshold"),
+    "threshold": _with_numbers(convex_functions.threshold, "threshold", "value"),
     "_prelu_kernel": _prelu,
     "pow": _power,
-    "linalg_vector_norm": _norm,
-    "logsumexp": _log_sum_exp,
+    "exp2": _element_wise(convex_functions.exponential(2.0)),
+    **_all(("linalg_vector_norm", "norm"), _norm),
+    **_all(("_cdist_forward", "dist"), _distance),
+    **_all(("logsumexp", "logaddexp", "logaddexp2", "_logcumsumexp", "logcumsumexp"), _log_sum_exp),
+    **_all(("huber_loss", "smooth_l1_loss"), _loss("huber")),
+    "mse_loss": _loss("square"),
     "_log_softmax": _log_softmax,
-    "native_batch_norm": _batch_norm(5),
-    "_native_batch_norm_legit": _batch_norm(5),
-    "_native_batch_norm_legit_no_training": _batch_norm(None),
-    "cudnn_batch_norm": _batch_norm(5),
+    "_softmax": _softmax,
+    "var": _spread(False),
+    "std": _spread(True),
+    "hypot": _hypotenuse,
+    **_all(("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training"), _batch_norm),
+    **_all(("cudnn_batch_norm", "miopen_batch_norm", "_batch_norm_no_update", "_batch_norm_with_update"), _batch_norm),
     "native_dropout": _dropout,
     "where": _choice,
-    **dict.fromkeys(("index", "index_select", "gather", "take_along_dim"), _indexed),
+    **_all(("index", "index_select", "gather", "take", "take_along_dim", "embedding"), _indexed),
     "constant_pad_nd": _padded,
-    "copy_": _copied,
-    **dict.fromkeys(("fill_", "zero_"), _filled),
+    "copy": _copied,
+    **_all(("fill", "zero"), _filled),
+    **_all(("masked_fill", "index_put", "_index_put_impl"), _put(2)),
+    **_all(("scatter", "index_copy", "index_fill"), _put(3)),
+    **_all(("slice_scatter", "select_scatter", "diagonal_scatter"), _put(1)),
+    **_all(("index_add", "scatter_add"), _scattered_by),
+    **_all(("tril", "triu", "diag_embed", "diag"), _with_zeros),
 }

@@ -3,44 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from convex_init.torch.inputs import rebuilt
+from convex_init_core.certificate import Violation
+
 _CLEAR = 100.0  # times the tolerance: no need to look for a clearer counterexample
-
-
-@dataclass(frozen=True, eq=False)
-class Violation:
-    """A counterexample: ``f((a+b)/2) > (f(a)+f(b))/2`` for one element of the output.
-
-    Attributes:
-        excess: the left side minus the right one.
-        tolerance: what rounding could account for.
-        a: one end of the segment: the declared inputs, by name.
-        b: the other end.
-        element: which element of the outputs, flattened and joined.
-    """
-
-    excess: float
-    tolerance: float
-    a: dict[str, Tensor]
-    b: dict[str, Tensor]
-    element: int
-
-    @property
-    def clarity(self) -> float:
-        """The excess in units of the tolerance."""
-        return self.excess / self.tolerance
-
-    def __str__(self) -> str:
-        """Say how large the violation is."""
-        return (
-            f"counterexample: at the middle of a segment an output lies {self.excess:.3g} above its chord (rounding "
-            f"accounts for {self.tolerance:.1g})"
-        )
 
 
 def search_violation(
@@ -65,8 +36,12 @@ def search_violation(
         steps: of gradient ascent on each.
 
     Returns:
-        The clearest violation found beyond rounding, or ``None``.
+        The clearest violation found beyond rounding, or ``None``; ``None``, too, for a function that is not the same
+        at every call.
     """
+    with torch.no_grad():
+        if not torch.equal(function(*args, **kwargs).nan_to_num(), function(*args, **kwargs).nan_to_num()):
+            return None
     shapes = {name: _pick(args, kwargs, name) for name in convex_inputs}
     best: Violation | None = None
     for start in range(starts):
@@ -150,5 +125,5 @@ def _replaced(name: str, item: Any, point: dict[str, Tensor]) -> Any:
     if isinstance(item, dict):
         return {key: _replaced(f"{name}.{key}", part, point) for key, part in item.items()}
     if isinstance(item, (list, tuple)):
-        return type(item)(_replaced(f"{name}.{i}", part, point) for i, part in enumerate(item))
+        return rebuilt(item, [_replaced(f"{name}.{i}", part, point) for i, part in enumerate(item)])
     return item
