@@ -17,6 +17,7 @@ from convex_init.torch.tensors import icnn_, lecun_
 if TYPE_CHECKING:
     from convex_init.torch.certificate import Certificate, assert_convex_, certify
     from convex_init.torch.layers import ConvexConv1d, ConvexConv2d, ConvexConv3d, ConvexLinear
+    from convex_init.torch.level_sets import LevelSetPath, level_set_path
     from convex_init.torch.network import ICNN
     from convex_init.torch.report import LayerSignal, SignalReport, signal_report
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _ON_DEMAND = {
     **dict.fromkeys(("Certificate", "assert_convex_", "certify"), "certificate"),
     **dict.fromkeys(("ConvexConv1d", "ConvexConv2d", "ConvexConv3d", "ConvexLinear"), "layers"),
+    **dict.fromkeys(("LevelSetPath", "level_set_path"), "level_sets"),
     "ICNN": "network",
     **dict.fromkeys(("LayerSignal", "SignalReport", "signal_report"), "report"),
 }
@@ -37,6 +39,7 @@ __all__ = [
     "ConvexLinear",
     "LayerPlan",
     "LayerSignal",
+    "LevelSetPath",
     "Plan",
     "Positive",
     "SignalReport",
@@ -46,6 +49,7 @@ __all__ = [
     "certify",
     "icnn_",
     "lecun_",
+    "level_set_path",
     "mark_projected",
     "plan",
     "project_",

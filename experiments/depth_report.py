@@ -1,0 +1,99 @@
+"""Figures and tables of the experiments on depth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from experiments.depth import at_best_rate
+from experiments.experiment import Record
+from experiments.page import Page
+from experiments.styles import draw_courses, grouped, legend_above, middle, panels, shown
+
+_OWN = ("lr", "seed", "method", "limit", "epochs")
+
+
+def depth_report(records: Sequence[Record], page: Page) -> None:
+    """Learning curves at each method's best rate, the loss by rate, and a table of both."""
+    of_curves = [record for found in at_best_rate(records).values() for record in found]
+    groups = grouped(of_curves, *_names(records))
+    _curves(groups, page)
+    _rates(records, page)
+    page.table(
+        ("network", "method", "rate", "seeds", "training loss", "quartiles", "test accuracy"),
+        [_row(label(key, records), found) for key, of in groups.items() for found in grouped(of, "method").values()],
+        "Each method at the rate that was best for seed 0; median and quartiles over the seeds.",
+    )
+
+
+def _names(records: Sequence[Record]) -> list[str]:
+    names: dict[str, set[str]] = {}
+    for record in records:
+        for name, value in record["settings"].items():
+            if name not in _OWN:
+                names.setdefault(name, set()).add(json.dumps(value))
+    varied = [name for name, values in names.items() if len(values) > 1]
+    return varied or list(names)[:1]
+
+
+def label(key: tuple[Any, ...], records: Sequence[Record]) -> str:
+    """Return a group's settings in words."""
+    parts = zip(_names(records), key, strict=True)
+    return ", ".join(f"{name} {value}" for name, value in parts if value is not None)
+
+
+def _curves(groups: dict[tuple[Any, ...], list[Record]], page: Page) -> None:
+    columns = min(3, len(groups))
+    drawing, axes = panels(-(-len(groups) // columns), columns)
+    every = [record for found in groups.values() for record in found]
+    for each, (key, found) in zip(axes.flat, groups.items(), strict=False):
+        courses = {
+            method: [record["results"]["losses"] for record in of] for (method,), of in grouped(found, "method").items()
+        }
+        points = len(next(iter(courses.values()))[0])
+        epochs = found[0]["settings"].get("epochs", points)
+        draw_courses(each, courses, [(point + 0.5) * epochs / points for point in range(points)])
+        each.set(yscale="log", xlim=(0, epochs), xlabel="epoch")
+        each.set_ylim(None, min(each.get_ylim()[1], 10.0))
+        each.set_title(label(key, every), fontsize=9, loc="left")
+    for each in axes.flat[len(groups) :]:
+        each.set_axis_off()
+    axes[0, 0].set_ylabel("training loss")
+    legend_above(drawing, axes)
+    page.figure(f"{page.name}_curves", drawing, "Training loss, each method at its best rate; median and quartiles.")
+
+
+def _rates(records: Sequence[Record], page: Page) -> None:
+    of_seed_0 = [record for record in records if record["settings"]["seed"] == 0]
+    groups = grouped(of_seed_0, *_names(records))
+    columns = min(3, len(groups))
+    drawing, axes = panels(-(-len(groups) // columns), columns)
+    for each, (key, found) in zip(axes.flat, groups.items(), strict=False):
+        for (method,), of in grouped(found, "method").items():
+            points = sorted((record["settings"]["lr"], middle([record["results"]["loss"]])) for record in of)
+            finite = [point for point in points if point[1] < 1e3]
+            draw_courses(each, {method: [[y for _, y in finite]]}, [x for x, _ in finite])
+        each.set(xscale="log", yscale="log", xlabel="learning rate")
+        each.set_title(label(key, records), fontsize=9, loc="left")
+    for each in axes.flat[len(groups) :]:
+        each.set_axis_off()
+    axes[0, 0].set_ylabel("training loss of the last epoch")
+    legend_above(drawing, axes)
+    page.figure(f"{page.name}_rates", drawing, "Training loss by learning rate, seed 0; diverged runs are left out.")
+
+
+def _row(name: str, records: Sequence[Record]) -> list[str]:
+    losses = [record["results"]["loss"] for record in records]
+    ordered = sorted(float("inf") if loss is None else loss for loss in losses)
+    quarter = len(ordered) // 4
+    accuracy = middle([record["results"]["accuracy"] for record in records])
+    return [
+        name,
+        records[0]["settings"]["method"],
+        f"{records[0]['settings']['lr']:g}",
+        str(len(records)),
+        shown(middle(losses)),
+        f"{shown(ordered[quarter])}–{shown(ordered[-1 - quarter])}",
+        f"{100 * accuracy:.1f} %",
+    ]
