@@ -64,6 +64,7 @@ def solve_sum(
     present: Sequence[FeatureMoments] = (),
     residuals: int = 1,
     has_bias: bool = True,
+    gain_limit: float = math.inf,
 ) -> Budget:
     """Return the moments of every term so that the sum has mean 0, variance σ*² and correlation ρ*.
 
@@ -90,6 +91,8 @@ def solve_sum(
         present: moments of the values that are added as they are.
         residuals: R ≥ 1, the number of sums in the network that hold such values.
         has_bias: whether the sum has a bias.
+        gain_limit: largest admissible ``Σ N μ``; see :func:`gain_limit`. Where it holds the means back, the correlation
+            stays below ρ* and the unshared variance makes up for it.
 
     Raises:
         ValueError: if an argument is out of range, or some features are constant.
@@ -112,16 +115,20 @@ def solve_sum(
     else:  # free maps see nothing that is shared: the whole variance is theirs
         whole = sigma2 if not present else max(sigma2 - taken_variance - taken_amplitude**2, least * sigma2)
         free_variance = whole / max(maps, 1)
-    inner = tuple(_inner_variance(free_variance, count) for count in squares)
     features = sum(_checks.fan("fan_in", term.fan_in) for term in fed)
-    layers = [
-        _layer(term, amplitude, (1.0 - beta - gamma) * left, 1.0 if len(fed) == 1 else term.fan_in / features)
-        for term in fed
-    ]
+    parts = [1.0 if len(fed) == 1 else term.fan_in / features for term in fed]
+    gain = sum(part * _gain(term, amplitude) for part, term in zip(parts, fed, strict=True))
+    is_held = gain > gain_limit
+    if is_held:
+        left += amplitude**2 * (1.0 - (gain_limit / gain) ** 2)
+        amplitude *= gain_limit / gain
+        free_variance = gamma * left / max(maps, 1)
+    layers = [_layer(term, amplitude, (1.0 - beta - gamma) * left, part) for part, term in zip(parts, fed, strict=True)]
+    inner = tuple(_inner_variance(free_variance, count) for count in squares)
     mean = sum(part.mean for part in present) + sum(count * each for count, each in zip(squares, inner, strict=True))
     for layer, term in zip(layers, fed, strict=True):
         mean += layer.fan_in * layer.weight_mean * term.features.mean * term.factor
-    if present and fed:
+    if (present or is_held) and fed:
         shared2 = (amplitude + taken_amplitude) ** 2
         total = shared2 + left + taken_variance
         outgoing = pre_activation(0.0 if has_bias else mean, total, shared2 / total)
@@ -131,9 +138,57 @@ def solve_sum(
     return Budget(tuple(layers), free_variance, inner, shift, beta * left, outgoing)
 
 
+def gain_limit(depth: int) -> float:
+    """Return how large ``Σ N μ`` may be in a network of so many positive layers one behind the other.
+
+    All units of a layer share the mean ``m(x)`` of a sample x, and ``m' = N μ E_k[φ(s_k)] + μ_b``: where m is large, a
+    (leaky) ReLU passes it with slope 1, so that ``N μ > 1`` (1.85 at the paper's fixed point) multiplies it at every
+    layer, for some inputs without bound. The limit ``max(1, 4^{1/L})`` lets it grow by 4 over L layers.
+
+    Raises:
+        ValueError: if ``depth`` is below 1.
+    """
+    if depth < 1:
+        raise ValueError(f"depth must be at least 1, got {depth}")
+    return float(4.0 ** (1.0 / depth))
+
+
+def forward_sum(
+    terms: Sequence[tuple[LayerStatistics, FeatureMoments]],
+    present: Sequence[FeatureMoments] = (),
+    bias_mean: float = 0.0,
+    bias_variance: float = 0.0,
+) -> FeatureMoments:
+    """Return the moments of a sum of layers and other values: (5), (6), (16)–(19), with shared amplitudes added up.
+
+    Args:
+        terms: moments of each layer's weights, and of the features that feed it.
+        present: moments of the values that are added as they are.
+        bias_mean: of all biases together.
+        bias_variance: likewise.
+    """
+    mean, own, amplitude = bias_mean, bias_variance, 0.0
+    for layer, f in terms:
+        n = layer.fan_in
+        mean += n * layer.weight_mean * f.mean
+        own += n * layer.weight_variance * f.second
+        amplitude += layer.weight_mean * math.sqrt(max(n * (f.variance + (n - 1.0) * f.covariance), 0.0))
+    for part in present:
+        mean, own = mean + part.mean, own + unshared_variance(part)
+        amplitude += shared_amplitude(part)
+    variance = own + amplitude**2
+    return FeatureMoments(mean, variance + mean**2, variance, amplitude**2)
+
+
 def _inner_variance(variance: float, squares: float) -> float:
     """The variance v of each ``a_r·x``: for Gaussian ones, ``Σ_r (a_r·x)²`` has mean R v and variance 2 R v²."""
     return math.sqrt(variance / (2.0 * _checks.fan("squares", squares)))
+
+
+def _gain(term: Fed, amplitude: float) -> float:
+    f, n = term.features, term.fan_in
+    spread = f.variance + (n - 1.0) * max(f.covariance, 0.0)
+    return n * amplitude / math.sqrt(n * spread) if spread > 0.0 else 0.0
 
 
 def _layer(term: Fed, amplitude: float, variance: float, part: float) -> LayerStatistics:
@@ -141,7 +196,9 @@ def _layer(term: Fed, amplitude: float, variance: float, part: float) -> LayerSt
     factor = _checks.positive("factor", term.factor)
     spread = f.variance + (n - 1.0) * max(f.covariance, 0.0)
     if spread <= 0.0 or f.second <= 0.0:
-        raise ValueError("its features are constant where the signal lives: no signal passes; choose another activation")
+        raise ValueError(
+            "its features are constant where the signal lives: no signal passes; choose another activation"
+        )
     return LayerStatistics(
         fan_in=n,
         weight_mean=part * amplitude / math.sqrt(n * spread) / factor,

@@ -74,7 +74,7 @@ def test_the_map_is_read_from_what_the_forward_does(name):
 def test_effective_weights_have_the_law_and_the_model_is_convex(name):
     positivity, _ = MAPS[name]
     model = Published(positivity, width=200)
-    ci.apply_(model, x())
+    ci.apply_(model, x(), calibrate=False)
     with torch.no_grad():
         weights = positivity(model.wx[0].weight)
     law = rows(ci.plan(model, x()))["wx.0"].recipe.weight
@@ -140,10 +140,12 @@ def test_layers_called_as_modules_and_a_weight_used_again():
 def test_layers_that_see_only_context_are_left_alone():
     model = Context()
     inputs = (x(), torch.randn(3, 3))
-    with pytest.raises(ValueError, match="'out': the activation that feeds it is not known"):
-        ci.plan(model, inputs, convex_inputs=0)
-    found = rows(ci.plan(model, inputs, convex_inputs=0, activation="relu"))
+    before = model.gate.weight.detach().clone()
+    found = rows(ci.plan(model, inputs, convex_inputs=0))
     assert {path: layer.role for path, layer in found.items()} == {"x": "free", "out": "positive"}
+    assert str(found["out"].recipe.activation) == "relu"
+    ci.apply_(model, inputs, convex_inputs=0)
+    assert torch.equal(model.gate.weight, before)
 
 
 class SumOfTwo(nn.Module):
@@ -162,21 +164,25 @@ class Identity(SumOfTwo):
         return self.a(z) + z
 
 
+class Subtracted(SumOfTwo):
+    def forward(self, x):
+        z = F.relu(self.first(x))
+        return self.a(z) - self.b(z)
+
+
 class UsedTwice(SumOfTwo):
     def forward(self, x):
         return self.b(F.relu(self.a(x[:, :4]))) + self.a(F.relu(self.first(x)))
 
 
 REFUSED = {
-    "bare parameter": (InPlace, "multiplies by the bare parameter 'raw'"),
-    "batch norm": (lambda: Residual().eval(), "in 'norm' rescales a convex signal"),
-    "two positive layers": (SumOfTwo, "sums the positive layers 'a', 'b'"),
-    "residual identity": (Identity, "sums 'a' with relu"),
+    "batch norm": (lambda: Residual().eval(), "in 'norm' rescales a convex signal, and nothing keeps its scale"),
+    "subtracted": (Subtracted, "'b': sub subtracts it"),
     "free and positive": (UsedTwice, "'a': its weight is used both as free and as positive"),
     "unknown map": (lambda: Published(torch.tanh), "'wx.0': its weight goes through tanh"),
     "scale inside the map": (lambda: Published(lambda w: (2 * w).exp()), "scaled inside its positivity map"),
     "two maps": (lambda: Published(lambda w: F.softplus(w).square()), "goes through 2 maps"),
-    "unknown activation": (lambda: Published(F.softplus, torch.tanh), "the activation that feeds it is not known"),
+    "unknown activation": (lambda: Published(F.softplus, torch.tanh), "tanh is neither convex nor concave"),
 }
 
 
@@ -209,8 +215,10 @@ def test_without_example_inputs_the_error_offers_them():
 def test_the_report_reads_the_batch():
     report = ci.signal_report(Skips(), torch.randn(64, 5))
     assert [layer.path for layer in report.layers] == ["first", "positive.0", "positive.1"]
+    report = ci.signal_report(OnlyWeights(), torch.randn(64, 5))
+    assert [layer.path for layer in report.layers] == ["first", "a"]
     with pytest.raises(ValueError, match="without calling these layers"):
-        ci.signal_report(OnlyWeights(), torch.randn(64, 5))
+        ci.signal_report(OnlyWeights(), torch.randn(64, 5), positive="a")
 
 
 class OnlyWeights(SumOfTwo):

@@ -1,261 +1,414 @@
-"""Read a model's sites from what it does when it runs, whatever its forward looks like."""
+"""Read from what a model does when it runs: its products with weights, and the sums that these are part of."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 
 import convex_init_core as core
-from convex_init.torch.fans import AFFINE
 from convex_init.torch.inputs import arguments_of, floating_inputs, names_of
-from convex_init.torch.recording import Node, is_linear, record
-from convex_init.torch.rules import MOVES
-from convex_init.torch.sites import Site, shown
-from convex_init_core import Activation, Positivity, as_positivity
-from convex_init_core.positivity import Softplus
+from convex_init.torch.recording import Node, Recording, is_linear, record
+from convex_init.torch.sites import shown
+from convex_init.torch.slots import Slot, slot_of
+from convex_init.torch.weights import RESHAPES, Traced, base_name, trace
+from convex_init_core import Positivity
 
-# By ATen name, from the numbers among the operation's arguments. A clamp from below at 0 is a ReLU.
-_ACTIVATIONS: dict[str, Callable[..., Activation]] = {
-    "relu": core.relu,
-    "leaky_relu": core.leaky_relu,
-    "elu": core.elu,
-    "celu": core.celu,
-    "softplus": core.softplus,
-    **dict.fromkeys(("threshold", "clamp_min", "clamp"), lambda *_: core.relu()),
-}
-_POOLS = ("max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool1d", "max_pool2d", "adaptive_max_pool2d")
-_PASSED = {*MOVES, *_POOLS, "native_dropout", "_to_copy", "to", "constant_pad_nd"}
-_PARAMETRIZED = ".parametrizations.weight.original"
+_ADDS = ("add", "sub", "rsub")
+_WITH_BIAS = ("addmm", "baddbmm", "addmv")  # input + a × b, where the input may be another layer's output
+_NORMS = ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "cudnn_batch_norm")
+BATCH_NORMS = (*_NORMS, "batch_norm", "_batch_norm_with_update", "_batch_norm_no_update")
+
+
+@dataclass(eq=False)
+class Product:
+    """One use of a weight.
+
+    Attributes:
+        node: the product.
+        slot: of the weight's parameter in the model.
+        source: the parameter's name.
+        data: what is multiplied.
+        fan_in: number of elements of ``data`` that one result sums, from the operation itself.
+        positivity: the map that makes the weight non-negative, as far as the forward shows it.
+        factor: of the weight, for one without such a map.
+        positive: whether ``data`` is already a non-linear function of a convex input.
+        bias: the bias that the operation adds itself; ``None`` if it has none.
+    """
+
+    node: Node
+    slot: Slot
+    source: str
+    data: Node
+    fan_in: float
+    positivity: Positivity | None
+    factor: float
+    positive: bool
+    bias: Node | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """A factor on the way from a term to its sum: first two moments over its elements."""
+
+    mean: float = 1.0
+    second: float = 1.0
+
+    def times(self, mean: float, second: float) -> Factor:
+        """Return the product of two independent factors."""
+        return Factor(self.mean * mean, self.second * second)
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """A product in a sum, times a factor; or, if ``squares`` is not 0, a sum of that many squares of it."""
+
+    product: Product
+    factor: Factor
+    squares: float = 0.0
+
+
+@dataclass(eq=False)
+class Sum:
+    """Everything that is added up to one pre-activation.
+
+    Attributes:
+        root: the node of the whole sum.
+        terms: products with weights.
+        biases: parameters that are added, by name, with their factors.
+        present: values that are added as they are.
+        fallback_bias: a bias inside a term that only depends on context.
+        normalised: the batch normalisation that takes the sum, if one does.
+    """
+
+    root: Node
+    terms: list[Term] = field(default_factory=list)
+    biases: list[tuple[str, float]] = field(default_factory=list)
+    present: list[tuple[Node, Factor]] = field(default_factory=list)
+    fallback_bias: str = ""
+    normalised: Node | None = None
+
+    @property
+    def positive(self) -> list[Term]:
+        """Terms with non-negative weights."""
+        return [term for term in self.terms if term.product.positive]
+
+    @property
+    def free(self) -> list[Term]:
+        """Terms with weights of either sign."""
+        return [term for term in self.terms if not term.product.positive]
+
+
+@dataclass(eq=False)
+class Reading:
+    """What one run of a model showed.
+
+    Attributes:
+        model: the copy that was run, in evaluation mode.
+        recording: of that run.
+        products: uses of weights, in the order of the signal.
+        sums: likewise.
+        inputs: positional and keyword inputs.
+        convex_inputs: names of the inputs in which the model is convex.
+        entry: name of the method that was called.
+        problems: paths of weights that could not be read, and why.
+    """
+
+    model: nn.Module
+    recording: Recording
+    products: list[Product]
+    sums: list[Sum]
+    inputs: tuple[tuple[Any, ...], dict[str, Any]]
+    convex_inputs: list[str]
+    entry: str
+    problems: list[tuple[str, str]]
+
+    def __post_init__(self) -> None:
+        """Index the nodes."""
+        self.place = {id(node): i for i, node in enumerate(self.recording.nodes)}
+
+    def weighted(self) -> dict[int, bool]:
+        """Whether each node depends on a weight that is read; only the others have numbers that will stay."""
+        products = {id(product.node) for product in self.products}
+        found: dict[int, bool] = {}
+        for node in self.recording.nodes:
+            found[id(node)] = id(node) in products or any(found.get(id(part), True) for part in node.inputs)
+        return found
 
 
 def read_behaviour(
-    model: nn.Module, example_inputs: Any, convex_inputs: Iterable[str | int] | str | int | None = None
-) -> list[Site]:
-    """Run a copy of ``model`` and return the sites of its Linear and convolution layers, in the order of the signal.
-
-    A layer is positive if its input is already a non-linear function of a convex input, free if it is an affine one,
-    and a skip if it is free and its output is summed with that of a positive layer. Layers that see only context are no
-    sites.
+    model: nn.Module,
+    example_inputs: Any,
+    convex_inputs: Iterable[str | int] | str | int | None = None,
+    entry: str = "forward",
+    positive: frozenset[str] = frozenset(),
+    free: frozenset[str] = frozenset(),
+) -> Reading:
+    """Run a copy of ``model`` and return its products with weights and their sums.
 
     Args:
         model: any module; it is left as it is.
         example_inputs: one input, a tuple of inputs, or a dict of keyword inputs.
         convex_inputs: in which of them the model is convex; all floating-point ones by default.
-
-    Raises:
-        ValueError: if a weight is used in a way that is not known; all such places are listed.
+        entry: the method to call.
+        positive: paths of weights that are positive whatever they multiply.
+        free: paths of weights that are free whatever they multiply.
     """
     args, kwargs = arguments_of(example_inputs)
     chosen = names_of(convex_inputs) if convex_inputs is not None else list(floating_inputs(args, kwargs))
-    recording = record(copy.deepcopy(model), args, kwargs, chosen)
-    reader = _Reader(model)
-    for node in recording.nodes:
-        if is_linear(node) and not node.fixed and not node.value.is_constant:
-            reader.linear(node)
-    for node in recording.nodes:
-        if node.operation in ("add", "sub", *_WITH_BIAS) and not node.fixed:
-            reader.sum(node)
-    for node in recording.nodes:
-        if "batch_norm" in node.operation and not node.inputs[0].value.curvature.is_affine:
-            reader.problems.append(
-                f"{node.at} rescales a convex signal: its scale would have to stay non-negative and it sets mean and "
-                "variance by itself; remove it, or name the positive layers with positive="
-            )
-    if reader.problems:
-        raise ValueError("nothing was written: " + "\n".join(dict.fromkeys(reader.problems)))
-    return list(reader.sites.values())
-
-
-_WITH_BIAS = ("addmm", "baddbmm", "addmv")  # input + a × b, where the input may be another layer's output
+    copied = copy.deepcopy(model).eval()
+    if not callable(getattr(copied, entry, None)):
+        raise ValueError(f"entry {entry!r} is no method of {type(model).__name__}")
+    call = copied if entry == "forward" else getattr(copied, entry)
+    recording = record(copied, args, kwargs, chosen, call)
+    reader = _Reader(model, recording, positive, free)
+    reader.read()
+    return Reading(
+        copied, recording, list(reader.products.values()), reader.sums, (args, kwargs), chosen, entry, reader.problems
+    )
 
 
 class _Reader:
-    """Collect the sites of one recording, and what could not be read."""
+    """Collect products and sums of one recording, and what could not be read."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self.modules = dict(model.named_modules(remove_duplicate=False))
-        self.sites: dict[str, Site] = {}
-        self.made_by: dict[int, str] = {}  # which layer's product a node is
-        self.problems: list[str] = []
+    def __init__(self, model: nn.Module, recording: Recording, positive: frozenset[str], free: frozenset[str]) -> None:
+        self.model, self.recording, self.positive, self.free = model, recording, positive, free
+        self.products: dict[int, Product] = {}  # by node
+        self.sums: list[Sum] = []
+        self.problems: list[tuple[str, str]] = []
+        self.consumers: dict[int, list[Node]] = defaultdict(list)
+        self.absorbed: set[int] = set()
+        for node in recording.nodes:
+            for part in {id(part): part for part in node.inputs}.values():
+                self.consumers[id(part)].append(node)
 
-    def linear(self, node: Node) -> None:
-        """Note the layer behind a product with a weight."""
-        factors = node.inputs[1:] if node.operation in _WITH_BIAS else node.inputs[:2]
+    def read(self) -> None:
+        for node in self.recording.nodes:
+            if is_linear(node) and not node.fixed and not node.value.is_constant:
+                self._product(node)
+        for node in reversed(self.recording.nodes):  # the outermost sum comes first and takes those inside
+            if id(node) not in self.absorbed and self._may_be_root(node):
+                found, taken = self._sum(node)
+                if found.terms:
+                    self.sums.append(found)
+                    self.absorbed |= taken
+        self.sums.reverse()
+
+    def _product(self, node: Node) -> None:
+        with_bias = base_name(node) in _WITH_BIAS
+        factors = node.inputs[1:3] if with_bias else node.inputs[:2]
         weight = next((part for part in factors if part.fixed and part.sources), None)
         data = next((part for part in factors if not part.fixed), None)
         if weight is None or data is None or data.value.is_constant:
             return
-        if len(weight.sources) != 1:
-            made_of = ", ".join(map(repr, weight.sources))
-            self.problems.append(f"{node.at} multiplies by a weight made of {made_of}; {_BARE}")
-            return
-        source = weight.sources[0]
-        path = source.removesuffix(_PARAMETRIZED).removesuffix(".weight") if "." in source else ""
-        module = self.modules.get(path)
-        if module is None or not isinstance(module, AFFINE) or source not in _names_of_weight(path):
-            self.problems.append(f"{node.at} multiplies by the bare parameter {source!r}; {_BARE}")
-            return
-        positivity = None
-        if not source.endswith(_PARAMETRIZED):  # a parametrization is read from the layer itself
-            try:
-                positivity = _map_of(weight)
-            except ValueError as error:
-                self.problems.append(f"{shown(path)}: {error}")
-                return
-        if data.value.curvature.is_affine:
-            site = Site(path, module, "free", positivity=positivity, reason="sees the input through affine maps only")
-        else:
-            fed_by = _feeding(data)
-            reason = f"fed by {fed_by}" if fed_by is not None else "behind a non-linearity"
-            site = Site(path, module, "positive", fed_by, positivity, reason=reason)
-        before = self.sites.setdefault(path, site)
-        if before.role != site.role:
-            self.problems.append(
-                f"{shown(path)}: its weight is used both as {before.role} and as {site.role}; untie them"
-            )
-        elif before.activation != site.activation and before.role == "positive":
-            self.problems.append(
-                f"{shown(path)}: its weight is fed by {before.activation} and by {site.activation}; untie them"
-            )
-        self.made_by[id(node)] = path
-
-    def sum(self, node: Node) -> None:
-        """Find free layers that are summed with a positive one."""
-        terms = list(_terms(node))
-        layers = [self.made_by[id(term)] for term in terms if id(term) in self.made_by]
-        positive = [path for path in layers if self.sites[path].role == "positive"]
-        free = [path for path in layers if self.sites[path].role == "free"]
-        others = [term for term in terms if id(term) not in self.made_by and not term.value.is_constant]
-        if not positive:
-            return
-        problem = ""
-        if len(set(positive)) > 1:
-            problem = f"sums the positive layers {', '.join(map(repr, positive))}"
-        elif len(set(free)) > 1:
-            named = ", ".join(map(repr, free))
-            problem = f"sums {positive[0]!r} with several free layers, {named}"
-        elif others:
-            problem = f"sums {positive[0]!r} with {others[0].at}, which no weight of a layer scales"
-        if problem:
-            self.problems.append(
-                f"{node.at} {problem}: how they share the variance is not known; leave them out with exclude=, or say "
-                "which layers are positive with positive="
-            )
-        for path in free:
-            site = self.sites[path]
-            reason = f"summed with {positive[0]}"
-            self.sites[path] = Site(
-                path, site.module, "skip", positivity=site.positivity, beside=positive[0], reason=reason
-            )
-
-
-_BARE = (
-    "initialise it with icnn_(tensor, bias, fan_in=...) and mark it with mark_projected, and name the other layers "
-    "with positive="
-)
-
-
-def _names_of_weight(path: str) -> tuple[str, str]:
-    prefix = f"{path}." if path else ""
-    return f"{prefix}weight", f"{path}{_PARAMETRIZED}".lstrip(".")
-
-
-def _terms(node: Node) -> Iterable[Node]:
-    """The terms of a sum, through sums of sums and through what only moves elements; constants too."""
-    if node.operation in ("add", "sub"):
-        for part in node.inputs:
-            yield from _terms(part)
-    elif node.operation in _WITH_BIAS and not node.inputs[0].fixed:
-        yield from _terms(node.inputs[0])
-        yield node
-    elif node.operation in MOVES and node.inputs and not node.fixed:
-        yield from _terms(node.inputs[0])
-    else:
-        yield node
-
-
-def _feeding(node: Node) -> Activation | None:
-    """The activation that feeds a layer, traced back from its input; the identity behind another layer."""
-    while node.operation in _PASSED:
-        moved = next((part for part in node.inputs if not part.fixed), None)
-        if moved is None:
-            return None
-        node = moved
-    numbers = [part for part in node.args[1:] if isinstance(part, (int, float)) and not isinstance(part, bool)]
-    name = node.operation.rstrip("_") if node.operation not in _ACTIVATIONS else node.operation
-    if name in ("clamp", "clamp_min", "threshold") and any(number != 0.0 for number in numbers):
-        return None
-    if name == "clamp" and (len(node.args) > 2 and node.args[2] is not None):
-        return None
-    if name in _ACTIVATIONS:
-        # celu is executed as elu with a scale for the argument: its α is that of the exponential's width.
-        if name == "elu" and len(numbers) == 3:
-            if numbers[2] != 1.0:
-                return core.celu(numbers[0]) if abs(numbers[0] * numbers[2] - 1.0) < 1e-6 else None
-            numbers = numbers[:1]
         try:
-            return _ACTIVATIONS[name](*numbers)
-        except ValueError:
+            traced = trace(weight)
+        except ValueError as error:
+            paths = [slot_of(self.model, source).path for source in weight.sources]
+            self.problems.append((paths[0], f"{', '.join(map(shown, paths))}: {error}"))
+            return
+        slot = slot_of(self.model, traced.source)
+        positive = not data.value.curvature.is_affine
+        if slot.path in self.positive or slot.path in self.free:
+            positive = slot.path in self.positive
+        self.products[id(node)] = Product(
+            node, slot, traced.source, data, _fan_in(node, weight, data), *_map(traced), positive, _bias(node)
+        )
+
+    def _may_be_root(self, node: Node) -> bool:
+        if node.fixed or node.value.is_constant:
+            return False
+        name = base_name(node)
+        return (
+            id(node) in self.products or name in (*_ADDS, *_WITH_BIAS, *BATCH_NORMS) or self._scaling(node) is not None
+        )
+
+    def _scaling(self, node: Node) -> tuple[Node, Factor] | None:
+        """For a product or quotient with what does not depend on the convex inputs: the other part, and the factor."""
+        name = base_name(node)
+        if name == "neg":
+            return node.inputs[0], Factor(-1.0)
+        if name not in ("mul", "div") or not node.args:
             return None
-    if name == "_prelu_kernel" and node.args[1].bounds is not None:
-        low, high = node.args[1].bounds
-        return core.prelu(low) if low == high and 0.0 <= low <= 1.0 else None
-    if is_linear(node):
-        return core.identity()
+        first, second = node.args[0], node.args[1]
+        if not isinstance(first, Node) or (isinstance(second, Node) and not second.value.is_constant):
+            first, second = second, first
+            if name == "div":
+                return None
+        if not isinstance(first, Node) or first.value.is_constant or id(first) == id(second):
+            return None
+        moments = factor_moments(second)
+        if moments is None or (isinstance(second, Node) and not second.value.is_constant):
+            return None
+        mean, square = moments
+        if name == "div":
+            return (first, Factor(1.0 / mean, 1.0 / square)) if mean != 0.0 else None
+        return first, Factor(mean, square)
+
+    def _sum(self, root: Node) -> tuple[Sum, set[int]]:
+        found, taken = Sum(root), set()
+        if base_name(root) in BATCH_NORMS:
+            found.normalised = root
+            taken.add(id(root))
+            self._walk(root.inputs[0], Factor(), found, taken, outermost=False)
+        else:
+            self._walk(root, Factor(), found, taken, outermost=True)
+        return found, taken
+
+    def _walk(self, node: Node, factor: Factor, found: Sum, taken: set[int], outermost: bool) -> None:
+        name = base_name(node)
+        if node.fixed:
+            source = parameter_of(node)
+            if source:
+                found.biases.append((source, factor.mean))
+            elif not node.sources:  # what is computed from weights is not known before they are written
+                found.present.append((node, factor))
+            return
+        if id(node) in self.products:
+            product = self.products[id(node)]
+            if outermost or self._belongs_to_sums(product):
+                taken.add(id(node))
+                found.terms.append(Term(product, factor))
+                if product.bias is not None:
+                    self._walk(product.bias, factor, found, taken, outermost=False)
+            else:
+                found.present.append((node, factor))
+            return
+        quadratic = self._quadratic(node)
+        if quadratic is not None:
+            product, squares = quadratic
+            taken |= {id(node), id(product.node)}
+            found.terms.append(Term(product, factor, squares))
+            if product.bias is not None:
+                self._walk(product.bias, Factor(0.0, 0.0), found, taken, outermost=False)
+            return
+        if node.value.is_constant:
+            found.fallback_bias = found.fallback_bias or _bias_inside(node)
+            found.present.append((node, factor))
+            return
+        if not outermost and len(self.consumers[id(node)]) > 1:
+            found.present.append((node, factor))
+            return
+        if name in (*_ADDS, *_WITH_BIAS):
+            taken.add(id(node))
+            for part, sign in _summands(node):
+                self._walk(part, factor.times(sign, sign**2), found, taken, outermost=False)
+            return
+        scaling = self._scaling(node)
+        if scaling is not None:
+            taken.add(id(node))
+            self._walk(scaling[0], factor.times(scaling[1].mean, scaling[1].second), found, taken, outermost=False)
+        elif name in RESHAPES and not outermost:
+            taken.add(id(node))
+            self._walk(node.inputs[0], factor, found, taken, outermost=False)
+        else:
+            found.present.append((node, factor))
+
+    def _belongs_to_sums(self, product: Product) -> bool:
+        """Whether the product is a term only: it has one consumer, or is free and all of its consumers are sums."""
+        consumers = self.consumers[id(product.node)]
+        if len(consumers) <= 1:
+            return True
+        return not product.positive and all(base_name(node) in (*_ADDS, *_WITH_BIAS) for node in consumers)
+
+    def _quadratic(self, node: Node) -> tuple[Product, float] | None:
+        """Recognise ``Σ (A x)²``: the product, and how many squares one element sums."""
+        inner = node
+        while base_name(inner) in (*RESHAPES, "sum") and inner.inputs and not inner.fixed:
+            inner = inner.inputs[0]
+        name = base_name(inner)
+        is_square = name == "square" or (name == "pow" and inner.args[1:] == (2,))
+        is_square = is_square or (name == "mul" and len(inner.inputs) == 2 and inner.inputs[0] is inner.inputs[1])
+        if not is_square or node.tensor is None or inner.tensor is None:
+            return None
+        base = inner.inputs[0]
+        while base_name(base) in (*RESHAPES, *_ADDS) and id(base) not in self.products and base.inputs:
+            base = next((part for part in base.inputs if not part.fixed), base.inputs[0])
+        product = self.products.get(id(base))
+        if product is None or product.positive or len(self.consumers[id(product.node)]) > 1:
+            return None
+        return product, inner.tensor.numel() / max(node.tensor.numel(), 1)
+
+
+def _map(traced: Traced) -> tuple[Positivity | None, float]:
+    return traced.positivity, traced.factor
+
+
+def _bias(node: Node) -> Node | None:
+    name = base_name(node)
+    if name in _WITH_BIAS:
+        return node.inputs[0]
+    if name == "convolution" and isinstance(node.args[2], Node):
+        return node.args[2]
     return None
 
 
-def _map_of(weight: Node) -> Positivity | None:
-    """The positivity map between a parameter and the weight that is multiplied with.
+def _summands(node: Node) -> Iterator[tuple[Node, float]]:
+    """The parts of an addition that are tensors, with their signs and scales."""
+    name = base_name(node)
+    if name in _WITH_BIAS:
+        yield node.inputs[0], 1.0
+        return
+    parts = [part for part in node.args if isinstance(part, Node)]
+    numbers = [part for part in node.args[2:] if isinstance(part, (int, float))]
+    alpha = float(numbers[0]) if numbers else 1.0
+    for part in parts:
+        second = len(node.args) > 1 and part is node.args[1] and part is not node.args[0]
+        sign = (-alpha if second else 1.0) if name == "sub" else alpha if second and name == "add" else 1.0
+        if name == "rsub":
+            sign = 1.0 if second else -alpha
+        yield part, sign
 
-    Raises:
-        ValueError: if it is none of the known maps.
-    """
-    scale = 1.0
-    maps: list[Positivity] = []
-    while weight.operation != "parameter":
-        name = weight.operation.rstrip("_")
-        parts = [part for part in weight.inputs if part.sources]
-        if not parts:
-            raise ValueError(f"its weight is made by {weight.operation}, which is no known positivity map")
-        if name in ("mul", "div") and not (len(parts) == 2 and parts[0] is parts[1]):
-            factor = _number(weight.args[1] if weight.inputs[0].sources else weight.args[0])
-            if factor is None or factor <= 0.0:
-                raise ValueError(f"its weight is scaled by {weight.operation} in a way that is not known")
-            if maps:
-                raise ValueError("its weight is scaled inside its positivity map, which is not known")
-            scale *= factor if name == "mul" else 1.0 / factor
-        elif name not in MOVES and name not in ("t", "to", "_to_copy"):
-            maps.append(_named_map(name, weight))
-        weight = parts[0]
-    if len(maps) > 1:
-        raise ValueError(f"its weight goes through {len(maps)} maps, which together are not known")
-    if not maps:
-        if scale != 1.0:
-            raise ValueError(
-                f"its weight is scaled by {scale:g} without a positivity map; scale the layer's input instead"
-            )
+
+def parameter_of(node: Node) -> str:
+    """The parameter that a fixed node shows, moved but not changed; empty if it is something else."""
+    while node.operation != "parameter":
+        if base_name(node) not in (*RESHAPES, "t", "to", "_to_copy") or not node.inputs:
+            return ""
+        node = node.inputs[0]
+    return node.path
+
+
+def _bias_inside(node: Node) -> str:
+    """A bias that is added in the last step of what makes a node from context."""
+    name = base_name(node)
+    if name in _WITH_BIAS or name in _ADDS:
+        for part in node.inputs:
+            source = parameter_of(part) if part.fixed else ""
+            if source:
+                return source
+    if (name in RESHAPES or name in _ADDS) and node.inputs:
+        return next((found for part in node.inputs if (found := _bias_inside(part))), "")
+    return ""
+
+
+def _fan_in(node: Node, weight: Node, data: Node) -> float:
+    assert weight.tensor is not None
+    if base_name(node) == "convolution":
+        stride, dilation, transposed, groups = node.args[3], node.args[5], node.args[6], node.args[8]
+        kernel = tuple(weight.tensor.shape[2:])
+        if not transposed:
+            return weight.tensor.shape[1] * math.prod(kernel)
+        fill = lambda given: tuple(given) * (len(kernel) if len(given) == 1 else 1)  # noqa: E731
+        return core.transposed_convolution_fan_in(weight.tensor.shape[0], kernel, fill(stride), groups, fill(dilation))
+    factors = node.inputs[1:3] if base_name(node) in _WITH_BIAS else node.inputs[:2]
+    left = factors[0].tensor
+    assert left is not None
+    return left.shape[-1]  # the last dimension of the left factor is the one that is summed
+
+
+def factor_moments(part: object) -> tuple[float, float] | None:
+    """Mean and mean square of a number, or of a tensor that does not depend on the convex inputs."""
+    if isinstance(part, (int, float)):
+        return float(part), float(part) ** 2
+    if not isinstance(part, Node) or part.tensor is None or not part.tensor.is_floating_point():
         return None
-    return maps[0] if scale == 1.0 else maps[0].scaled(scale)
-
-
-def _named_map(name: str, node: Node) -> Positivity:
-    numbers = [part for part in node.args[1:] if isinstance(part, (int, float))]
-    if name in ("relu", "exp", "square", "abs"):
-        return as_positivity(name)
-    if name == "mul" or (name == "pow" and numbers == [2]):
-        return as_positivity("square")
-    if name in ("clamp", "clamp_min") and numbers == [0] and (len(node.args) < 3 or node.args[2] is None):
-        return as_positivity("relu")
-    if name == "softplus":
-        return Softplus(beta=float(numbers[0])) if numbers else as_positivity("softplus")
-    raise ValueError(f"its weight goes through {name}, which is no known positivity map")
-
-
-def _number(part: Any) -> float | None:
-    if isinstance(part, Node):
-        return part.bounds[0] if part.bounds is not None and part.bounds[0] == part.bounds[1] else None
-    return float(part) if isinstance(part, (int, float)) else None
+    if part.tensor.numel() == 0 or part.tensor.device.type == "meta":
+        return None
+    numbers = part.tensor.detach().double()
+    return float(numbers.mean()), float(numbers.square().mean())

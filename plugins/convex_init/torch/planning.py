@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -17,11 +17,13 @@ from convex_init.torch.activations import ActivationLike
 from convex_init.torch.drawing import Fill, check_generator, fill_
 from convex_init.torch.fans import caveats, fan_in, units
 from convex_init.torch.positivity import mark_projected, raw_parameter, read_positivity
-from convex_init.torch.reading import Selection, activation_for, read
+from convex_init.torch.reading import Selection, activation_for, is_read_by_running, read, selected
 from convex_init.torch.sharding import check_placements, is_sharded, local, reshard
 from convex_init.torch.sites import Site, shown
+from convex_init.torch.slots import Slot
 from convex_init_core import (
     InitSettings,
+    Normal,
     Positivity,
     Recipe,
     as_positivity,
@@ -33,19 +35,21 @@ from convex_init_core import (
 
 @dataclass(frozen=True, eq=False)
 class LayerPlan:
-    """What would be done to one layer.
+    """What would be done to one weight.
 
     Attributes:
-        path: of the layer in the model.
-        module: the layer.
+        path: of the layer in the model; of the parameter itself where it belongs to no Linear or convolution layer.
+        module: that holds the weight.
         role: ``"free"``, ``"positive"`` or ``"skip"``.
         recipe: the laws of its effective weight and of its bias.
         reason: why it has this role.
         note: anything to know besides, such as a bias that will be added; empty if nothing.
-        shift_into: path of the layer whose bias takes the centring shift; ``""`` if there is nothing to shift.
+        shift_into: path of the layer or bias that takes the centring shift; ``""`` if there is nothing to shift.
         add_bias: whether the layer gets a bias that it did not have.
         written: whether the weight is drawn here: ``False`` on the meta device, and for the later of two layers that
             share a weight.
+        name: of the weight's parameter in ``module``.
+        beside: for a skip, the paths of the positive layers that it is summed with.
     """
 
     path: str
@@ -57,14 +61,30 @@ class LayerPlan:
     shift_into: str = ""
     add_bias: bool = False
     written: bool = True
+    name: str = "weight"
+    beside: tuple[str, ...] = ()
+
+    @property
+    def raw(self) -> Tensor:
+        """The tensor behind the weight, to write to."""
+        return raw_parameter(self.module, self.name)
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The list of :class:`LayerPlan` for a model, in the order of the signal; prints as a table."""
+    """The list of :class:`LayerPlan` for a model, in the order of the signal; prints as a table.
+
+    Attributes:
+        layers: one for each weight.
+        settings: that the recipes were made with.
+        biases: what is written to the biases.
+        calibration: what is measured afterwards, on the example inputs; ``None`` for nothing.
+    """
 
     layers: tuple[LayerPlan, ...]
     settings: InitSettings
+    biases: tuple[tuple[Slot, Normal], ...] = ()
+    calibration: Callable[[], None] | None = None
 
     def __str__(self) -> str:
         """Return the table."""
@@ -79,28 +99,34 @@ class Plan:
         with torch.no_grad():
             for layer in self.layers:
                 if layer.add_bias:
-                    weight = raw_parameter(layer.module)
-                    layer.module.bias = nn.Parameter(weight.new_zeros(units(layer.module)))
+                    layer.module.bias = nn.Parameter(layer.raw.new_zeros(units(layer.module)))
                 if layer.recipe.positivity is not None and not layer.recipe.positivity.reparametrises:
-                    mark_projected(layer.module)
+                    mark_projected(layer.module, layer.name)
             fill_(self._fills(), generator)
             for layer in self.layers:
-                if layer.written and parametrize.is_parametrized(layer.module, "weight"):
+                if layer.written and parametrize.is_parametrized(layer.module, layer.name):
                     _read_back(layer)
+        if self.calibration is not None:
+            self.calibration()
 
     def _fills(self) -> list[Fill]:
-        biases = {layer.path: layer.recipe.bias for layer in self.layers}
-        for layer in self.layers:
-            if layer.shift_into and layer.shift_into != layer.path:
-                biases[layer.shift_into] = layer.recipe.bias
+        """Weights, each followed by the bias of its layer, so that a draw does not depend on how a model was read."""
+        biases = {(id(slot.module), slot.name): (slot, law) for slot, law in self.biases}
         fills = []
         for layer in self.layers:
             if layer.written:
-                fills.append(Fill(raw_parameter(layer.module), layer.recipe.weight, layer.recipe.positivity))
-            bias = layer.module.bias
-            if isinstance(bias, Tensor) and bias.device.type != "meta":
-                fills.append(Fill(bias, biases[layer.path]))
+                fills.append(Fill(layer.raw, layer.recipe.weight, layer.recipe.positivity))
+            own = biases.pop((id(layer.module), "bias"), None)
+            fills += _bias_fill(own)
+        for found in biases.values():
+            fills += _bias_fill(found)
         return fills
+
+
+def _bias_fill(found: tuple[Slot, Normal] | None) -> list[Fill]:
+    if found is None or found[0].raw.device.type == "meta":
+        return []
+    return [Fill(found[0].raw, found[1])]
 
 
 def _row(layer: LayerPlan) -> tuple[str, ...]:
@@ -126,7 +152,7 @@ def _moments(recipe: Recipe) -> str:
 
 def _read_back(layer: LayerPlan) -> None:
     """Compute the effective weight through the module's own parametrization and make sure that it can be used."""
-    weight = layer.module.weight
+    weight = getattr(layer.module, layer.name)
     assert isinstance(weight, Tensor)
     held = local(weight)  # of a DTensor every rank reads what it wrote; nothing is gathered
     if held.numel() == 0:
@@ -144,11 +170,14 @@ def plan(
     example_inputs: Any = None,
     *,
     convex_inputs: Iterable[str | int] | str | int | None = None,
+    entry: str = "forward",
     positive: Selection | None = None,
+    free: Selection | None = None,
     exclude: Selection | None = None,
     activation: ActivationLike | Mapping[str, ActivationLike] | None = None,
     positivity: str | Positivity | None = None,
     register_missing_bias: bool = False,
+    calibrate: bool | None = None,
     **settings: Any,
 ) -> Plan:
     """Return what :func:`apply_` would do to each layer of ``model``, and why; ``print`` it for a table.
@@ -166,6 +195,8 @@ def plan(
         )
     reshard(model)
     chosen = _settings(settings)
+    if calibrate and example_inputs is None:
+        raise ValueError("calibrate=True measures the signal: pass example_inputs")
     if example_inputs is not None and _is_lazy(model):
         from convex_init.torch.inputs import arguments_of  # rarely needed
 
@@ -173,16 +204,60 @@ def plan(
         with torch.no_grad(), torch.random.fork_rng():  # the values that torch gives them are overwritten anyway
             model(*args, **kwargs)
     wanted = None if positivity is None else as_positivity(positivity)
-    sites = read(model, positive, exclude, example_inputs, convex_inputs)
-    for pattern in activation if isinstance(activation, Mapping) else ():
-        if not any(fnmatchcase(site.path, pattern) for site in sites):
-            known = ", ".join(site.path for site in sites)
-            raise ValueError(f"activation= pattern {pattern!r} matches no layer; there are: {known}")
+    is_run = example_inputs is not None and positive is None
+    if is_run and (calibrate or entry != "forward" or is_read_by_running(model, register_missing_bias)):
+        from convex_init.torch.budgeting import plan_by_running  # only needed here, and not small
+
+        return plan_by_running(
+            model,
+            example_inputs,
+            chosen,
+            convex_inputs=convex_inputs,
+            entry=entry,
+            free=free,
+            exclude=exclude,
+            activation=activation,
+            positivity=wanted,
+            register_missing_bias=register_missing_bias,
+            calibrate=calibrate,
+        )
+    if entry != "forward" or calibrate:
+        name = "calibrate" if calibrate else "entry"
+        raise ValueError(f"{name}= needs a model that is run: pass example_inputs, and leave positive= out")
+    sites = read(model, positive, exclude)
+    if free is not None:
+        named = selected("free", free, model)
+        sites = [
+            replace(site, role="free", beside=(), reason="named in free=") if site.path in named else site
+            for site in sites
+        ]
+    check_patterns(activation, [site.path for site in sites])
     planner = _Planner(sites, chosen, activation, wanted, register_missing_bias)
     layers = [layer for layer in map(planner.layer, sites) if layer is not None]
     if planner.problems:
         raise ValueError("nothing was written: " + "\n".join(planner.problems))
-    return Plan(tuple(layers), chosen)
+    return Plan(tuple(layers), chosen, _biases(layers))
+
+
+def check_patterns(activation: ActivationLike | Mapping[str, ActivationLike] | None, paths: list[str]) -> None:
+    """Refuse an ``activation=`` pattern that means no layer.
+
+    Raises:
+        ValueError: naming the pattern.
+    """
+    for pattern in activation if isinstance(activation, Mapping) else ():
+        if not any(fnmatchcase(path, pattern) for path in paths):
+            raise ValueError(f"activation= pattern {pattern!r} matches no layer; there are: {', '.join(paths)}")
+
+
+def _biases(layers: list[LayerPlan]) -> tuple[tuple[Slot, Normal], ...]:
+    """The law of each layer's bias: its own, or the shift of the positive layer beside it."""
+    laws = {layer.path: layer.recipe.bias for layer in layers}
+    for layer in layers:
+        if layer.shift_into and layer.shift_into != layer.path:
+            laws[layer.shift_into] = layer.recipe.bias
+    has_bias = [layer for layer in layers if layer.add_bias or isinstance(layer.module.bias, Tensor)]
+    return tuple((Slot(layer.module, "bias", layer.path), laws[layer.path]) for layer in has_bias)
 
 
 def _settings(values: dict[str, Any]) -> InitSettings:
@@ -197,6 +272,38 @@ def _settings(values: dict[str, Any]) -> InitSettings:
 
 def _is_lazy(model: nn.Module) -> bool:
     return any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters())
+
+
+def check_weight(slot: Slot) -> Tensor:
+    """Return the tensor behind a weight, if it can be written to.
+
+    Raises:
+        ValueError: with the reason why it cannot.
+    """
+    module, name = slot.module, slot.name
+    if not parametrize.is_parametrized(module, name) and name not in module._parameters:
+        raise ValueError(
+            "its weight is recomputed by a hook (an old-style weight_norm or spectral_norm?), so a value written "
+            "to it would be lost; remove the hook, or leave the layer out with exclude="
+        )
+    weight = slot.raw
+    if isinstance(weight, UninitializedParameter):
+        raise ValueError("it is lazy and has no shape yet; run the model once, or pass example_inputs")
+    if not weight.is_floating_point():
+        raise ValueError(f"its weight is {weight.dtype}; initialise before quantising or converting")
+    if weight.ndim < 2 and name == "weight":
+        raise ValueError(
+            f"its weight has shape {tuple(weight.shape)}, flattened by a wrapper such as FullyShardedDataParallel; "
+            "initialise before wrapping, or shard with fully_shard"
+        )
+    bias = getattr(module, "bias", None) if name == "weight" else None
+    for kind, tensor in (("weight", weight), ("bias", bias)):
+        if isinstance(tensor, Tensor) and not tensor.requires_grad:
+            raise ValueError(
+                f"its {kind} is frozen (requires_grad=False); unfreeze it, or leave the layer out with exclude="
+            )
+        check_placements(tensor)
+    return weight
 
 
 class _SaidElsewhere(ValueError):
@@ -217,7 +324,7 @@ class _Planner:
         self.settings, self.activation, self.positivity = settings, activation, positivity
         self.register_missing_bias = register_missing_bias
         self.problems: list[str] = []
-        self.skips = {site.beside: site for site in sites if site.role == "skip"}
+        self.skips = {path: site for site in sites for path in site.beside}
         self.sites = {site.path: site for site in sites}
         self.weights: dict[int, tuple[str, Recipe]] = {}
 
@@ -231,7 +338,7 @@ class _Planner:
             return None
 
     def _layer(self, site: Site) -> LayerPlan:
-        weight = self._weight(site)
+        weight = check_weight(Slot(site.module, "weight", site.path))
         recipe = self._recipe(site)
         notes = [caveats(site.module)]
         written = True
@@ -254,32 +361,10 @@ class _Planner:
         elif shift_into not in ("", site.path):
             notes.append(f"centring shift in the bias of {shown(shift_into)}")
         note = "; ".join(part for part in notes if part)
-        return LayerPlan(site.path, site.module, site.role, recipe, site.reason, note, shift_into, add_bias, written)
-
-    def _weight(self, site: Site) -> Tensor:
-        if not parametrize.is_parametrized(site.module, "weight") and "weight" not in site.module._parameters:
-            raise ValueError(
-                "its weight is recomputed by a hook (an old-style weight_norm or spectral_norm?), so a value written "
-                "to it would be lost; remove the hook, or leave the layer out with exclude="
-            )
-        weight = raw_parameter(site.module)
-        if isinstance(weight, UninitializedParameter):
-            raise ValueError("it is lazy and has no shape yet; run the model once, or pass example_inputs")
-        if not weight.is_floating_point():
-            raise ValueError(f"its weight is {weight.dtype}; initialise before quantising or converting")
-        if weight.ndim < 2:
-            raise ValueError(
-                f"its weight has shape {tuple(weight.shape)}, flattened by a wrapper such as FullyShardedDataParallel; "
-                "initialise before wrapping, or shard with fully_shard"
-            )
-        bias = getattr(site.module, "bias", None)
-        for name, tensor in (("weight", weight), ("bias", bias)):
-            if isinstance(tensor, Tensor) and not tensor.requires_grad:
-                raise ValueError(
-                    f"its {name} is frozen (requires_grad=False); unfreeze it, or leave the layer out with exclude="
-                )
-            check_placements(tensor)
-        return weight
+        return LayerPlan(
+            *(site.path, site.module, site.role, recipe, site.reason, note, shift_into, add_bias, written),
+            beside=site.beside,
+        )
 
     def _recipe(self, site: Site) -> Recipe:
         through = read_positivity(site.module) or site.positivity
@@ -301,10 +386,11 @@ class _Planner:
                 "plain layer, or name it in positive="
             )
         if site.role == "skip":
-            if site.beside not in self.sites:
-                raise ValueError(f"it is summed with {shown(site.beside)}, which is excluded; exclude both or neither")
+            missing = next((path for path in site.beside if path not in self.sites), None)
+            if missing is not None:
+                raise ValueError(f"it is summed with {shown(missing)}, which is excluded; exclude both or neither")
             try:
-                beside = self._recipe(self.sites[site.beside])
+                beside = self._recipe(self.sites[site.beside[0]])
             except (ValueError, TypeError):
                 raise _SaidElsewhere from None  # the problem is that of the layer beside, which reports it
             return skip_recipe(fan_in(site.module), beside)
@@ -334,11 +420,14 @@ def apply_(
     example_inputs: Any = None,
     *,
     convex_inputs: Iterable[str | int] | str | int | None = None,
+    entry: str = "forward",
     positive: Selection | None = None,
+    free: Selection | None = None,
     exclude: Selection | None = None,
     activation: ActivationLike | Mapping[str, ActivationLike] | None = None,
     positivity: str | Positivity | None = None,
     register_missing_bias: bool = False,
+    calibrate: bool | None = None,
     generator: torch.Generator | None = None,
     **settings: Any,
 ) -> nn.Module:
@@ -361,8 +450,10 @@ def apply_(
             model is run to see what it does; also used to give lazy layers their shapes.
         convex_inputs: names or positions of the inputs in which the model is convex, all floating-point ones by
             default; layers that see only the others (context) are left alone.
+        entry: name of the method to run, such as ``"energy"``.
         positive: layers whose weights must be non-negative: paths or patterns (``"layers.*.wz"``), or a predicate
             ``f(path, module)``. All others are then free.
+        free: layers whose weights keep either sign, in the same form, against what the model's data flow says.
         exclude: layers to leave alone, in the same form.
         activation: what *feeds* the positive layers, where it cannot be read: a name, module or function, or a mapping
             from patterns of layer paths to these.
@@ -370,6 +461,10 @@ def apply_(
             of the map if the model's forward applies it.
         register_missing_bias: add a bias to positive layers that have none and need one. Do it before the optimizer is
             made.
+        calibrate: measure each pre-activation on the example inputs, in the order of the signal, and set the scale of
+            its weights and its shift by what was found. By default, in a model that is read by running it, where there
+            is no theory (such as behind pooling), and where the measured variance is off by more than a factor of
+            1.5 (a sample of a heavy-tailed law in a narrow layer); ``True`` for every layer, ``False`` for none.
         generator: source of randomness; torch's global CPU generator by default. One number is taken from it.
         **settings: ``correlation`` (ρ*, 0.5), ``variance`` (σ*², 1.0), ``bias_noise`` (β, 0.0), ``distribution``
             (``"log_normal"``), ``skip_share`` (0.5); see :class:`convex_init_core.InitSettings`.
@@ -389,14 +484,17 @@ def apply_(
         model,
         example_inputs,
         convex_inputs=convex_inputs,
+        entry=entry,
         positive=positive,
+        free=free,
         exclude=exclude,
         activation=activation,
         positivity=positivity,
         register_missing_bias=register_missing_bias,
+        calibrate=calibrate,
         **settings,
     )
-    on_meta = [layer.path for layer in decided.layers if raw_parameter(layer.module).device.type == "meta"]
+    on_meta = [layer.path for layer in decided.layers if layer.raw.device.type == "meta"]
     if on_meta:
         warnings.warn(
             f"weights on the meta device were not written: {', '.join(on_meta)}; call to_empty(device=...) "

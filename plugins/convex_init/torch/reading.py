@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from torch import nn
 from torch.nn.utils import parametrize
@@ -41,8 +41,6 @@ def read(
     model: nn.Module,
     positive: Selection | None = None,
     exclude: Selection | None = None,
-    example_inputs: Any = None,
-    convex_inputs: Iterable[str | int] | str | int | None = None,
 ) -> list[Site]:
     """Return the sites of ``model`` in the order of the signal.
 
@@ -50,25 +48,32 @@ def read(
         model: any module.
         positive: the user's choice of non-negative layers; overrides what the structure says.
         exclude: layers to leave alone.
-        example_inputs: to run a copy of a model that is no chain, and see what it does.
-        convex_inputs: in which of them the model is convex.
 
     Raises:
         ValueError: if the structure cannot be read and the user has not said; the message names the module.
     """
-    excluded = _select("exclude", exclude, model) if exclude is not None else set()
-    if positive is not None:
-        sites = _read_declared(model, positive)
-    elif example_inputs is not None and not _is_chain(model):
-        from convex_init.torch.behaviour import read_behaviour  # only needed here, and not small
-
-        sites = read_behaviour(model, example_inputs, convex_inputs)
-    else:
-        sites = _read_structure(model, excluded)
+    excluded = selected("exclude", exclude, model) if exclude is not None else set()
+    sites = _read_declared(model, positive) if positive is not None else _read_structure(model, excluded)
     sites = [site for site in sites if site.path not in excluded]
     if not sites:
         raise ValueError(f"{type(model).__name__} has no layer to initialise: no Linear or convolution was found in it")
     return sites
+
+
+def is_read_by_running(model: nn.Module, register_missing_bias: bool = False) -> bool:
+    """Whether a model has to be run to be read: it is no chain, or one with a layer that the chain cannot decide."""
+    if not _is_chain(model):
+        return True
+    try:
+        sites = _Chain().read(model)
+    except ValueError:
+        return True
+    skipped = {path for site in sites for path in site.beside}
+    without_bias = any(
+        site.role == "positive" and getattr(site.module, "bias", None) is None and site.path not in skipped
+        for site in sites
+    )
+    return without_bias and not register_missing_bias
 
 
 def describes_itself(module: nn.Module) -> bool:
@@ -116,7 +121,7 @@ def _read_marks(model: nn.Module) -> list[Site]:
 
 def _read_declared(model: nn.Module, positive: Selection) -> list[Site]:
     """Layers that the user names are positive, all other affine layers free; a chain tells what feeds them."""
-    chosen = _select("positive", positive, model)
+    chosen = selected("positive", positive, model)
     feeding: Mapping[str, Activation] = {}
     if _is_sequential(model) or describes_itself(model):
         try:
@@ -135,7 +140,7 @@ def _read_declared(model: nn.Module, positive: Selection) -> list[Site]:
     return sites
 
 
-def _select(argument: str, selection: Selection, model: nn.Module) -> set[str]:
+def selected(argument: str, selection: Selection, model: nn.Module) -> set[str]:
     """Paths of the affine layers that a selection means; every pattern must mean at least one."""
     layers = {path: m for path, m in model.named_modules(remove_duplicate=False) if isinstance(m, AFFINE)}
     if callable(selection):

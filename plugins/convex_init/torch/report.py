@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from convex_init.torch.activations import ActivationLike
 from convex_init.torch.fans import fan_in, fan_out
-from convex_init.torch.reading import Selection, activation_for, read
+from convex_init.torch.reading import Selection, activation_for, is_read_by_running, read
 from convex_init.torch.sites import Site
 from convex_init_core import (
     GradientStatistics,
@@ -30,14 +30,14 @@ class LayerSignal:
     """Statistics of the pre-activations of one layer on a batch.
 
     Attributes:
-        path: of the layer.
+        path: of the layer; of all positive layers (or all layers) of a sum.
         mean: over batch, units and positions.
         variance: likewise, about the common mean.
         correlation: of two different units: the variance that they share, over the variance.
         active: fraction of pre-activations above 0.
         gradient: root mean square over the units of the loss's gradient, for one sample.
         predicted: mean, variance and correlation by (5)–(7) and (16)–(19), from the layer's own weight moments.
-        predicted_gradient: by (24)–(27), from the gradient measured at the output.
+        predicted_gradient: by (24)–(27), from the gradient measured at the output; NaN for a model that is no chain.
         sample: up to 10,000 pre-activations, for a histogram.
         correlations: matrix of the correlations over the batch of up to 100 features φ(s) (or s, at the output).
     """
@@ -117,6 +117,8 @@ def signal_report(
     batch: Any,
     loss: Callable[[Any], Tensor] | None = None,
     *,
+    convex_inputs: Iterable[str | int] | str | int | None = None,
+    entry: str = "forward",
     positive: Selection | None = None,
     activation: ActivationLike | dict[str, ActivationLike] | None = None,
 ) -> SignalReport:
@@ -127,10 +129,12 @@ def signal_report(
     initialisation. For convolutions, positions count as further features.
 
     Args:
-        model: any model that :func:`convex_init.torch.plan` can read with ``batch`` as its example inputs, and that
-            calls its layers (rather than only using their weights).
-        batch: one input, or a tuple of them; at least two samples.
+        model: any model that :func:`convex_init.torch.plan` can read with ``batch`` as its example inputs. With
+            ``positive``, it has to call its layers (rather than only use their weights).
+        batch: one input, a tuple of positional inputs, or a dict of keyword inputs; at least two samples.
         loss: maps the output to a scalar; by default the mean of the outputs over the batch, summed over units.
+        convex_inputs: as for ``apply_``.
+        entry: as for ``apply_``.
         positive: as for ``apply_``.
         activation: as for ``apply_``.
 
@@ -138,20 +142,24 @@ def signal_report(
         ValueError: if the model cannot be read, calls none of its layers, or gets fewer than two samples.
     """
     model = getattr(model, "_orig_mod", model)
-    sites = read(model, positive, example_inputs=batch)
+    if positive is None and (entry != "forward" or is_read_by_running(model, register_missing_bias=True)):
+        from convex_init.torch.running_report import report_by_running  # only needed here, and not small
+
+        return report_by_running(model, batch, loss, convex_inputs, entry, activation)
+    sites = read(model, positive)
     inputs = batch if isinstance(batch, tuple) else (batch,)
     if inputs[0].shape[0] < 2:
         raise ValueError(f"batch must hold at least two samples for a correlation, got {inputs[0].shape[0]}")
     seen, gradients, fed = _run(model, sites, inputs, loss)
-    skips = {site.beside: site for site in sites if site.role == "skip"}
+    skips = {path: site for site in sites for path in site.beside}
     main = [site for site in sites if site.role != "skip" and site.path in seen]
     predicted: list[SignalStatistics] = []
     signal: SignalStatistics | None = None
     for site in main:
         phi = activation_for(activation, site.path) or site.activation or identity()
-        incoming = signal if site.role == "positive" and signal is not None else _statistics(fed[site.path])
+        incoming = signal if site.role == "positive" and signal is not None else statistics_of(fed[site.path])
         skip = skips.get(site.path)
-        skipped = _statistics(fed[skip.path]) if skip is not None else None
+        skipped = statistics_of(fed[skip.path]) if skip is not None else None
         layer = _layer_statistics(site, skip, skipped)
         signal = forward(incoming, layer, phi if site.role == "positive" else identity())
         predicted.append(signal)
@@ -159,7 +167,7 @@ def signal_report(
     layers = []
     for i, site in enumerate(main):
         s = seen[site.path]
-        found = _statistics(s)
+        found = statistics_of(s)
         layers.append(
             LayerSignal(
                 path=site.path,
@@ -171,7 +179,7 @@ def signal_report(
                 predicted=predicted[i],
                 predicted_gradient=backwards[i],
                 sample=s.flatten()[:: max(1, s.numel() // 10_000)].clone(),
-                correlations=_matrix(fed[main[i + 1].path] if i + 1 < len(main) else s),
+                correlations=correlation_matrix(fed[main[i + 1].path] if i + 1 < len(main) else s),
             )
         )
     return SignalReport(tuple(layers))
@@ -221,8 +229,9 @@ def _run(
     }
     seen = {path: _units_second(modules[path], output.detach().double()) for path, output in outputs.items()}
     for site in sites:
-        if site.role == "skip" and site.beside in seen and site.path in seen:
-            seen[site.beside] = seen[site.beside] + seen[site.path]
+        for path in site.beside:
+            if path in seen and site.path in seen:
+                seen[path] = seen[path] + seen[site.path]
     return seen, gradients, fed
 
 
@@ -231,14 +240,14 @@ def _units_second(module: nn.Module, s: Tensor) -> Tensor:
     return s.movedim(-1, 1) if isinstance(module, nn.Linear) and s.ndim > 2 else s
 
 
-def _rows(s: Tensor) -> Tensor:
+def rows_of(s: Tensor) -> Tensor:
     """Samples and positions as rows, units as columns."""
     return s if s.ndim == 2 else s.movedim(1, -1).flatten(0, -2)
 
 
-def _statistics(s: Tensor) -> SignalStatistics:
+def statistics_of(s: Tensor) -> SignalStatistics:
     """Mean, variance, and correlation of different units: pairs share what their sum over units varies by."""
-    rows = _rows(s)
+    rows = rows_of(s)
     mean = rows.mean()
     centred = rows - mean
     variance = float(centred.square().mean())
@@ -280,7 +289,7 @@ def _predict_gradients(
     measured: dict[str, Tensor],
     activation: ActivationLike | dict[str, ActivationLike] | None,
 ) -> list[float]:
-    last = _rows(measured[main[-1].path])
+    last = rows_of(measured[main[-1].path])
     square, units = last.square(), last.shape[1]
     pairs = (last.sum(1).square() - square.sum(1)).mean() / max(units * (units - 1), 1)
     gradient = GradientStatistics(float(last.mean()), float(square.mean()), float(pairs))
@@ -294,9 +303,9 @@ def _predict_gradients(
     return found[::-1]
 
 
-def _matrix(features: Tensor) -> Tensor:
+def correlation_matrix(features: Tensor) -> Tensor:
     """Correlations over the batch of up to 100 features; a constant feature correlates with nothing."""
-    rows = _rows(features)
+    rows = rows_of(features)
     columns = rows[:, torch.linspace(0, rows.shape[1] - 1, min(rows.shape[1], _SHOWN)).long()]
     centred = columns - columns.mean(0)
     norm = centred.norm(dim=0).clamp_min(1e-30)

@@ -26,7 +26,7 @@ class Site:
         activation: what feeds a positive layer; ``None`` where the reader cannot tell.
         positivity: the map that the model's forward applies to the raw weight; ``None`` for none, or for one that is
             known from the layer itself (a parametrization or a mark).
-        beside: for a skip, the path of the positive layer that it is summed with.
+        beside: for a skip, the path of the positive layer that it is summed with, or several.
         reason: why the role is what it is, for the table.
     """
 
@@ -35,11 +35,13 @@ class Site:
     role: str
     activation: Activation | None = None
     positivity: Positivity | None = None
-    beside: str = ""
+    beside: str | tuple[str, ...] = ()
     reason: str = ""
 
     def __post_init__(self) -> None:
-        """Check the role."""
+        """Check the role; one path becomes a tuple of one."""
+        if isinstance(self.beside, str):
+            object.__setattr__(self, "beside", (self.beside,) if self.beside else ())
         if self.role not in ROLES:
             raise ValueError(f"role of {shown(self.path)} must be one of {', '.join(ROLES)}, got {self.role!r}")
 
@@ -47,7 +49,7 @@ class Site:
         """Return the same site seen from a parent module."""
         if not prefix:
             return self
-        return replace(self, path=join(prefix, self.path), beside=join(prefix, self.beside) if self.beside else "")
+        return replace(self, path=join(prefix, self.path), beside=tuple(join(prefix, path) for path in self.beside))
 
 
 def join(prefix: str, path: str) -> str:

@@ -1,0 +1,470 @@
+"""From a reading to the plan of each weight: the core's variance budget, sum by sum."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import nn
+
+from convex_init.torch.activations import ActivationLike
+from convex_init.torch.behaviour import BATCH_NORMS, Product, Reading, Sum, Term, parameter_of, read_behaviour
+from convex_init.torch.calibration import Measured, Weighted, calibrate_
+from convex_init.torch.fans import caveats
+from convex_init.torch.feeding import Signals, as_factor, feeding_activation
+from convex_init.torch.planning import LayerPlan, Plan, check_patterns, check_weight
+from convex_init.torch.positivity import read_positivity
+from convex_init.torch.reading import Selection, activation_for
+from convex_init.torch.recording import Node, record
+from convex_init.torch.sites import shown
+from convex_init.torch.slots import Slot, hidden_parameters, slot_of
+from convex_init.torch.weights import base_name
+from convex_init_core import InitSettings, LayerStatistics, Normal, Positivity, Recipe, as_positivity, identity, relu
+from convex_init_core.normalised import normalised_recipe
+from convex_init_core.recipe import free_recipe_of, recipe_of
+from convex_init_core.signals import activated, pre_activation
+from convex_init_core.summed import Budget, Fed, gain_limit, solve_sum
+
+LEFT_ALONE = 1.5
+"""By this factor may the measured variance of a sum be off before its theory is overruled, by default."""
+
+
+@dataclass(eq=False)
+class Decision:
+    """What is decided for one weight.
+
+    Attributes:
+        product: the use of the weight that decides.
+        role: ``"free"``, ``"positive"`` or ``"skip"``.
+        recipe: laws of weight and, for the layer that carries it, the shift.
+        beside: for a skip, the positive layers of its sum.
+        shift: the bias that takes the sum's shift, for a positive layer.
+        doubt: the operation for which there is no theory, if the sum has to be measured.
+        reason: why it has the role.
+        notes: anything else.
+    """
+
+    product: Product
+    role: str
+    recipe: Recipe
+    beside: tuple[str, ...] = ()
+    shift: Slot | None = None
+    doubt: str = ""
+    reason: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def plan_by_running(
+    model: nn.Module,
+    example_inputs: Any,
+    settings: InitSettings,
+    *,
+    convex_inputs: Iterable[str | int] | str | int | None,
+    entry: str,
+    free: Selection | None,
+    exclude: Selection | None,
+    activation: ActivationLike | Mapping[str, ActivationLike] | None,
+    positivity: Positivity | None,
+    register_missing_bias: bool,
+    calibrate: bool | None,
+) -> Plan:
+    """Return the plan of a model that was read by running a copy; see :func:`convex_init.torch.plan`.
+
+    Raises:
+        ValueError: if a weight cannot be decided, or the model would not be convex; nothing has been written.
+    """
+    named = frozenset() if free is None else frozenset(choose("free", free, model))
+    reading = read_behaviour(model, example_inputs, convex_inputs, entry, free=named)
+    excluded = frozenset() if exclude is None else frozenset(choose("exclude", exclude, model))
+    budgeting = _Budgeting(model, reading, settings, activation, positivity, register_missing_bias, excluded)
+    for found in reading.sums:
+        budgeting.sum(found)
+    order = dict.fromkeys(product.source for product in reading.products)
+    decisions = [budgeting.decisions[source] for source in order if source in budgeting.decisions]
+    problems = list(budgeting.problems)
+    if not decisions and not problems:
+        raise ValueError(f"{type(model).__name__} has no weight to initialise: no product with a parameter was found")
+    check_patterns(activation, [decision.product.slot.path for decision in decisions])
+    layers = []
+    for decision in decisions:
+        try:
+            layers.append(_layer_plan(decision, register_missing_bias))
+        except ValueError as error:
+            problems.append(f"{shown(decision.product.slot.path)}: {error}")
+        if decision.doubt and calibrate is False:
+            problems.append(
+                f"{shown(decision.product.slot.path)}: there is no theory for {decision.doubt}; leave calibrate out to "
+                "have its sum measured on example_inputs, or say what feeds it with activation="
+            )
+    if not problems:
+        problems += why_not_convex(reading, decisions)
+    if problems:
+        raise ValueError("nothing was written: " + "\n".join(dict.fromkeys(problems)))
+    sums = [_measured(model, reading, found, budgeting, bool(calibrate)) for found in budgeting.to_measure(calibrate)]
+    calibration = None
+    if sums:
+        inputs, convex = reading.inputs, reading.convex_inputs
+
+        def calibration() -> None:
+            calibrate_(model, entry, inputs, convex, sums, settings.variance)
+
+    biases = tuple(
+        (slot, Normal(0.0, 0.0) if budget is None else Normal(budget.bias_mean, math.sqrt(budget.bias_variance)))
+        for slot, budget in budgeting.biases.values()
+    )
+    biases += tuple((Slot(layer.module, "bias", layer.path), layer.recipe.bias) for layer in layers if layer.add_bias)
+    return Plan(tuple(layers), settings, biases, calibration)
+
+
+def choose(argument: str, selection: Selection, model: nn.Module) -> set[str]:
+    """Return the paths of the weights that a selection means: layers, and parameters that belong to none.
+
+    Raises:
+        ValueError: if a pattern means nothing.
+    """
+    slots = [slot_of(model, name) for name, _ in (*model.named_parameters(), *hidden_parameters(model))]
+    if callable(selection):
+        return {slot.path for slot in slots if selection(slot.path, slot.module)}
+    chosen: set[str] = set()
+    for pattern in [selection] if isinstance(selection, str) else selection:
+        found = {slot.path for slot in slots if fnmatchcase(slot.path, pattern)}
+        found |= {slot.path for slot in slots if fnmatchcase(f"{slot.path}.{slot.name}", pattern)}
+        if not found:
+            known = ", ".join(dict.fromkeys(slot.path for slot in slots))
+            raise ValueError(f"{argument}= pattern {pattern!r} matches no layer or parameter; there are: {known}")
+        chosen |= found
+    return chosen
+
+
+def why_not_convex(reading: Reading, decisions: list[Decision]) -> list[str]:
+    """Say why the model would not be convex (or concave) even with non-negative weights where they are planned."""
+    model, entry = reading.model, reading.entry
+    with torch.no_grad():
+        for decision in decisions:
+            if decision.role == "positive" and not decision.recipe.positivity.reparametrises:  # type: ignore[union-attr]
+                slot_of(model, decision.product.source).raw.abs_()
+    args, kwargs = reading.inputs
+    call = model if entry == "forward" else getattr(model, entry)
+    outputs = record(model, args, kwargs, reading.convex_inputs, call).outputs
+    reasons = []
+    for name, node in outputs.items():
+        curvature = node.value.curvature
+        if curvature.is_convex or curvature.is_concave:
+            return []  # a model may return more than its convex function
+        reasons.append(f"{name} would not be convex: {node.value.reason}")
+    return reasons
+
+
+def _layer_plan(decision: Decision, register_missing_bias: bool) -> LayerPlan:
+    product, recipe = decision.product, decision.recipe
+    slot = product.slot
+    weight = check_weight(slot)
+    notes = [caveats(slot.module), *decision.notes]
+    on_meta = weight.device.type == "meta"
+    if on_meta:
+        notes.append("on the meta device: not written")
+    shift_into, add_bias = "", False
+    if decision.role == "positive" and (recipe.bias.mean != 0.0 or recipe.bias.std != 0.0):
+        if decision.shift is not None:
+            shift_into = decision.shift.path
+            if shift_into != slot.path:
+                notes.append(f"centring shift in the bias of {shown(shift_into)}")
+        elif register_missing_bias:
+            shift_into, add_bias = slot.path, True
+            notes.append("a bias is added for the centring shift")
+    if decision.doubt:
+        notes.append(f"measured on example_inputs: no theory for {decision.doubt}")
+    note = "; ".join(part for part in notes if part)
+    return LayerPlan(
+        *(slot.path, slot.module, decision.role, recipe, decision.reason, note, shift_into, add_bias, not on_meta),
+        name=slot.name,
+        beside=decision.beside,
+    )
+
+
+def _measured(model: nn.Module, reading: Reading, found: Sum, budgeting: _Budgeting, exactly: bool) -> Measured:
+    weights: list[Weighted] = []
+    for term in found.terms:
+        decision = budgeting.decisions.get(term.product.source)
+        if decision is not None and decision.product is term.product:
+            power = 0.5 if term.squares else 1.0
+            weights.append(Weighted(term.product.slot, decision.recipe.positivity, power))
+    slots = [(source, slot_of(model, source), factor) for source, factor in found.biases]
+    own = next(((slot, factor) for source, slot, factor in slots if budgeting.carrier.get(id(found)) == source), None)
+    present = [(reading.place[id(node)], factor.mean) for node, factor in found.present if id(node) in reading.place]
+    return Measured(
+        reading.place[id(found.root)],
+        tuple(weights),
+        own,
+        tuple((slot, factor) for _, slot, factor in slots),
+        tuple(present),
+        1.0 if exactly or id(found) in budgeting.doubtful else LEFT_ALONE,
+    )
+
+
+class _Budgeting:
+    def __init__(
+        self,
+        model: nn.Module,
+        reading: Reading,
+        settings: InitSettings,
+        activation: ActivationLike | Mapping[str, ActivationLike] | None,
+        positivity: Positivity | None,
+        register_missing_bias: bool,
+        excluded: frozenset[str],
+    ) -> None:
+        self.excluded = excluded
+        self.carrier: dict[int, str] = {}
+        self.doubtful: set[int] = set()
+        self.model, self.reading, self.settings = model, reading, settings
+        self.activation, self.positivity = activation, positivity
+        self.register_missing_bias = register_missing_bias
+        self.problems = [text for path, text in reading.problems if path not in excluded]
+        self.decisions: dict[str, Decision] = {}
+        self.biases: dict[str, tuple[Slot, Budget | None]] = {}
+        self.signals = Signals(correlation=settings.correlation, weighted=reading.weighted())
+        self.residuals = sum(1 for found in reading.sums if any(map(_is_convex, (n for n, _ in found.present))))
+        self.as_skip = {term.product.source for found in reading.sums if found.positive for term in found.free}
+        self.depth = _depth(reading)
+        self._check_uses()
+        self._check_scales()
+
+    def _check_uses(self) -> None:
+        """A weight that is used several times has to be used in one way."""
+        first: dict[str, Product] = {}
+        for product in self.reading.products:
+            before = first.setdefault(product.source, product)
+            name = shown(product.slot.path)
+            if product.slot.path in self.excluded:
+                continue
+            if before.positive != product.positive:
+                was, now = ("positive", "free") if before.positive else ("free", "positive")
+                self.problems.append(f"{name}: its weight is used both as {was} and as {now}; untie them")
+            elif product.positive and before is not product:
+                a, b = feeding_activation(before.data), feeding_activation(product.data)
+                if a is not None and b is not None and a != b:
+                    self.problems.append(f"{name}: its weight is fed by {a} and by {b}; untie them")
+
+    def _check_scales(self) -> None:
+        """A batch normalisation of a convex signal needs a scale that something keeps non-negative."""
+        for node in self.reading.recording.nodes:
+            if base_name(node) not in BATCH_NORMS or node.index or node.inputs[0].value.curvature.is_affine:
+                continue
+            scale = next((part for part in node.args[1:2] if isinstance(part, Node)), None)
+            source = "" if scale is None else parameter_of(scale)
+            if source:
+                slot = slot_of(self.model, source)
+                if read_positivity(slot.module, slot.name) is None:
+                    self.problems.append(
+                        f"{node.at} rescales a convex signal, and nothing keeps its scale {source!r} non-negative: "
+                        "call mark_projected(layer, 'weight') on it, parametrize it, or remove it"
+                    )
+
+    def to_measure(self, calibrate: bool | None) -> list[Sum]:
+        """The sums that decide a weight, if they are to be measured."""
+        if calibrate is False:
+            return []
+        deciding = {id(decision.product): decision for decision in self.decisions.values()}
+        return [
+            found
+            for found in self.reading.sums
+            if found.normalised is None and any(id(term.product) in deciding for term in found.terms)
+        ]
+
+    def sum(self, found: Sum) -> None:
+        """Decide the weights of one sum, and the signal that it passes on."""
+        try:
+            self._sum(found)
+        except (ValueError, TypeError) as error:
+            paths = ", ".join(dict.fromkeys(shown(term.product.slot.path) for term in found.terms))
+            if all(term.product.slot.path in self.excluded for term in found.terms):
+                paths = ""
+            self.problems += [f"{paths}: {error}"] if paths else []
+            self.signals.decided[id(found.root)] = pre_activation(
+                0.0, self.settings.variance, self.settings.correlation
+            )
+
+    def _sum(self, found: Sum) -> None:
+        settings = self.settings
+        doubts: list[str] = []
+        fed = []
+        for term in found.positive:
+            if term.factor.mean <= 0.0:
+                raise ValueError(
+                    f"{found.root.at} subtracts it, or scales it by a factor that is not positive: a convex term has "
+                    "to be added"
+                )
+            fed.append(self._fed(term, doubts))
+        present = []
+        for node, factor in found.present:
+            moments, doubt = self.signals.of(node)
+            present.append(as_factor(factor, moments))
+            doubts += [doubt] if doubt and _is_convex(node) else []
+        biases = list(dict.fromkeys(source for source, _ in found.biases)) or (
+            [found.fallback_bias] if found.fallback_bias else []
+        )
+        linear = [term for term in found.free if not term.squares]
+        quadratic = [term for term in found.free if term.squares]
+        can_add = self.register_missing_bias and any(_can_take_bias(term.product.slot) for term in found.positive)
+        has_bias = bool(biases) or can_add or not found.positive
+        budget = solve_sum(
+            fed,
+            settings.correlation,
+            settings.variance,
+            settings.bias_noise,
+            settings.skip_share,
+            free=len(linear),
+            squares=[term.squares for term in quadratic],
+            present=present,
+            residuals=max(self.residuals, 1),
+            has_bias=has_bias and found.normalised is None,
+            gain_limit=gain_limit(max(self.depth, 1)),
+        )
+        outgoing = budget.outgoing
+        if found.normalised is not None:
+            outgoing = pre_activation(0.0, 1.0, settings.correlation)
+        self.signals.decided[id(found.root)] = outgoing
+        shift = self._shift(found, biases, budget)
+        beside = tuple(dict.fromkeys(term.product.slot.path for term in found.positive))
+        doubt = "; ".join(dict.fromkeys(doubt for doubt in doubts if doubt))
+        if doubt:
+            self.doubtful.add(id(found))
+        for term, statistics in zip(found.positive, budget.layers, strict=True):
+            self._positive(term, found, statistics, shift, doubt, budget)
+        for term in linear:
+            variance = budget.free_variance / max(term.factor.second, 1e-30) / self._second(term.product.data)
+            self._free(term, found, variance, beside, doubt)
+        for term, variance in zip(quadratic, budget.inner_variances, strict=True):
+            scaled = variance / max(abs(term.factor.mean), 1e-30) / self._second(term.product.data)
+            self._free(term, found, scaled, beside, doubt, f"squares, {term.squares:g} to a sum")
+
+    def _fed(self, term: Term, doubts: list[str]) -> Fed:
+        product = term.product
+        chosen = activation_for(self.activation, product.slot.path)
+        moments, doubt = self.signals.of(product.data)
+        if chosen is not None:
+            moments = activated(chosen, pre_activation(0.0, self.settings.variance, self.settings.correlation))
+        elif doubt:
+            doubts.append(doubt)
+        return Fed(product.fan_in, moments, term.factor.mean)
+
+    def _second(self, data: Node) -> float:
+        """Second moment of what a free layer multiplies, 1 for the input itself: LeCun's assumption."""
+        node = data
+        while node.inputs and not node.fixed and node.operation not in ("input", "mul", "div", "cat"):
+            node = node.inputs[0]
+        if node.operation == "input":
+            return 1.0
+        second = self.signals.of(data)[0].second
+        return second if second > 0.0 else 1.0
+
+    def _positive(
+        self, term: Term, found: Sum, statistics: LayerStatistics, shift: Slot | None, doubt: str, budget: Budget
+    ) -> None:
+        product = term.product
+        if product.source in self.decisions or product.slot.path in self.excluded:
+            return
+        through = self._through(product)
+        chosen = activation_for(self.activation, product.slot.path)
+        phi = chosen or feeding_activation(product.data)
+        notes: list[str] = []
+        if found.normalised is not None:
+            recipe = normalised_recipe(product.fan_in, phi or relu(), self.settings, through)
+            notes.append("its scale is set by the normalisation behind it")
+        else:
+            with_bias = replace(statistics, bias_mean=budget.bias_mean, bias_variance=budget.bias_variance)
+            recipe = recipe_of(with_bias, phi or identity(), self.settings, through)
+            if shift is None and budget.outgoing.mean != 0.0:
+                notes.append(f"no bias: the mean goes on as {budget.outgoing.mean:.3g}")
+        others = [p.slot.path for p in dict.fromkeys(t.product for t in found.positive) if p is not product]
+        if others:
+            notes.append(f"summed with {', '.join(others)}")
+        convex = [node.operation for node, _ in found.present if _is_convex(node)]
+        if convex:
+            notes.append(f"beside {', '.join(convex)} as it is")
+        reason = f"fed by {phi}" if phi is not None else "behind a non-linearity"
+        self.decisions[product.source] = Decision(product, "positive", recipe, (), shift, doubt, reason, notes)
+
+    def _through(self, product: Product) -> Positivity:
+        own = product.positivity
+        if own is None:
+            own = read_positivity(product.slot.module, product.slot.name)
+        if own is not None and self.positivity not in (None, own):
+            raise ValueError(
+                f"positivity={str(self.positivity)!r} was given, but its weight is made non-negative by {own} "
+                "(a parametrization, a mark, or what the forward does); leave positivity out, or build it anew"
+            )
+        through = own or self.positivity or as_positivity("projection")
+        if product.factor != 1.0 and own is None:
+            raise ValueError(
+                f"its weight is scaled by {product.factor:g} without a positivity map; scale the layer's input instead"
+            )
+        return through
+
+    def _free(
+        self, term: Term, found: Sum, variance: float, beside: tuple[str, ...], doubt: str, note: str = ""
+    ) -> None:
+        product = term.product
+        if product.source in self.decisions or (product.source in self.as_skip and not beside):
+            return
+        if product.slot.path in self.excluded:
+            return
+        through = product.positivity or read_positivity(product.slot.module, product.slot.name)
+        role = "skip" if beside else "free"
+        reason = f"summed with {', '.join(beside)}" if beside else "sees the input through affine maps only"
+        if through is not None:
+            raise ValueError(
+                f"its weight is made non-negative (by {through}), but it is {role} ({reason}); make it a "
+                "plain layer, or name it in positive="
+            )
+        if variance <= 0.0:
+            raise ValueError("skip_share must be above 0 for a network with free skips, got 0: they would start at 0")
+        recipe = free_recipe_of(product.fan_in, variance / product.factor**2)
+        self.decisions[product.source] = Decision(
+            product, role, recipe, beside, None, doubt, reason, [note] if note else []
+        )
+
+    def _shift(self, found: Sum, biases: list[str], budget: Budget) -> Slot | None:
+        """Choose the bias that takes the shift: a positive layer's own first; the others of the sum become 0."""
+        slots = {source: slot_of(self.model, source) for source in biases}
+        writable = {source: slot for source, slot in slots.items() if source not in self.biases}
+        own = {term.product.slot.module for term in found.positive}
+        if not found.positive:
+            for source, slot in writable.items():
+                if source != found.fallback_bias:
+                    self.biases[source] = (slot, budget if budget.bias_mean != 0.0 else None)
+                    self.carrier[id(found)] = source
+                    budget = replace(budget, bias_mean=0.0)
+            return None
+        ranked = sorted(writable, key=lambda source: writable[source].module not in own)
+        for source in ranked[1:]:
+            self.biases[source] = (writable[source], None)
+        if ranked:
+            self.biases[ranked[0]] = (writable[ranked[0]], budget)
+            self.carrier[id(found)] = ranked[0]
+            return writable[ranked[0]]
+        if slots:
+            return next(iter(slots.values()))  # a bias that another sum has already: tied layers
+        return None
+
+
+def _can_take_bias(slot: Slot) -> bool:
+    return slot.name == "weight" and "bias" in slot.module._parameters and slot.module._parameters["bias"] is None
+
+
+def _is_convex(node: Node) -> bool:
+    return not node.fixed and not node.value.curvature.is_affine
+
+
+def _depth(reading: Reading) -> int:
+    """How many sums with positive layers stand one behind the other."""
+    counted = {id(found.root) for found in reading.sums if found.positive}
+    depth: dict[int, int] = {}
+    for node in reading.recording.nodes:
+        before = max((depth.get(id(part), 0) for part in node.inputs), default=0)
+        depth[id(node)] = before + (id(node) in counted)
+    return max(depth.values(), default=0)

@@ -1,0 +1,104 @@
+"""From the weight that an operation multiplies with, back to the parameter behind it and the map between the two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from convex_init.torch.recording import Node
+from convex_init.torch.rules import MOVES
+from convex_init_core import Positivity, as_positivity
+from convex_init_core.positivity import Softplus
+
+REDUCTIONS = frozenset(
+    name for name in MOVES if name in ("sum", "mean", "cumsum") or "pool" in name or "upsample" in name
+)
+"""Operations among the moves that combine elements."""
+RESHAPES = frozenset(MOVES) - REDUCTIONS
+"""Operations that move, repeat or drop elements and leave each as it is."""
+_COPIES = ("t", "to", "_to_copy", "clone", "detach", "alias", "lift_fresh")
+
+
+def base_name(node: Node) -> str:
+    """The name of the operation, whether in place or not."""
+    return node.operation.rstrip("_") if not node.operation.startswith("__") else node.operation
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What lies between a parameter and the weight.
+
+    Attributes:
+        source: the parameter's name.
+        positivity: the map, ``None`` if the weight is the parameter itself.
+        factor: by which the weight is multiplied outside of any map, for a weight without one.
+    """
+
+    source: str
+    positivity: Positivity | None
+    factor: float = 1.0
+
+
+def trace(weight: Node) -> Traced:
+    """Follow a fixed weight back to its parameter.
+
+    Of several parameters, as in ``softplus(W) · gain``, the largest is the weight, the others are gains, which count
+    with their present values.
+
+    Raises:
+        ValueError: if what lies between is none of the known maps.
+    """
+    scale = 1.0
+    maps: list[Positivity] = []
+    while weight.operation != "parameter":
+        name = base_name(weight)
+        parts = [part for part in weight.inputs if part.sources]
+        if not parts:
+            raise ValueError(f"its weight is made by {weight.operation}, which is no known positivity map")
+        main = max(parts, key=_size)
+        if name in ("mul", "div") and not (len(parts) == 2 and parts[0] is parts[1]):
+            other = weight.args[1] if weight.args[0] is main else weight.args[0]
+            factor = _number(other)
+            if factor is None or factor <= 0.0 or (name == "div" and weight.args[0] is not main):
+                raise ValueError(f"its weight is scaled by {weight.operation} in a way that is not known")
+            if maps:
+                raise ValueError("its weight is scaled inside its positivity map, which is not known")
+            scale *= factor if name == "mul" else 1.0 / factor
+        elif len({id(part) for part in parts}) > 1:
+            made_of = ", ".join(map(repr, weight.sources))
+            raise ValueError(f"its weight is made of {made_of} by {weight.operation}, which is not known")
+        elif name not in RESHAPES and name not in _COPIES:
+            maps.append(_named_map(name, weight))
+        weight = main
+    if len(maps) > 1:
+        raise ValueError(f"its weight goes through {len(maps)} maps, which together are not known")
+    if not maps:
+        return Traced(weight.sources[0], None, scale)
+    return Traced(weight.sources[0], maps[0] if scale == 1.0 else maps[0].scaled(scale))
+
+
+def _size(node: Node) -> int:
+    return node.tensor.numel() if node.tensor is not None else 0
+
+
+def _named_map(name: str, node: Node) -> Positivity:
+    numbers = [part for part in node.args[1:] if isinstance(part, (int, float))]
+    if name in ("relu", "exp", "square", "abs"):
+        return as_positivity(name)
+    if name == "mul" or (name == "pow" and numbers == [2]):
+        return as_positivity("square")
+    if name in ("clamp", "clamp_min") and numbers == [0] and (len(node.args) < 3 or node.args[2] is None):
+        return as_positivity("relu")
+    if name in ("maximum", "fmax") and any(isinstance(part, Node) and part.bounds == (0.0, 0.0) for part in node.args):
+        return as_positivity("relu")
+    if name == "softplus":
+        return Softplus(beta=float(numbers[0])) if numbers else as_positivity("softplus")
+    raise ValueError(f"its weight goes through {name}, which is no known positivity map")
+
+
+def _number(part: object) -> float | None:
+    """The number that a factor stands for: the mean of a tensor, if all are of one sign."""
+    if isinstance(part, Node):
+        if part.bounds is None or part.tensor is None or part.bounds[0] * part.bounds[1] <= 0.0:
+            return None
+        return float(part.tensor.double().mean())
+    return float(part) if isinstance(part, (int, float)) else None
