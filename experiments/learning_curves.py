@@ -21,13 +21,13 @@ STORE = "learning_curves"
 # Settings of the paper (5.1): width of the input, Adam 1e-3, batch 64, 10 epochs, 90 % of the training split, 10 seeds.
 _SETTINGS: dict[str, dict[str, Any]] = {
     "smoke": {"width": 24, "limit": 400, "epochs": 1},
-    "cpu": {"width": 256, "limit": None, "epochs": 10},
+    "cpu": {"width": 256, "limit": None, "epochs": 3},
     "paper": {"width": None, "limit": None, "epochs": 10},
 }
 # (data sets, depths, seeds), the most telling first.
 _SCOPES: dict[str, list[tuple[tuple[str, ...], tuple[int, ...], int]]] = {
     "smoke": [(("mnist",), (3,), 2), (("cifar10",), (3,), 1)],
-    "cpu": [(("mnist", "cifar10"), (5,), 5), (("mnist",), (3, 7), 5)],
+    "cpu": [(("mnist", "cifar10"), (5,), 5), (("mnist",), (3, 7), 3)],
     "paper": [(("mnist", "cifar10", "cifar100"), (5, 3, 7), 10)],
 }
 

@@ -43,7 +43,6 @@ def execute(run: Run, context: Context) -> Results:
     data = read_tox21(context.folder("tox21"))
     part = limited(data.train, run["limit"])
     inputs, tested = features(run["descriptors"], context, part, data.test)
-    torch.manual_seed(run["seed"])  # of the dropout
     network = network_of(run, inputs.shape[1], len(ASSAYS)).to(context.device)
     losses = fit(
         network,

@@ -41,7 +41,6 @@ def execute(run: Run, context: Context) -> Results:
     held_out = compounds.folds == run["fold"]
     part, rest = picked(compounds, ~held_out), picked(compounds, held_out)
     inputs, tested = features(run["descriptors"], context, part, rest)
-    torch.manual_seed(run["seed"])  # of the dropout
     network = network_of(run, inputs.shape[1], part.labels.shape[1]).to(context.device)
     fit(
         network,
