@@ -38,8 +38,16 @@ from convex_init_core.laws import (
 )
 from convex_init_core.moments import FeatureMoments, derivative_moments, feature_moments
 from convex_init_core.positivity import POSITIVITIES, Positivity, as_positivity
-from convex_init_core.recipe import InitSettings, Recipe, free_recipe, positive_recipe, skip_recipe
-from convex_init_core.sampling import ACCELERATOR_BLOCK, BLOCK, block_bounds, block_seed, check_image, sample_raw
+from convex_init_core.recipe import METHODS, InitSettings, Recipe, free_recipe, positive_recipe, skip_recipe
+from convex_init_core.sampling import (
+    ACCELERATOR_BLOCK,
+    BLOCK,
+    block_bounds,
+    block_seed,
+    check_image,
+    is_structured,
+    sample_raw,
+)
 from convex_init_core.solver import solve, solve_centred, solve_free
 from convex_init_core.statistics import GradientStatistics, LayerStatistics, SignalStatistics
 
@@ -52,6 +60,9 @@ if TYPE_CHECKING:
         stability,
         stable_fan_in,
     )
+    from convex_init_core.geometry import Geometry, dense_geometry
+    from convex_init_core.isometric import Isometric, solve_isometric, structured_raw
+    from convex_init_core.matching import Matched, matched
     from convex_init_core.normalised import (
         expected_output,
         forward_normalised,
@@ -61,11 +72,16 @@ if TYPE_CHECKING:
         residual_gain,
         solve_normalised,
     )
+    from convex_init_core.operating import OperatingPoint, operating_point
     from convex_init_core.propagation import backward, forward
 
 # Initialising a network needs none of these: they are imported when first asked for, which keeps the import short.
 _ON_DEMAND = {
     **dict.fromkeys(("FieldStatistics", "forward_convolution"), "convolution"),
+    **dict.fromkeys(("Geometry", "dense_geometry"), "geometry"),
+    **dict.fromkeys(("Isometric", "solve_isometric", "structured_raw"), "isometric"),
+    **dict.fromkeys(("Matched", "matched"), "matching"),
+    **dict.fromkeys(("OperatingPoint", "operating_point"), "operating"),
     **dict.fromkeys(("backward", "forward"), "propagation"),
     **dict.fromkeys(
         ("Stability", "feature_sum", "feature_sum_derivative", "stability", "stable_fan_in"), "fixed_point"
@@ -88,6 +104,7 @@ __all__ = [
     "ACCELERATOR_BLOCK",
     "BLOCK",
     "DISTRIBUTIONS",
+    "METHODS",
     "POSITIVITIES",
     "Activation",
     "Bend",
@@ -95,13 +112,17 @@ __all__ = [
     "FeatureMoments",
     "FieldStatistics",
     "Gamma",
+    "Geometry",
     "GradientStatistics",
     "InitSettings",
+    "Isometric",
     "Law",
     "LayerStatistics",
     "LogNormal",
+    "Matched",
     "Normal",
     "NumpyDraw",
+    "OperatingPoint",
     "Positivity",
     "Recipe",
     "SignalStatistics",
@@ -117,6 +138,7 @@ __all__ = [
     "check_image",
     "convolution_fan_in",
     "custom",
+    "dense_geometry",
     "derivative_moments",
     "elu",
     "expected_output",
@@ -130,9 +152,12 @@ __all__ = [
     "free_recipe",
     "has_even_overlap",
     "identity",
+    "is_structured",
     "leaky_relu",
+    "matched",
     "non_negative_law",
     "normalised_recipe",
+    "operating_point",
     "participation",
     "positive_recipe",
     "prelu",
@@ -144,10 +169,12 @@ __all__ = [
     "solve",
     "solve_centred",
     "solve_free",
+    "solve_isometric",
     "solve_normalised",
     "squared_softplus",
     "stability",
     "stable_fan_in",
+    "structured_raw",
     "transposed_convolution_fan_in",
 ]
 

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from convex_init_core import _checks
 from convex_init_core.activations import Activation, ArrayFunction, as_activation
-from convex_init_core.laws import DISTRIBUTIONS, Law, Normal, non_negative_law
+from convex_init_core.laws import (
+    DISTRIBUTIONS,
+    Gamma,
+    Law,
+    LogNormal,
+    Normal,
+    SpikeAndSlab,
+    TwoPoint,
+    non_negative_law,
+)
 from convex_init_core.positivity import Positivity, as_positivity
 from convex_init_core.sampling import check_image
 from convex_init_core.solver import solve, solve_free
 from convex_init_core.statistics import LayerStatistics
+
+if TYPE_CHECKING:
+    from convex_init_core.geometry import Geometry
+    from convex_init_core.isometric import Isometric
+    from convex_init_core.matching import Matched
+
+METHODS = ("log_normal", "isometric")
+"""How positive weights may be initialised: by independent draws with the paper's moments, or as an isometry."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +42,10 @@ class InitSettings:
         distribution: the law of the positive weights: ``"log_normal"`` (the paper's), ``"gamma"``,
             ``"spike_and_slab"`` or ``"two_point"``.
         skip_share: in [0, 1), the share of what bias noise leaves that goes to a free skip, where a layer has one.
+        method: ``"log_normal"``, the paper's: independent weights of the law ``distribution``; or ``"isometric"``:
+            permutations, which keep the signal at any depth (:mod:`convex_init_core.isometric`). Correlation, bias
+            noise, distribution and moment matching belong to the former.
+        match_moments: give every *draw* exactly the mean and variance of the law (:mod:`convex_init_core.matching`).
 
     Raises:
         ValueError: naming the argument that is out of range.
@@ -35,6 +57,8 @@ class InitSettings:
     bias_noise: float = 0.0
     distribution: str = "log_normal"
     skip_share: float = 0.5
+    method: str = "log_normal"
+    match_moments: bool = False
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -44,6 +68,27 @@ class InitSettings:
         _checks.share("skip_share", self.skip_share)
         if self.distribution not in DISTRIBUTIONS:
             raise ValueError(f"distribution {self.distribution!r} is unknown; known are {', '.join(DISTRIBUTIONS)}")
+        if self.method not in METHODS:
+            raise ValueError(f"method {self.method!r} is unknown; known are {', '.join(METHODS)}")
+        if self.match_moments and self.distribution == "two_point":
+            raise ValueError(
+                "match_moments needs a law with more than one positive value: use distribution 'spike_and_slab'"
+            )
+        if self.method == "isometric":
+            for name, default in _OF_INDEPENDENT_WEIGHTS.items():
+                if getattr(self, name) != default:
+                    raise ValueError(
+                        f"{name}={getattr(self, name)!r} has no meaning for method 'isometric', whose weights are not "
+                        "independent; leave it out, or use method 'log_normal'"
+                    )
+
+
+_OF_INDEPENDENT_WEIGHTS = {
+    "correlation": 0.5,
+    "bias_noise": 0.0,
+    "distribution": "log_normal",
+    "match_moments": False,
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +104,7 @@ class Recipe:
     """
 
     statistics: LayerStatistics
-    weight: Law
+    weight: Law | Matched | Isometric
     bias: Normal
     positivity: Positivity | None
     activation: Activation
@@ -71,6 +116,7 @@ def positive_recipe(
     settings: InitSettings,
     positivity: str | Positivity = "projection",
     has_skip: bool = False,
+    geometry: Geometry | None = None,
 ) -> Recipe:
     """Return the recipe of a layer with non-negative weights.
 
@@ -81,12 +127,15 @@ def positive_recipe(
         positivity: the map behind the layer's weight.
         has_skip: whether a free linear map of the network's input is summed with the layer; see
             :func:`skip_recipe`.
+        geometry: the axes of the weight; needed by the isometric method, which takes the fan-in from it.
 
     Raises:
         ValueError: if an argument is out of range, φ may not be used, or the law does not fit the map.
     """
     through = as_positivity(positivity)
     phi = as_activation(activation)
+    if settings.method == "isometric":
+        return _isometric_recipe(geometry, phi, settings, through, has_skip)
     gamma = settings.skip_share * (1.0 - settings.bias_noise) if has_skip else 0.0
     statistics = solve(fan_in, phi, settings.correlation, settings.variance, settings.bias_noise, gamma)
     return recipe_of(statistics, phi, settings, through)
@@ -113,7 +162,28 @@ def recipe_of(
     law = non_negative_law(settings.distribution, statistics.weight_mean, statistics.weight_variance)
     check_image(law, through, settings.distribution)
     bias = Normal(statistics.bias_mean, statistics.bias_std)
-    return Recipe(statistics, law, bias, through, as_activation(activation))
+    return Recipe(statistics, _drawn(law, settings), bias, through, as_activation(activation))
+
+
+def _drawn(law: LogNormal | Gamma | SpikeAndSlab | TwoPoint, settings: InitSettings) -> Law | Matched:
+    if not settings.match_moments:
+        return law
+    from convex_init_core.matching import matched  # only here, as below: most networks need neither
+
+    return matched(law)
+
+
+def _isometric_recipe(
+    geometry: Geometry | None, phi: Activation, settings: InitSettings, through: Positivity, has_skip: bool
+) -> Recipe:
+    from convex_init_core.isometric import BACKGROUND, solve_isometric
+
+    if geometry is None:
+        raise ValueError("method 'isometric' needs the geometry of the weight: its shape and which axes are summed")
+    background = 0.0 if through.takes_zero else BACKGROUND
+    share = settings.skip_share if has_skip else 0.0
+    law, statistics = solve_isometric(geometry, phi, settings.variance, share, background)
+    return Recipe(statistics, law, Normal(statistics.bias_mean, 0.0), through, phi)
 
 
 def free_recipe(fan_in: float, settings: InitSettings) -> Recipe:

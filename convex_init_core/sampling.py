@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from convex_init_core.laws import Draw, Gamma, Law, LogNormal
 from convex_init_core.positivity import Positivity
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+    from convex_init_core.isometric import Isometric
+    from convex_init_core.matching import Matched
 
 A = TypeVar("A")
 
@@ -34,7 +40,7 @@ def check_image(law: Law, positivity: Positivity, distribution: str) -> None:
         )
 
 
-def sample_raw(law: Law, positivity: Positivity | None, draw: Draw[A], xp: Any = np) -> A:
+def sample_raw(law: Law | Matched, positivity: Positivity | None, draw: Draw[A], xp: Any = np) -> A:
     """Draw raw parameters whose effective weights follow ``law``.
 
     Args:
@@ -43,14 +49,24 @@ def sample_raw(law: Law, positivity: Positivity | None, draw: Draw[A], xp: Any =
         draw: the framework's primitives.
         xp: the framework's array namespace, for the inverse map.
     """
+    raw: A
+    if not isinstance(law, Law):
+        logs = law.sample_log(draw, xp)
+        raw = xp.exp(logs) if positivity is None else positivity.inverse_log(logs, xp)
+        return raw
     if positivity is None or not positivity.reparametrises:
         drawn = law.sample(draw)
         return drawn if positivity is None else positivity.inverse(drawn, xp)
     if isinstance(law, (LogNormal, Gamma)):  # through the logarithm, which does not underflow
-        raw: A = positivity.inverse_log(law.sample_log(draw), xp)
+        raw = positivity.inverse_log(law.sample_log(draw), xp)
         return raw
     raw = positivity.inverse(law.sample(draw), xp)
     return raw
+
+
+def is_structured(law: Law | Matched | Isometric) -> TypeGuard[Isometric]:
+    """Whether a law is that of a whole weight, whose entries are not drawn one by one."""
+    return hasattr(law, "entries")
 
 
 def block_bounds(count: int, block: int = BLOCK) -> Iterator[tuple[int, int]]:

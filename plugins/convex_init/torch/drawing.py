@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
-from convex_init.torch.sharding import Piece, agree_on_seed, local, pieces
+from convex_init.torch.sharding import Piece, Shard, agree_on_seed, is_sharded, local, pieces
 from convex_init_core import (
     ACCELERATOR_BLOCK,
     BLOCK,
     Law,
     Normal,
     Positivity,
+    as_positivity,
     block_seed,
+    is_structured,
     sample_raw,
 )
+
+if TYPE_CHECKING:
+    from convex_init_core import Isometric, Matched
 
 _WORTH_THREADS = 2 * BLOCK  # below, starting the threads takes longer than the draws
 
@@ -80,7 +86,7 @@ class Fill:
     """One tensor to be filled: ``raw`` gets the raw image of draws from ``law``."""
 
     raw: Tensor
-    law: Law
+    law: Law | Matched | Isometric
     positivity: Positivity | None = None
 
 
@@ -101,6 +107,10 @@ def fill_(fills: Iterable[Fill], generator: torch.Generator | None = None) -> No
         held = local(fill.raw)
         if isinstance(fill.law, Normal) and fill.law.std == 0.0:
             held.fill_(fill.law.mean)  # a constant uses no draws
+            continue
+        if is_structured(fill.law):
+            _fill_structured(held, fill, fill.law, block_seed(seed, index))
+            index += 1
             continue
         flat = held if held.is_contiguous() else torch.empty_like(held, memory_format=torch.contiguous_format)
         if flat is not held:
@@ -123,6 +133,19 @@ def fill_(fills: Iterable[Fill], generator: torch.Generator | None = None) -> No
         held.copy_(values)
 
 
+def _fill_structured(held: Tensor, fill: Fill, law: Isometric, seed: int) -> None:
+    from convex_init_core import structured_raw  # most networks need none
+
+    off, places, values = structured_raw(law, fill.positivity or as_positivity("projection"), seed)
+    held.fill_(off)
+    at, raw = torch.from_numpy(places), torch.from_numpy(values)
+    if is_sharded(fill.raw):
+        at, here = Shard.of(fill.raw).held(at)
+        raw = raw[here]
+    coordinates = torch.unravel_index(at, held.shape)
+    held[tuple(index.to(held.device) for index in coordinates)] = raw.to(held.device, held.dtype)
+
+
 @torch.no_grad()
 def _fill_block(target: Tensor, piece: Piece, fill: Fill, seed: int) -> None:
     generator = torch.Generator(target.device).manual_seed(seed)
@@ -131,7 +154,7 @@ def _fill_block(target: Tensor, piece: Piece, fill: Fill, seed: int) -> None:
     else:  # a law draws a block as one, so what is held here is cut from the whole
         dtype = target.dtype if target.dtype == torch.float64 else torch.float32
         wide = torch.empty(piece.length, dtype=dtype, device=target.device)
-    drawn = sample_raw(fill.law, fill.positivity, TorchDraw(wide, generator), torch)
+    drawn = sample_raw(cast("Law | Matched", fill.law), fill.positivity, TorchDraw(wide, generator), torch)
     if not piece.whole:
         piece.copy_held(drawn, target)
     elif drawn.data_ptr() != target.data_ptr():

@@ -50,6 +50,45 @@ def units(module: nn.Module) -> int:
     return int(module.out_features if isinstance(module, nn.Linear) else module.out_channels)  # type: ignore[arg-type]
 
 
+def geometry(module: nn.Module) -> core.Geometry:
+    """Return which axes of the layer's weight are outputs, inputs and window.
+
+    Raises:
+        TypeError: for a module without a known layout.
+    """
+    shape = _weight_shape(module)
+    if isinstance(module, nn.Linear):
+        return core.Geometry(shape, (0,), (1,))
+    if not isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED)):
+        raise TypeError(f"{type(module).__name__} has no known geometry")
+    window, transposed = tuple(range(2, len(shape))), isinstance(module, _TRANSPOSED)
+    sides = None
+    if not isinstance(module.padding, str):
+        sides = tuple(module.padding)
+    elif module.padding == "valid":
+        sides = (0,) * len(window)
+    return core.Geometry(
+        shape,
+        (1,) if transposed else (0,),
+        (0,) if transposed else (1,),
+        window,
+        module.groups,
+        tuple(module.stride),
+        tuple(module.dilation),
+        sides,
+        transposed,
+    )
+
+
+def _weight_shape(module: nn.Module) -> tuple[int, ...]:
+    if isinstance(module, nn.Linear):
+        return module.out_features, module.in_features
+    channels = (module.out_channels, module.in_channels // module.groups)  # type: ignore[operator]
+    if isinstance(module, _TRANSPOSED):
+        channels = (module.in_channels, module.out_channels // module.groups)
+    return (*channels, *module.kernel_size)  # type: ignore[misc,arg-type]
+
+
 def _pads(module: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> bool:
     if isinstance(module.padding, str):
         return module.padding == "same"

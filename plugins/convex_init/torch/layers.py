@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from convex_init.torch.activations import ActivationLike, read_activation
-from convex_init.torch.fans import fan_in
+from convex_init.torch.fans import fan_in, geometry
 from convex_init.torch.positivity import Positive, mark_projected, raw_parameter, read_positivity
 from convex_init.torch.tensors import icnn_
 from convex_init_core import Activation, Positivity, as_positivity
@@ -54,6 +54,7 @@ class _ConvexLayer(nn.Module):
             raw,
             bias,
             fan_in=fan_in(self),
+            geometry=geometry(self),
             activation=self.feeding_activation,
             positivity=read_positivity(self),
             generator=generator,

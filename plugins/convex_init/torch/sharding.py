@@ -176,6 +176,26 @@ class Shard:
             found += index.to(device)[digit].mul_(stride)
         return found
 
+    def held(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where those of some positions of the flat full tensor that lie here stand in the flat local part.
+
+        Args:
+            positions: int64, on the CPU.
+
+        Returns:
+            The places in the local part, and a mask over ``positions`` that says which these are.
+        """
+        here = torch.ones_like(positions, dtype=torch.bool)
+        place = torch.zeros_like(positions)
+        rest = positions
+        for index, stride in zip(self.indices, self._strides, strict=True):
+            digit, rest = rest.div(stride, rounding_mode="floor"), rest % stride
+            found = torch.searchsorted(index, digit)
+            at = found.clamp(max=max(len(index) - 1, 0))
+            here &= (index[at] == digit) if len(index) else torch.zeros_like(here)
+            place = place * len(index) + at
+        return place[here], here
+
     def below(self, position: int) -> int:
         """Return how many elements of the local part stand before a position of the flat full tensor."""
         if position >= prod(self.shape):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,6 +11,9 @@ from convex_init.torch.activations import ActivationLike, read_activation
 from convex_init.torch.drawing import Fill, fill_
 from convex_init.torch.sharding import check_placements
 from convex_init_core import InitSettings, Positivity, Recipe, free_recipe, positive_recipe
+
+if TYPE_CHECKING:
+    from convex_init_core import Geometry
 
 
 def icnn_(
@@ -23,6 +26,9 @@ def icnn_(
     variance: float = 1.0,
     bias_noise: float = 0.0,
     distribution: str = "log_normal",
+    method: str = "log_normal",
+    match_moments: bool = False,
+    geometry: Geometry | None = None,
     positivity: str | Positivity | None = None,
     generator: torch.Generator | None = None,
 ) -> Any:
@@ -47,6 +53,12 @@ def icnn_(
         variance: σ*² > 0.
         bias_noise: β in [0, 1).
         distribution: ``"log_normal"``, ``"gamma"``, ``"spike_and_slab"`` or ``"two_point"``.
+        method: ``"log_normal"``, the paper's, described above; or ``"isometric"``, a permutation of the features (where
+            widths differ, sums or copies of them), which keeps the signal at any depth; see
+            :mod:`convex_init_core.isometric`.
+        match_moments: give the draw exactly the mean and variance above, which a log-normal sample falls short of.
+        geometry: for ``"isometric"`` and a weight that is not 2-D: which of its axes are outputs, inputs and window,
+            ``convex_init.torch.fans.geometry(module)``.
         positivity: the map from ``weight`` to the effective weight, such as ``"exp"``; none by default.
         generator: source of randomness; torch's global CPU generator by default.
 
@@ -54,15 +66,17 @@ def icnn_(
         ``weight``, or ``(weight, bias)`` if a bias was given.
 
     Raises:
-        ValueError: if an argument is out of range, or fan-in cannot be told from the shape.
+        ValueError: if an argument is out of range, or fan-in or geometry cannot be told from the shape.
 
     Note:
         ``layer.weight`` of a parametrized layer is a computed tensor: pass
         ``layer.parametrizations.weight.original`` with ``positivity``, or use :func:`convex_init.torch.apply_`.
     """
-    settings = InitSettings(correlation, variance, bias_noise, distribution)
-    fan = _fan_in(weight, fan_in)
-    recipe = positive_recipe(fan, read_activation(activation), settings, positivity or "projection")
+    settings = InitSettings(correlation, variance, bias_noise, distribution, method=method, match_moments=match_moments)
+    if method == "isometric":
+        geometry = _geometry(weight, geometry)
+    fan = _fan_in(weight, fan_in if geometry is None else 1.0)
+    recipe = positive_recipe(fan, read_activation(activation), settings, positivity or "projection", geometry=geometry)
     return _write(recipe, weight, bias, generator)
 
 
@@ -114,6 +128,22 @@ def _fan_in(weight: Tensor, given: float | None) -> float:
             "in_channels // groups * kernel volume, for a transposed one divided by the stride's volume"
         )
     return weight.shape[1]
+
+
+def _geometry(weight: Tensor, given: Geometry | None) -> Geometry:
+    _check("weight", weight)
+    if given is None:
+        if weight.ndim != 2:
+            raise ValueError(
+                f"geometry cannot be told from a weight of shape {tuple(weight.shape)}: pass "
+                "geometry=convex_init.torch.fans.geometry(module)"
+            )
+        from convex_init_core import dense_geometry  # most networks need none
+
+        return dense_geometry(*weight.shape)
+    if given.shape != tuple(weight.shape):
+        raise ValueError(f"geometry is that of a weight of shape {given.shape}, but weight has {tuple(weight.shape)}")
+    return given
 
 
 def _write(recipe: Recipe, weight: Tensor, bias: Tensor | None, generator: torch.Generator | None) -> Any:
