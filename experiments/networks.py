@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convex_init.torch import ICNN, apply_
+from convex_init.torch import ICNN, apply_, project_
 from convex_init.torch.positivity import raw_parameter
 from convex_init_core import as_activation, feature_moments
 
@@ -58,6 +58,8 @@ def build(method: str | Method, inputs: int, hidden: Sequence[int], outputs: int
         he_(network, generator)
     else:
         shift_only_(network, generator, as_run=method.init == "shift_as_run")
+    if method.positivity == "projection":
+        project_(network)
     return network
 
 
