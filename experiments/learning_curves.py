@@ -12,6 +12,7 @@ from experiments.data.images import flat_images
 from experiments.experiment import Context, Experiment, Record, Results, Run, run_key
 from experiments.networks import build
 from experiments.page import Page
+from experiments.stacked import Stack, fit_stacked
 from experiments.styles import draw_courses, grouped, legend_above, middle, panels, shown
 from experiments.training import Schedule, accuracy, fit
 
@@ -85,13 +86,27 @@ def network_of(run: Run, inputs: Tensor, classes: int) -> torch.nn.Module:
 
 
 def execute(run: Run, context: Context) -> Results:
-    """Train one network; see :mod:`experiments.stacked` for many."""
+    """Train one network."""
     inputs, labels, test, test_labels = tensors(run, context)
     network = network_of(run, inputs, int(labels.max()) + 1)
     part = chosen(run, len(inputs)).to(inputs.device)
     log = None if context.tensorboard is None else context.tensorboard / STORE / run_key(run)
     losses = fit(network, inputs[part], labels[part], schedule_of(run), run["seed"], tensorboard=log)
     return {"loss": losses[-1], "accuracy": accuracy(network, test, test_labels), "losses": losses}
+
+
+def together(runs: Sequence[Run], context: Context) -> list[Results]:
+    """Train the networks of several seeds at once."""
+    inputs, labels, test, test_labels = tensors(runs[0], context)
+    stack = Stack([network_of(run, inputs, int(labels.max()) + 1) for run in runs])
+    parts = [chosen(run, len(inputs)).to(inputs.device) for run in runs]
+    seeds = [run["seed"] for run in runs]
+    courses = fit_stacked(stack, inputs, labels, parts, schedule_of(runs[0]), seeds)
+    accuracies = stack.accuracies(test, test_labels)
+    return [
+        {"loss": losses[-1], "accuracy": share, "losses": losses}
+        for losses, share in zip(courses, accuracies, strict=True)
+    ]
 
 
 def figure(records: Sequence[Record], page: Page, name: str, caption: str, depths: Sequence[int] | None = None) -> None:
@@ -157,4 +172,4 @@ def declare(name: str, title: str, methods: Sequence[str], caption: str, depths:
     def report(records: Sequence[Record], page: Page) -> None:
         figure(records, page, name, caption)
 
-    return Experiment(name, title, runs_of(methods, depths), execute, report, store=STORE)
+    return Experiment(name, title, runs_of(methods, depths), execute, report, together, STORE)

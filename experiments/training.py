@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from ignite.handlers import TerminateOnNan
 from torch import Tensor, nn
 
 from convex_init.ignite import NonNegProjection
@@ -65,12 +64,9 @@ def fit(
         ``epochs · points`` means of the batches' losses; ``None`` from where the loss was not finite, when training
         ends.
     """
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=schedule.lr, weight_decay=schedule.l2, fused=inputs.device.type in ("cpu", "cuda")
-    )
-    course = Course(len(inputs), schedule)
+    optimizer = adam(network.parameters(), schedule, inputs.device)
 
-    def step(engine: Engine, batch: Tensor) -> Tensor:
+    def step(_: Engine, batch: Tensor) -> Tensor:
         network.train()
         optimizer.zero_grad()
         value = loss(network(inputs[batch]), targets[batch])
@@ -78,19 +74,40 @@ def fit(
         optimizer.step()
         return value.detach()
 
+    course = Course(len(inputs), schedule)
+    projected = list(projected_parameters(network).values())
+    order = Batches(len(inputs), schedule.batch_size, seed, inputs.device)
+    loop(step, order, course, schedule, projected, after_epoch, tensorboard)
+    return course.losses()
+
+
+def adam(parameters: Iterable[Tensor], schedule: Schedule, device: torch.device) -> torch.optim.Adam:
+    """Return the optimizer; in one pass over memory where torch has it."""
+    fused = device.type in ("cpu", "cuda")
+    return torch.optim.Adam(parameters, lr=schedule.lr, weight_decay=schedule.l2, fused=fused)
+
+
+def loop(
+    step: Callable[[Engine, Any], Tensor],
+    batches: Iterable[Any],
+    course: Course,
+    schedule: Schedule,
+    projected: Sequence[Tensor],
+    after_epoch: Callable[[int], None] | None = None,
+    tensorboard: Path | None = None,
+) -> None:
+    """Run ``step`` over the batches of all epochs, with the projection of ``projected`` behind each, as ignite does."""
     trainer = Engine(step)
-    if projected_parameters(network):
-        NonNegProjection(network).attach(trainer)
+    if projected:
+        NonNegProjection(projected).attach(trainer)
     trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: course.add(engine.state.output))
-    trainer.add_event_handler(Events.ITERATION_COMPLETED(every=25), TerminateOnNan())
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(every=25), course.stop_if_lost)
     if after_epoch is not None:
         trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: after_epoch(engine.state.epoch))
-    order = Batches(len(inputs), schedule.batch_size, seed, inputs.device)
     logger = None if tensorboard is None else _logger(tensorboard, trainer)
-    trainer.run(order, max_epochs=schedule.epochs)
+    trainer.run(batches, max_epochs=schedule.epochs)
     if logger is not None:
         logger.close()
-    return course.losses()
 
 
 class Batches:
@@ -124,6 +141,11 @@ class Course:
         """Keep the loss of a step: a scalar, or one number for each of several networks."""
         self.values.append(loss)
 
+    def stop_if_lost(self, trainer: Engine) -> None:
+        """End the training once no network has a finite loss any more."""
+        if not bool(self.values[-1].isfinite().any()):
+            trainer.terminate()
+
     def losses(self, network: int | None = None) -> list[float | None]:
         """Return the means; of one of several networks if the losses are those of several."""
         values = torch.stack(self.values).cpu().double() if self.values else torch.zeros(0)
@@ -145,7 +167,10 @@ def _logger(folder: Path, trainer: Engine) -> Any:
 
     logger = TensorboardLogger(log_dir=str(folder))
     logger.attach_output_handler(
-        trainer, Events.ITERATION_COMPLETED(every=10), tag="training", output_transform=lambda loss: {"loss": loss}
+        trainer,
+        Events.ITERATION_COMPLETED(every=10),
+        tag="training",
+        output_transform=lambda loss: {"loss": loss.mean()},
     )
     return logger
 

@@ -45,7 +45,9 @@ def execute(run: Run, _: Context) -> Results:
             "histogram": {"from": float(edges[0]), "to": float(edges[-1]), "density": counts.tolist()},
         }
         if run["seed"] == 0:
-            found["matrix"] = [[round(cell, 2) for cell in row] for row in layer.correlations[:_SHOWN, :_SHOWN].tolist()]
+            found["matrix"] = [
+                [round(cell, 2) for cell in row] for row in layer.correlations[:_SHOWN, :_SHOWN].tolist()
+            ]
         layers.append(found)
     return {"variance": report.layers[-1].variance, "layers": layers}
 
@@ -53,7 +55,11 @@ def execute(run: Run, _: Context) -> Results:
 def report(records: Sequence[Record], page: Page) -> None:
     """Draw the network of seed 0 and tabulate the medians of all."""
     for name, methods, caption in (
-        ("figure1", METHODS[:3], "Figure 1: non-convex, ICNN with He's weights, and with the principled initialisation."),
+        (
+            "figure1",
+            METHODS[:3],
+            "Figure 1: non-convex, ICNN with He's weights, and with the principled initialisation.",
+        ),
         ("figure6", METHODS[2:], "Figure 6: β = 0, β = 1/2; and what the free skips do."),
     ):
         shown = [record for record in records if record["settings"]["method"] in methods and record["seed"] == 0]
@@ -63,7 +69,7 @@ def report(records: Sequence[Record], page: Page) -> None:
         for index in range(len(found[0]["results"]["layers"])):
             layers = [record["results"]["layers"][index] for record in found]
             cells = [
-                f"{middle([layer[name] for layer in layers]):.3g} ({middle([layer[f'predicted_{name}'] for layer in layers]):.3g})"
+                f"{_median(layers, name):.3g} ({_median(layers, f'predicted_{name}'):.3g})"
                 for name in ("mean", "variance", "correlation")
             ]
             rows.append([method, index + 1, *cells])
@@ -73,6 +79,10 @@ def report(records: Sequence[Record], page: Page) -> None:
         f"Pre-activations: medians over {len(records) // len(METHODS)} seeds, and in brackets what the theory predicts "
         "from the moments of the weights that were drawn.",
     )
+
+
+def _median(layers: Sequence[dict[str, Any]], name: str) -> float:
+    return middle([layer[name] for layer in layers])
 
 
 def _drawn(records: Sequence[Record]) -> Any:
