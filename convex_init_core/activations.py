@@ -265,6 +265,38 @@ def custom(
     """
     label = name or str(getattr(function, "__name__", type(function).__name__))
     turns = tuple(bend if isinstance(bend, Bend) else Bend(_checks.real("bends", bend)) for bend in bends)
+    falls = shape_on_grid(function, label)
+    if falls is not None:
+        raise ValueError(f"activation {label!r} is not non-decreasing: it falls near s = {falls:g}")
+    kinks = tuple(turn.location for turn in turns if turn.width == 0.0)
+    return Activation(
+        label,
+        function,
+        derivative or _derivative_by_values(function, kinks),
+        parameters=(("function", function),),
+        bends=turns,
+    )
+
+
+def _derivative_by_values(function: ArrayFunction, kinks: tuple[float, ...]) -> ArrayFunction:
+    from convex_init_core.differentiation import numerical_derivative  # only functions without a derivative need it
+
+    return partial(numerical_derivative, function, kinks=kinks)
+
+
+def shape_on_grid(function: ArrayFunction, label: str = "put together") -> float | None:
+    """Check that a function is element-wise, finite and convex on a grid over [−30, 30].
+
+    Args:
+        function: maps a float64 array to an array of the same shape.
+        label: its name, for messages.
+
+    Returns:
+        A place where it falls; ``None`` if it is non-decreasing.
+
+    Raises:
+        ValueError: if it is not, with the place.
+    """
     grid = np.linspace(-30.0, 30.0, 6001)
     values = np.asarray(function(grid), dtype=np.float64)
     if values.shape != grid.shape:
@@ -289,23 +321,7 @@ def custom(
     if second.min() < -1.0:
         where = float(grid[1:-1][np.argmin(second)])
         raise ValueError(f"activation {label!r} is not convex: it bends downwards near s = {where:g}")
-    if first.min() < -1.0:
-        where = float(grid[:-1][np.argmin(first)])
-        raise ValueError(f"activation {label!r} is not non-decreasing: it falls near s = {where:g}")
-    kinks = tuple(turn.location for turn in turns if turn.width == 0.0)
-    return Activation(
-        label,
-        function,
-        derivative or _derivative_by_values(function, kinks),
-        parameters=(("function", function),),
-        bends=turns,
-    )
-
-
-def _derivative_by_values(function: ArrayFunction, kinks: tuple[float, ...]) -> ArrayFunction:
-    from convex_init_core.differentiation import numerical_derivative  # only functions without a derivative need it
-
-    return partial(numerical_derivative, function, kinks=kinks)
+    return float(grid[:-1][np.argmin(first)]) if first.min() < -1.0 else None
 
 
 FACTORIES: dict[str, Callable[..., Activation]] = {

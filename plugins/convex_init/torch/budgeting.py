@@ -14,6 +14,7 @@ from torch import nn
 from convex_init.torch.activations import ActivationLike
 from convex_init.torch.behaviour import BATCH_NORMS, Product, Reading, Sum, Term, parameter_of, read_behaviour
 from convex_init.torch.calibration import Measured, Weighted, calibrate_
+from convex_init.torch.composites import Composites
 from convex_init.torch.fans import caveats
 from convex_init.torch.feeding import Signals, as_factor, feeding_activation
 from convex_init.torch.planning import LayerPlan, Plan, check_patterns, check_weight
@@ -149,7 +150,7 @@ def why_not_convex(reading: Reading, decisions: list[Decision]) -> list[str]:
                 slot_of(model, decision.product.source).raw.abs_()
     args, kwargs = reading.inputs
     call = model if entry == "forward" else getattr(model, entry)
-    outputs = record(model, args, kwargs, reading.convex_inputs, call).outputs
+    outputs = record(model, args, kwargs, reading.convex_inputs, call, revise=Composites()).outputs
     reasons = []
     for name, node in outputs.items():
         curvature = node.value.curvature

@@ -131,6 +131,7 @@ def record(
     keep: Collection[int] = (),
     stop: bool = False,
     gradients: bool = False,
+    revise: Callable[[Node], Value | None] | None = None,
 ) -> Recording:
     """Run ``call`` (by default the model) on the inputs and return what it did.
 
@@ -144,16 +145,17 @@ def record(
         stop: whether to stop the run after the last of these.
         gradients: whether the tensors of the nodes are to be part of a graph for ``torch.autograd.grad``. A model that
             differentiates inside its forward gets one in any case.
+        revise: what is known of a new node beyond the rules of the calculus; ``None`` for nothing more.
 
     Raises:
         ValueError: if a name in ``convex_inputs`` is none of the inputs.
     """
     try:
-        return _recorded(model, args, kwargs, convex_inputs, call, keep, stop, gradients)
+        return _recorded(model, args, kwargs, convex_inputs, call, keep, stop, gradients, revise)
     except RuntimeError as error:
         if gradients or "grad" not in str(error):
             raise
-    return _recorded(model, args, kwargs, convex_inputs, call, keep, stop, True)
+    return _recorded(model, args, kwargs, convex_inputs, call, keep, stop, True, revise)
 
 
 def _recorded(
@@ -165,8 +167,9 @@ def _recorded(
     keep: Collection[int],
     stop: bool,
     gradients: bool,
+    revise: Callable[[Node], Value | None] | None,
 ) -> Recording:
-    recorder = _Recorder(model, keep, stop)
+    recorder = _Recorder(model, keep, stop, revise)
     named: dict[str, Tensor] = {}
 
     def fresh(name: str, item: Any) -> Any:
@@ -231,8 +234,15 @@ class _Recorder(TorchDispatchMode):
 
     supports_higher_order_operators = True
 
-    def __init__(self, model: nn.Module, keep: Collection[int] = (), stop: bool = False) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        keep: Collection[int] = (),
+        stop: bool = False,
+        revise: Callable[[Node], Value | None] | None = None,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.revise = revise
         self.keep, self.last = frozenset(keep), max(keep) if stop and keep else -1
         self.recording = Recording()
         self.by_id: dict[int, Node] = {}
@@ -338,6 +348,8 @@ class _Recorder(TorchDispatchMode):
             if any(tensor is other for other in written):
                 self._overwritten(tensor, node)
             self.hold(tensor, node)
+            if self.revise is not None and not node.fixed:
+                node.value = self.revise(node) or node.value
         for tensor in written:
             if not any(tensor is other for other in made) and call.writes_its_statistics:
                 unknown = calculus.unknown(f"{place} writes to its arguments")
