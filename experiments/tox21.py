@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convex_init.torch import ICNN
-from experiments.experiment import Run
+from experiments.experiment import Context, Run, run_key
 from experiments.networks import build
-from experiments.training import Schedule
+from experiments.training import Schedule, fit, outputs_of
 
 METHODS = ("ICNN + init", "ICNN", "ICNN + skip", "non-convex")
+
+# What stands in for CDDD; chosen by the experiment tox21_descriptors.
+DESCRIPTORS = "both"
 
 # 5.2: two hidden layers of 128, dropout of 0.7 on the input and 0.5 behind each hidden layer, Adam 1e-3, batch 256.
 SETTINGS = {"hidden": [128, 128], "input_dropout": 0.7, "dropout": 0.5, "lr": 1e-3, "batch_size": 256}
@@ -63,11 +66,6 @@ def network_of(run: Run, inputs: int, outputs: int) -> WithDropout:
     return WithDropout(network, run["input_dropout"], run["dropout"], run["seed"])
 
 
-def schedule_of(run: Run) -> Schedule:
-    """Return how a run trains."""
-    return Schedule(run["epochs"], run["batch_size"], run["lr"])
-
-
 def masked_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the mean binary cross-entropy over the labels that are known, i.e. not NaN."""
     known = ~labels.isnan()
@@ -76,10 +74,29 @@ def masked_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return (losses * known).sum() / known.sum().clamp(min=1)
 
 
-def areas(scores: NDArray[np.float32], labels: NDArray[np.float32]) -> list[float | None]:
-    """Return the area under the ROC curve of each column, over its known labels; ``None`` if they are of one class."""
+def train(
+    run: Run, inputs: NDArray[np.float32], labels: NDArray[np.float32], context: Context
+) -> tuple[WithDropout, list[float | None]]:
+    """Return the trained network of a run, on the context's device, and the course of its loss."""
+    network = network_of(run, inputs.shape[1], labels.shape[1]).to(context.device)
+    losses = fit(
+        network,
+        torch.from_numpy(inputs).to(context.device),
+        torch.from_numpy(labels).to(context.device),
+        Schedule(run["epochs"], run["batch_size"], run["lr"]),
+        run["seed"],
+        loss=masked_loss,
+        tensorboard=None if context.tensorboard is None else context.tensorboard / "tox21" / run_key(run),
+    )
+    return network, losses
+
+
+def areas(network: nn.Module, inputs: NDArray[np.float32], labels: NDArray[np.float32]) -> list[float | None]:
+    """Return the area under the ROC curve of each assay, over its known labels; ``None`` if they are of one class."""
     from sklearn.metrics import roc_auc_score
 
+    device = next(network.parameters()).device
+    scores = outputs_of(network, torch.from_numpy(inputs).to(device)).cpu().numpy()
     found: list[float | None] = []
     for column in range(labels.shape[1]):
         known = ~np.isnan(labels[:, column])

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import torch
 
-from experiments.catalogue.tox21_descriptors import limited
 from experiments.data.tox21 import ASSAYS, read_tox21
 from experiments.descriptors import features
-from experiments.experiment import Context, Experiment, Record, Results, Run, run_key
+from experiments.experiment import Context, Experiment, Record, Results, Run
 from experiments.page import Page
 from experiments.paper import TABLE_1, TABLE_1_AVERAGE
 from experiments.styles import grouped
 from experiments.tests_of_order import holm, signs
-from experiments.tox21 import METHODS, SETTINGS, areas, masked_loss, mean_area, network_of, schedule_of
-from experiments.training import fit, outputs_of
+from experiments.tox21 import DESCRIPTORS, METHODS, SETTINGS, areas, mean_area, train
 
-DESCRIPTORS = "both"  # by tox21_descriptors
 _SCALES = {"smoke": (1, 300, 1), "cpu": (10, None, 300), "paper": (10, None, 300)}  # seeds, compounds, epochs
 
 
@@ -41,19 +37,10 @@ def runs(preset: str, options: Mapping[str, str]) -> Iterator[Run]:
 def execute(run: Run, context: Context) -> Results:
     """Train on training and validation compounds, and measure on the test set."""
     data = read_tox21(context.folder("tox21"))
-    part = limited(data.train, run["limit"])
+    part = data.train.first(run["limit"])
     inputs, tested = features(run["descriptors"], context, part, data.test)
-    network = network_of(run, inputs.shape[1], len(ASSAYS)).to(context.device)
-    losses = fit(
-        network,
-        torch.from_numpy(inputs).to(context.device),
-        torch.from_numpy(part.labels).to(context.device),
-        schedule_of(run),
-        run["seed"],
-        loss=masked_loss,
-        tensorboard=None if context.tensorboard is None else context.tensorboard / "table1" / run_key(run),
-    )
-    found = areas(outputs_of(network, torch.from_numpy(tested).to(context.device)).cpu().numpy(), data.test.labels)
+    network, losses = train(run, inputs, part.labels, context)
+    found = areas(network, tested, data.test.labels)
     return {
         "mean": mean_area(found),
         "loss": losses[-1],

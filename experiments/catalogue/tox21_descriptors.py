@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
-import torch
 
-from experiments.data.tox21 import Compounds, read_tox21
+from experiments.data.tox21 import read_tox21
 from experiments.descriptors import features
 from experiments.experiment import Context, Experiment, Record, Results, Run
 from experiments.page import Page
 from experiments.styles import grouped
-from experiments.tox21 import SETTINGS, areas, masked_loss, mean_area, network_of, schedule_of
-from experiments.training import fit, outputs_of
+from experiments.tox21 import SETTINGS, areas, mean_area, train
 
 _SCALES = {"smoke": (1, 300, 1), "cpu": (5, None, 100), "paper": (5, None, 300)}  # folds, compounds, epochs
 
@@ -37,38 +34,13 @@ def runs(preset: str, _: Mapping[str, str]) -> Iterator[Run]:
 
 def execute(run: Run, context: Context) -> Results:
     """Train on four folds and the compounds without one, and measure on the fifth."""
-    compounds = limited(read_tox21(context.folder("tox21")).train, run["limit"])
+    compounds = read_tox21(context.folder("tox21")).train.first(run["limit"])
     held_out = compounds.folds == run["fold"]
-    part, rest = picked(compounds, ~held_out), picked(compounds, held_out)
+    part, rest = compounds.picked(~held_out), compounds.picked(held_out)
     inputs, tested = features(run["descriptors"], context, part, rest)
-    network = network_of(run, inputs.shape[1], part.labels.shape[1]).to(context.device)
-    fit(
-        network,
-        torch.from_numpy(inputs).to(context.device),
-        torch.from_numpy(part.labels).to(context.device),
-        schedule_of(run),
-        run["seed"],
-        loss=masked_loss,
-    )
-    found = areas(outputs_of(network, torch.from_numpy(tested).to(context.device)).cpu().numpy(), rest.labels)
+    network, _ = train(run, inputs, part.labels, context)
+    found = areas(network, tested, rest.labels)
     return {"mean": mean_area(found), "areas": found, "inputs": inputs.shape[1]}
-
-
-def limited(compounds: Compounds, limit: int | None) -> Compounds:
-    """Return the first compounds that have a fold."""
-    return compounds if limit is None else picked(compounds, np.flatnonzero(compounds.folds > 0)[:limit])
-
-
-def picked(compounds: Compounds, which: np.ndarray) -> Compounds:
-    """Return some of the compounds, by index or mask."""
-    indices = np.arange(len(compounds.smiles))[which]
-    return replace(
-        compounds,
-        smiles=tuple(compounds.smiles[index] for index in indices),
-        rows=compounds.rows[indices],
-        labels=compounds.labels[indices],
-        folds=compounds.folds[indices],
-    )
 
 
 def report(records: Sequence[Record], page: Page) -> None:

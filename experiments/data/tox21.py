@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,16 @@ class Compounds:
     rows: NDArray[np.int64]
     labels: NDArray[np.float32]
     folds: NDArray[np.int64]
+
+    def picked(self, which: NDArray[Any]) -> Compounds:
+        """Return some of them, by index or mask."""
+        indices = np.arange(len(self.smiles))[which]
+        smiles = tuple(self.smiles[index] for index in indices)
+        return Compounds(smiles, self.rows[indices], self.labels[indices], self.folds[indices])
+
+    def first(self, count: int | None) -> Compounds:
+        """Return the first compounds that have a fold, so many; all of them for ``None``."""
+        return self if count is None else self.picked(np.flatnonzero(self.folds > 0)[:count])
 
 
 @dataclass(frozen=True, eq=False)
