@@ -91,7 +91,7 @@ def solve_sum(
         present: moments of the values that are added as they are.
         residuals: R ≥ 1, the number of sums in the network that hold such values.
         has_bias: whether the sum has a bias.
-        gain_limit: largest admissible ``Σ N μ``; see :func:`gain_limit`. Where it holds the means back, the correlation
+        gain_limit: largest admissible ``Σ N μ``, to which a residual identity adds 1; see :func:`gain_limit`. Where it holds the means back, the correlation
             stays below ρ* and the unshared variance makes up for it.
 
     Raises:
@@ -118,10 +118,11 @@ def solve_sum(
     features = sum(_checks.fan("fan_in", term.fan_in) for term in fed)
     parts = [1.0 if len(fed) == 1 else term.fan_in / features for term in fed]
     gain = sum(part * _gain(term, amplitude) for part, term in zip(parts, fed, strict=True))
-    is_held = gain > gain_limit
+    limit = max(gain_limit - sum(part.covariance > 0.0 for part in present), least) if present else gain_limit
+    is_held = gain > limit
     if is_held:
-        left += amplitude**2 * (1.0 - (gain_limit / gain) ** 2)
-        amplitude *= gain_limit / gain
+        left += (amplitude**2 * (1.0 - (limit / gain) ** 2)) if not present else 0.0
+        amplitude *= limit / gain
         free_variance = gamma * left / max(maps, 1)
     layers = [_layer(term, amplitude, (1.0 - beta - gamma) * left, part) for part, term in zip(parts, fed, strict=True)]
     inner = tuple(_inner_variance(free_variance, count) for count in squares)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -15,7 +16,7 @@ from convex_init.torch.activations import ActivationLike
 from convex_init.torch.behaviour import BATCH_NORMS, Product, Reading, Sum, Term, parameter_of, read_behaviour
 from convex_init.torch.calibration import Measured, Weighted, calibrate_
 from convex_init.torch.composites import Composites
-from convex_init.torch.fans import caveats
+from convex_init.torch.fans import caveats, geometry_of
 from convex_init.torch.feeding import Signals, as_factor, feeding_activation
 from convex_init.torch.planning import LayerPlan, Plan, check_patterns, check_weight
 from convex_init.torch.positivity import read_positivity
@@ -24,7 +25,19 @@ from convex_init.torch.recording import Node, record
 from convex_init.torch.sites import shown
 from convex_init.torch.slots import Slot, hidden_parameters, slot_of
 from convex_init.torch.weights import base_name
-from convex_init_core import InitSettings, LayerStatistics, Normal, Positivity, Recipe, as_positivity, identity, relu
+from convex_init_core import (
+    InitSettings,
+    LayerStatistics,
+    Normal,
+    Part,
+    Positivity,
+    Recipe,
+    as_positivity,
+    identity,
+    isometric_sum,
+    needs_geometry,
+    relu,
+)
 from convex_init_core.normalised import normalised_recipe
 from convex_init_core.recipe import free_recipe_of, recipe_of
 from convex_init_core.signals import activated, pre_activation
@@ -42,7 +55,7 @@ class Decision:
         product: the use of the weight that decides.
         role: ``"free"``, ``"positive"`` or ``"skip"``.
         recipe: laws of weight and, for the layer that carries it, the shift.
-        beside: for a skip, the positive layers of its sum.
+        beside: the other positive layers of its sum.
         shift: the bias that takes the sum's shift, for a positive layer.
         doubt: the operation for which there is no theory, if the sum has to be measured.
         reason: why it has the role.
@@ -169,12 +182,12 @@ def _layer_plan(decision: Decision, register_missing_bias: bool) -> LayerPlan:
     if on_meta:
         notes.append("on the meta device: not written")
     shift_into, add_bias = "", False
-    if decision.role == "positive" and (recipe.bias.mean != 0.0 or recipe.bias.std != 0.0):
+    if decision.role == "positive":
         if decision.shift is not None:
             shift_into = decision.shift.path
             if shift_into != slot.path:
                 notes.append(f"centring shift in the bias of {shown(shift_into)}")
-        elif register_missing_bias:
+        elif register_missing_bias and (recipe.bias.mean != 0.0 or recipe.bias.std != 0.0):
             shift_into, add_bias = slot.path, True
             notes.append("a bias is added for the centring shift")
     if decision.doubt:
@@ -267,9 +280,11 @@ class _Budgeting:
 
     def to_measure(self, calibrate: bool | None) -> list[Sum]:
         """The sums that decide a weight, if they are to be measured."""
-        if calibrate is False:
-            return []
+        if calibrate is False or (calibrate is None and needs_geometry(self.settings)):
+            return []  # an isometric signal is not centred, and has not the variance that is measured for
         deciding = {id(decision.product): decision for decision in self.decisions.values()}
+        uses = Counter(product.source for product in self.reading.products)
+        tied = {source for source, count in uses.items() if count > 1}
         return [
             found
             for found in self.reading.sums
@@ -329,19 +344,35 @@ class _Budgeting:
         if found.normalised is not None:
             outgoing = pre_activation(0.0, 1.0, settings.correlation)
         self.signals.decided[id(found.root)] = outgoing
+        recipes: list[Recipe] = []
+        if needs_geometry(settings) and found.positive and found.normalised is None:
+            recipes = self._structured(found, bool(linear or quadratic))
+            bias = recipes[0].bias.mean if has_bias else 0.0
+            layers = tuple(recipe.statistics for recipe in recipes)
+            budget = replace(budget, layers=layers, bias_mean=bias, bias_variance=0.0)
         shift = self._shift(found, biases, budget)
         beside = tuple(dict.fromkeys(term.product.slot.path for term in found.positive))
         doubt = "; ".join(dict.fromkeys(doubt for doubt in doubts if doubt))
         if doubt:
             self.doubtful.add(id(found))
-        for term, statistics in zip(found.positive, budget.layers, strict=True):
-            self._positive(term, found, statistics, shift, doubt, budget)
+        for index, (term, statistics) in enumerate(zip(found.positive, budget.layers, strict=True)):
+            self._positive(term, found, statistics, shift, doubt, budget, recipes[index] if recipes else None)
         for term in linear:
             variance = budget.free_variance / max(term.factor.second, 1e-30) / self._second(term.product.data)
             self._free(term, found, variance, beside, doubt)
         for term, variance in zip(quadratic, budget.inner_variances, strict=True):
             scaled = variance / max(abs(term.factor.mean), 1e-30) / self._second(term.product.data)
             self._free(term, found, scaled, beside, doubt, f"squares, {term.squares:g} to a sum")
+
+    def _structured(self, found: Sum, has_free: bool) -> list[Recipe]:
+        """The recipes of a sum whose weights are not drawn one by one."""
+        parts = []
+        for product in (term.product for term in found.positive):
+            phi = activation_for(self.activation, product.slot.path) or feeding_activation(product.data)
+            where = geometry_of(product.slot.module, product.slot.name, product.fan_in)
+            parts.append(Part(where, phi or identity(), self._through(product)))
+        beside = any(_is_convex(node) for node, _ in found.present)
+        return isometric_sum(parts, self.settings, has_free=has_free, residuals=self.residuals if beside else 0)
 
     def _fed(self, term: Term, doubts: list[str]) -> Fed:
         product = term.product
@@ -351,7 +382,13 @@ class _Budgeting:
             moments = activated(chosen, pre_activation(0.0, self.settings.variance, self.settings.correlation))
         elif doubt:
             doubts.append(doubt)
-        return Fed(product.fan_in, moments, term.factor.mean)
+        return Fed(product.fan_in, moments, 1.0 if self._outer_scale(term) else term.factor.mean)
+
+    def _outer_scale(self, term: Term) -> float:
+        """A constant by which the model multiplies the product belongs to its positivity map; 0 if it is none."""
+        constant, through = term.factor.mean, term.product.positivity
+        is_constant = abs(term.factor.second - constant**2) <= 1e-12 * constant**2
+        return constant if through is not None and is_constant and constant != 1.0 else 0.0
 
     def _second(self, data: Node) -> float:
         """Second moment of what a free layer multiplies, 1 for the input itself: LeCun's assumption."""
@@ -364,31 +401,42 @@ class _Budgeting:
         return second if second > 0.0 else 1.0
 
     def _positive(
-        self, term: Term, found: Sum, statistics: LayerStatistics, shift: Slot | None, doubt: str, budget: Budget
+        self,
+        term: Term,
+        found: Sum,
+        statistics: LayerStatistics,
+        shift: Slot | None,
+        doubt: str,
+        budget: Budget,
+        structured: Recipe | None = None,
     ) -> None:
         product = term.product
         if product.source in self.decisions or product.slot.path in self.excluded:
             return
         through = self._through(product)
+        if self._outer_scale(term):
+            through = through.scaled(self._outer_scale(term))
         chosen = activation_for(self.activation, product.slot.path)
         phi = chosen or feeding_activation(product.data)
         notes: list[str] = []
         if found.normalised is not None:
             recipe = normalised_recipe(product.fan_in, phi or relu(), self.settings, through)
             notes.append("its scale is set by the normalisation behind it")
+        elif structured is not None:
+            recipe = replace(structured, bias=Normal(budget.bias_mean, 0.0))
         else:
             with_bias = replace(statistics, bias_mean=budget.bias_mean, bias_variance=budget.bias_variance)
             recipe = recipe_of(with_bias, phi or identity(), self.settings, through)
             if shift is None and budget.outgoing.mean != 0.0:
                 notes.append(f"no bias: the mean goes on as {budget.outgoing.mean:.3g}")
-        others = [p.slot.path for p in dict.fromkeys(t.product for t in found.positive) if p is not product]
+        others = tuple(p.slot.path for p in dict.fromkeys(t.product for t in found.positive) if p is not product)
         if others:
             notes.append(f"summed with {', '.join(others)}")
         convex = [node.operation for node, _ in found.present if _is_convex(node)]
         if convex:
             notes.append(f"beside {', '.join(convex)} as it is")
         reason = f"fed by {phi}" if phi is not None else "behind a non-linearity"
-        self.decisions[product.source] = Decision(product, "positive", recipe, (), shift, doubt, reason, notes)
+        self.decisions[product.source] = Decision(product, "positive", recipe, others, shift, doubt, reason, notes)
 
     def _through(self, product: Product) -> Positivity:
         own = product.positivity

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 
 from convex_init.torch.activations import ActivationLike
 from convex_init.torch.drawing import Fill, check_generator, fill_
-from convex_init.torch.fans import caveats, fan_in, units
+from convex_init.torch.fans import caveats, fan_in, geometry, units
 from convex_init.torch.positivity import mark_projected, raw_parameter, read_positivity
 from convex_init.torch.reading import Selection, activation_for, is_read_by_running, read, selected
 from convex_init.torch.sharding import check_placements, is_sharded, local, reshard
@@ -28,6 +28,7 @@ from convex_init_core import (
     Recipe,
     as_positivity,
     free_recipe,
+    needs_geometry,
     positive_recipe,
     skip_recipe,
 )
@@ -49,7 +50,7 @@ class LayerPlan:
         written: whether the weight is drawn here: ``False`` on the meta device, and for the later of two layers that
             share a weight.
         name: of the weight's parameter in ``module``.
-        beside: for a skip, the paths of the positive layers that it is summed with.
+        beside: the paths of the (other) positive layers that it is summed with.
     """
 
     path: str
@@ -379,7 +380,8 @@ class _Planner:
                     "(a parametrization, a mark, or what the forward does); leave positivity out, or build it anew"
                 )
             through = through or self.positivity or as_positivity("projection")
-            return positive_recipe(fan_in(site.module), phi, self.settings, through, has_skip)
+            where = geometry(site.module) if needs_geometry(self.settings) else None
+            return positive_recipe(fan_in(site.module), phi, self.settings, through, has_skip, where)
         if through is not None:
             raise ValueError(
                 f"its weight is made non-negative (by {through}), but it is {site.role} ({site.reason}); make it a "
