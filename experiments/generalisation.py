@@ -15,7 +15,7 @@ from experiments.training import Schedule, fit, outputs_of
 # What the presets change. Widths of the paper's 1k and 10k, training images, test images, epochs.
 SCALES: dict[str, dict[str, Any]] = {
     "smoke": {"1k": 8, "10k": 16, "limit": 300, "test_limit": 200, "epochs": 2},
-    "cpu": {"1k": 256, "10k": 512, "limit": 10_000, "test_limit": 5000, "epochs": 15},
+    "cpu": {"1k": 256, "10k": 512, "limit": 5000, "test_limit": 5000, "epochs": 10},
     "paper": {"1k": 1000, "10k": 10_000, "limit": None, "test_limit": None, "epochs": 25},
 }
 

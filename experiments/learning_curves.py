@@ -22,7 +22,7 @@ STORE = "learning_curves"
 # Settings of the paper (5.1): width of the input, Adam 1e-3, batch 64, 10 epochs, 90 % of the training split, 10 seeds.
 _SETTINGS: dict[str, dict[str, Any]] = {
     "smoke": {"width": 24, "limit": 400, "epochs": 1},
-    "cpu": {"width": 256, "limit": None, "epochs": 3},
+    "cpu": {"width": 256, "limit": None, "epochs": 2},
     "paper": {"width": None, "limit": None, "epochs": 10},
 }
 # (data sets, depths, seeds), the most telling first.

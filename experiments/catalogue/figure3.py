@@ -25,7 +25,7 @@ def runs(preset: str, _: Mapping[str, str]) -> Iterator[Run]:
     for dataset in datasets:
         for seed in range({"smoke": 2, "cpu": 10, "paper": 10}[preset]):
             for method in dict.fromkeys((*METHODS["figure3"], *METHODS["figure11"])):
-                _, lr, l2, preprocessing, _, hidden = (TABLE_3 | TABLE_4)[dataset, method]
+                _best, lr, l2, preprocessing, _epoch, hidden = (TABLE_3 | TABLE_4)[dataset, method]
                 yield {**settings_of(preset, dataset, method, hidden, lr, l2, preprocessing), "seed": seed}
 
 
