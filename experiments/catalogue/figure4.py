@@ -20,7 +20,7 @@ TOLERANCE = 1e-4  # of the logit; the probability then moves by a quarter of it 
 _DRAWN = 6  # molecules of a path
 _SCALES = {  # compounds, epochs, assays, pairs, steps
     "smoke": (300, 1, ("NR-AR",), 2, 5),
-    "cpu": (None, 300, ("NR-AR", "NR-ER-LBD"), 5, 100),
+    "cpu": (None, 60, ("NR-AR", "NR-ER-LBD"), 5, 100),
     "paper": (None, 300, ("NR-AR", "NR-ER-LBD"), 50, 100),
 }
 
