@@ -19,7 +19,7 @@ from tests.torchvision_operators import define_missing_operators
 TESTS = Path(__file__).resolve().parent
 FRAMEWORKS = ("torch", "keras", "tensorflow", "jax", "ignite", "timm")
 # What the tests in a folder need: the framework of its name, or for these
-NEEDED = {"demo": "torch", "distributed": "torch"} | {name: name for name in FRAMEWORKS}
+NEEDED = {"demo": "torch", "distributed": "torch", "experiments": "ignite"} | {name: name for name in FRAMEWORKS}
 
 
 def pytest_configure(config: pytest.Config) -> None:

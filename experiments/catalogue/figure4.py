@@ -128,8 +128,8 @@ def _drug_likeness(smiles: str) -> float:
     from rdkit import Chem
     from rdkit.Chem import QED
 
-    found: float = QED.qed(Chem.MolFromSmiles(smiles))  # type: ignore[no-untyped-call]
-    return found
+    qed: Any = QED.qed  # RDKit is typed in part
+    return float(qed(Chem.MolFromSmiles(smiles)))
 
 
 def report(records: Sequence[Record], page: Page) -> None:
