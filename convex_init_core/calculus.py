@@ -58,6 +58,7 @@ class Sign(enum.Enum):
 
     NON_NEGATIVE = "non-negative"
     NON_POSITIVE = "non-positive"
+    ZERO = "zero"
     ANY = "of any sign"
 
     def __neg__(self) -> Sign:
@@ -66,13 +67,27 @@ class Sign(enum.Enum):
 
     def __mul__(self, other: Sign) -> Sign:
         """Return the sign of a product."""
-        if self is Sign.ANY or other is Sign.ANY:
+        if Sign.ZERO in (self, other):
+            return Sign.ZERO
+        if Sign.ANY in (self, other):
             return Sign.ANY
         return Sign.NON_NEGATIVE if self is other else Sign.NON_POSITIVE
 
     def __or__(self, other: Sign) -> Sign:
         """Return the sign of a sum, or of two values side by side."""
+        if Sign.ZERO in (self, other):
+            return other if self is Sign.ZERO else self
         return self if self is other else Sign.ANY
+
+    @property
+    def is_non_negative(self) -> bool:
+        """Whether nothing is below 0."""
+        return self in (Sign.NON_NEGATIVE, Sign.ZERO)
+
+    @property
+    def is_non_positive(self) -> bool:
+        """Whether nothing is above 0."""
+        return self in (Sign.NON_POSITIVE, Sign.ZERO)
 
 
 class Monotonicity(enum.Enum):
@@ -134,7 +149,7 @@ class Value:
 
 def constant(sign: Sign = Sign.ANY, label: str = "", reason: str = "", finite: bool = True) -> Value:
     """Return a value that does not depend on the declared inputs: a weight, or context."""
-    under = Under.LOGARITHM if sign is Sign.NON_NEGATIVE else Under.NOTHING
+    under = Under.LOGARITHM if sign.is_non_negative else Under.NOTHING
     return Value(Curvature.CONSTANT, sign, {}, reason, label, under, finite)
 
 
@@ -177,7 +192,7 @@ def negate(value: Value) -> Value:
         curvature=-value.curvature,
         sign=-value.sign,
         monotone={name: -how for name, how in value.monotone.items()},
-        convex_under=Under.LOGARITHM if value.is_constant and value.sign is Sign.NON_POSITIVE else Under.NOTHING,
+        convex_under=Under.LOGARITHM if value.is_constant and value.sign.is_non_positive else Under.NOTHING,
     )
 
 
@@ -230,7 +245,7 @@ def multiply(a: Value, b: Value, at: str) -> Value:
         return unknown(f"{at} multiplies two values that both depend on the input", a, b, sign=sign)
     if b.is_constant:
         return constant(sign, reason=a.reason or b.reason if sign is Sign.ANY else "")
-    if a.sign is Sign.NON_NEGATIVE:
+    if a.sign.is_non_negative:
         return replace(b, sign=sign, label="")
     if a.sign is Sign.NON_POSITIVE:
         return replace(negate(b), sign=sign, label="")
@@ -290,9 +305,9 @@ def apply(function: ElementWise, value: Value, at: str) -> Value:
     sign = value.sign if function.keeps_sign and function.sign is Sign.ANY else function.sign
     if value.is_constant:
         return _of_constants([value], sign)
-    if function.even and value.sign is Sign.NON_POSITIVE:
+    if function.even and value.sign.is_non_positive:
         value = negate(value)
-    increasing = function.increasing or (function.increasing_from_zero and value.sign is Sign.NON_NEGATIVE)
+    increasing = function.increasing or (function.increasing_from_zero and value.sign.is_non_negative)
     decreasing = function.decreasing
     if increasing:
         monotone = dict(value.monotone)
@@ -336,9 +351,7 @@ def minimum(values: Sequence[Value], at: str) -> Value:
 
 
 def _extreme(values: Sequence[Value], at: str, name: str, kept: Curvature, bounded_by_one: Sign) -> Value:
-    signs = {value.sign for value in values}
-    # One non-negative value is enough for a non-negative maximum; all must be non-positive for a non-positive one.
-    sign = bounded_by_one if bounded_by_one in signs else next(iter(signs)) if len(signs) == 1 else Sign.ANY
+    sign = _sign_of_extreme([value.sign for value in values], bounded_by_one)
     if all(value.is_constant for value in values):
         return _of_constants(values, sign)
     if (spoilt := _spoilt(values, at)) is not None:
@@ -353,6 +366,15 @@ def _extreme(values: Sequence[Value], at: str, name: str, kept: Curvature, bound
         )
     under = min(value.convex_under for value in values) if kept is Curvature.CONVEX else Under.NOTHING
     return Value(kept, sign, monotone, convex_under=under)
+
+
+def _sign_of_extreme(signs: list[Sign], bound: Sign) -> Sign:
+    """The sign of a maximum (``bound`` non-negative) or minimum (non-positive): one value may be enough to bound it."""
+    if bound in signs:
+        return bound
+    if Sign.ZERO in signs:
+        return Sign.ZERO if all(sign in (Sign.ZERO, -bound) for sign in signs) else bound
+    return reduce(Sign.__or__, signs)
 
 
 def norm(value: Value, at: str) -> Value:

@@ -139,7 +139,7 @@ def power(exponent: float, sign: Sign) -> ElementWise:
     under = Under.ROOT if exponent >= 2.0 else Under.NOTHING  # half of it is at least 1
     if even:
         return _even(name, under, keeps_logarithm=True)
-    if sign is not Sign.NON_NEGATIVE:
+    if not sign.is_non_negative:
         return ElementWise(name, refusal="for arguments of both signs")
     if exponent > 1.0:
         return ElementWise(

@@ -234,6 +234,11 @@ class _Recorder(TorchDispatchMode):
 
     supports_higher_order_operators = True
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Compiled functions run as they were written, see _eager, so that the compiler need not be loaded (2 s).
+        return False
+
     def __init__(
         self,
         model: nn.Module,
@@ -420,7 +425,7 @@ class _Recorder(TorchDispatchMode):
                 sources = tuple(dict.fromkeys((*before.sources, *node.sources)))
                 label = " and ".join(map(repr, sources)) or "a constant"
                 after = _fixed_node(held, label, node.operation, (before, node), node.path, sources)
-            elif _covers(held, tensor):
+            elif _covers(held, tensor) or _holds(tensor, held):
                 after = Node(node.value, node.operation, (before, node), path=node.path)
             else:
                 place = f"a write in place in {self._where()!r}"
@@ -458,6 +463,15 @@ def _covers(a: Tensor, b: Tensor) -> bool:
     )  # fmt: skip
 
 
+def _holds(outer: Tensor, inner: Tensor) -> bool:
+    """Whether all elements of ``inner`` lie in the memory of ``outer``."""
+    if outer.dtype != inner.dtype or not outer.is_contiguous() or not inner.numel():
+        return False
+    first = inner.storage_offset() - outer.storage_offset()
+    last = first + sum((size - 1) * stride for size, stride in zip(inner.shape, inner.stride(), strict=True))
+    return first >= 0 and last < outer.numel()
+
+
 def _storage(tensor: Tensor) -> int | None:
     try:
         return tensor.untyped_storage().data_ptr() or None
@@ -488,6 +502,8 @@ def constant_of(tensor: Tensor, label: str) -> tuple[Value, tuple[float, float] 
         return calculus.constant(Sign.ANY, label, f"{label} has no numbers that can be compared"), None
     if not (math.isfinite(low) and math.isfinite(high)):
         return calculus.constant(Sign.ANY, label, f"{label} holds NaN or infinite values", finite=False), None
+    if low == high == 0.0:
+        return calculus.constant(Sign.ZERO, label), (low, high)
     if low >= 0.0:
         return calculus.constant(Sign.NON_NEGATIVE, label), (low, high)
     if high <= 0.0:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from convex_init.torch.blocks import contraction, product_by_blocks
-from convex_init.torch.recording import Node
+from convex_init.torch.choices import chosen
+from convex_init.torch.recording import Node, constant_of
 from convex_init_core import calculus, convex_functions
 from convex_init_core.calculus import ElementWise, Sign, Value
 from convex_init_core.convex_functions import FUNCTIONS
@@ -115,6 +116,26 @@ _WHY_NOT = {
 }
 
 
+def _signature(func: Any) -> tuple[str, str, str, bool, bool, list[tuple[int, str, Any]]]:
+    """What is the same for all calls of an operation; torch builds a schema's parts anew whenever it is asked."""
+    found = _SIGNATURES.get(func)
+    if found is None:
+        schema, name = func._schema, func.overloadpacket.__name__
+        in_place = schema.is_mutable and name.endswith("_") and not name.endswith("__")
+        found = _SIGNATURES[func] = (
+            name,
+            name[:-1] if in_place else name,
+            func._overloadname,
+            func.namespace == "aten",
+            torch.Tag.nondeterministic_seeded in func.tags,
+            [(i, spec.name, spec.default_value) for i, spec in enumerate(schema.arguments) if not spec.is_out],
+        )
+    return found
+
+
+_SIGNATURES: dict[Any, Any] = {}
+
+
 class Call:
     """One operation as the rules see it: its arguments by place and by name, with nodes for tensors and defaults set.
 
@@ -125,27 +146,18 @@ class Call:
         at: the operation and its place, for messages.
         arguments: in the order of the schema, without those that are only written to.
         nodes: all nodes among them.
+        known: whether it is one of torch's own operations.
         random: whether the operation draws random numbers.
-        is_mutable: whether it writes to an argument.
     """
 
     def __init__(self, func: Any, operands: list[Any], keywords: dict[str, Any], at: str) -> None:
         """Bind operands and keywords to the schema of ``func``."""
-        schema = func._schema
-        self.name, self.overload, self.at = func.overloadpacket.__name__, func._overloadname, at
-        self.is_mutable = schema.is_mutable
-        in_place = self.is_mutable and self.name.endswith("_") and not self.name.endswith("__")
-        self.base = self.name[:-1] if in_place else self.name
-        self.known = func.namespace == "aten"
-        self.random = torch.Tag.nondeterministic_seeded in func.tags
-        self.arguments: list[Any] = []
-        self.by_name: dict[str, Any] = {}
-        for i, spec in enumerate(schema.arguments):
-            if spec.is_out:
-                continue
-            given = operands[i] if i < len(operands) else keywords.get(spec.name, spec.default_value)
-            self.arguments.append(given)
-            self.by_name[spec.name] = given
+        self.at = at
+        self.name, self.base, self.overload, self.known, self.random, parameters = _signature(func)
+        self.by_name = {
+            name: operands[i] if i < len(operands) else keywords.get(name, default) for i, name, default in parameters
+        }
+        self.arguments = list(self.by_name.values())
         self.nodes = _nodes(self.arguments)
         self.made: Tensor | None = None
 
@@ -245,7 +257,8 @@ def _value(operand: Any) -> Value:
     label = f"the number {number:g}"
     if not math.isfinite(number):
         return calculus.constant(Sign.ANY, label, f"{label} is not finite", finite=False)
-    return calculus.constant(Sign.NON_NEGATIVE if number >= 0.0 else Sign.NON_POSITIVE, label)
+    sign = Sign.ZERO if number == 0.0 else Sign.NON_NEGATIVE if number > 0.0 else Sign.NON_POSITIVE
+    return calculus.constant(sign, label)
 
 
 def _asks_if_finite(node: Node) -> bool:
@@ -262,7 +275,7 @@ def _asks_if_finite(node: Node) -> bool:
 def _noise(call: Call) -> Value:
     # The tensor that is overwritten, or whose shape is taken, does not matter; one with the law's parameters does.
     first = 0 if "bernoulli" in call.base and call.name == "bernoulli" else 1
-    laws = call.nodes if call.base == "normal" and not call.is_mutable else _nodes(call.arguments[first:])
+    laws = call.nodes if call.name == "normal" else _nodes(call.arguments[first:])
     if any(not node.value.is_constant for node in laws):
         return calculus.unknown(f"{call.at} draws from a law that depends on the input", *(n.value for n in laws))
     return calculus.constant(_NOISE.get(call.name, _NOISE.get(call.base, Sign.ANY)), reason=f"{call.at} is random")
@@ -351,12 +364,14 @@ def _scattered_by(call: Call) -> Value:
 
 def _with_zeros(call: Call) -> Value:
     """``tril``, ``diag_embed`` and others: elements of the first argument, and zeros."""
-    return calculus.side_by_side([_first(call), calculus.constant(Sign.NON_NEGATIVE)], call.at)
+    return calculus.side_by_side([_first(call), calculus.constant(Sign.ZERO)], call.at)
 
 
 def _choice(call: Call) -> Value:
     condition = call[0]
     if isinstance(condition, Node) and not condition.value.is_constant:
+        if (written_out := chosen(condition, call[1], call[2])) is not None:
+            return calculus.apply(written_out[0], written_out[1].value, call.at)
         return call.unknown("chooses by a condition on the input")
     return calculus.side_by_side([call.value(1), call.value(2)], call.at)
 
@@ -376,7 +391,7 @@ def _copied(call: Call) -> Value:
 
 
 def _filled(call: Call) -> Value:
-    return call.value(1) if len(call.arguments) > 1 else calculus.constant(Sign.NON_NEGATIVE)
+    return call.value(1) if len(call.arguments) > 1 else calculus.constant(Sign.ZERO)
 
 
 def _from_shape(call: Call) -> Value:
@@ -385,7 +400,7 @@ def _from_shape(call: Call) -> Value:
     filled = _nodes(call.arguments[1:])
     if any(not node.value.is_constant for node in filled):
         return calculus.side_by_side([node.value for node in filled], call.at)
-    return calculus.constant(Sign.NON_NEGATIVE if bool((call.made >= 0).all()) else Sign.ANY)
+    return constant_of(call.made, "a constant")[0]
 
 
 # Sums and products
@@ -396,7 +411,12 @@ def _product(call: Call) -> Value:
     a, b = call[0], call[1]
     if isinstance(a, Node) and a is b:
         return calculus.apply(FUNCTIONS["square"], a.value, call.at)
-    return calculus.multiply(_value(a), _value(b), call.at)
+    product = calculus.multiply(_value(a), _value(b), call.at)
+    if product.curvature is calculus.Curvature.UNKNOWN:
+        for mask, value in ((a, b), (b, a)):
+            if (written_out := chosen(mask, value, 0.0)) is not None:  # x * (x > 0)
+                return calculus.apply(written_out[0], written_out[1].value, call.at)
+    return product
 
 
 def _outer(call: Call) -> Value:
@@ -451,7 +471,9 @@ def _plus_quotient(call: Call) -> Value:
 def _sum(sign: int) -> Rule:
     def rule(call: Call) -> Value:
         factor = sign * float(call["alpha"] if call["alpha"] is not None else 1)
-        if call[0] is call[1] and isinstance(call[0], Node):  # x − x, where x is neither constant nor affine
+        if call[0] is call[1] and isinstance(call[0], Node):  # x − x need not be constant for the calculus
+            if factor == -1.0:
+                return calculus.constant(Sign.ZERO)
             return calculus.multiply(_value(1.0 + factor), call.value(0), call.at)
         return calculus.add([call.value(0), calculus.multiply(_value(factor), call.value(1), call.at)], call.at)
 
@@ -497,7 +519,7 @@ def _divided(call: Call, above: Value, below: Value) -> Value:
 
 
 def _inverse(value: Value) -> ElementWise:
-    return convex_functions.power(-1.0, value.sign) if value.sign is Sign.NON_NEGATIVE else FUNCTIONS["reciprocal"]
+    return convex_functions.power(-1.0, value.sign) if value.sign.is_non_negative else FUNCTIONS["reciprocal"]
 
 
 def _reciprocal(call: Call) -> Value:
@@ -507,11 +529,11 @@ def _reciprocal(call: Call) -> Value:
 # Extremes, norms and functions of a whole
 
 
-def _extreme(which: Callable[..., Value]) -> Rule:
-    def rule(call: Call) -> Value:
-        return which([_value(node) for node in call.nodes], call.at)
-
-    return rule
+def _maximum(call: Call) -> Value:
+    for a, b in (call.nodes, call.nodes[::-1]) if len(call.nodes) == 2 else ():
+        if b.operation == "neg" and b.inputs[0] is a:
+            return calculus.apply(FUNCTIONS["abs"], a.value, call.at)
+    return calculus.maximum(call.values, call.at)
 
 
 def _clamp(low: int | None, high: int | None) -> Rule:
@@ -660,8 +682,8 @@ _RULES: dict[str, Rule] = {
     "lerp": _interpolated,
     **_all(("div", "divide", "true_divide"), _quotient),
     "reciprocal": _reciprocal,
-    **_all(("maximum", "max", "amax", "cummax"), _extreme(calculus.maximum)),
-    **_all(("minimum", "min", "amin", "cummin"), _extreme(calculus.minimum)),
+    **_all(("maximum", "max", "amax", "cummax"), _maximum),
+    **_all(("minimum", "min", "amin", "cummin"), lambda call: calculus.minimum(call.values, call.at)),
     **_all(_POOLS, lambda call: calculus.maximum([call.value(0)], call.at)),
     **_all(("clamp", "hardtanh"), _clamp(1, 2)),
     "clamp_min": _clamp(1, None),
