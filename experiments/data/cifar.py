@@ -18,6 +18,8 @@ _BATCHES = {
     ("cifar100", "train"): ["train"],
     ("cifar100", "test"): ["test"],
 }
+# What the pickle of an array names, wherever the installed NumPy has it.
+_OF_ARRAYS = {"_reconstruct": np.empty(0).__reduce__()[0], "ndarray": np.ndarray, "dtype": np.dtype}
 _IN_BATCH = {"cifar10": 10_000, "cifar100": 50_000}
 
 
@@ -75,6 +77,6 @@ class _ArraysOnly(pickle.Unpickler):
     """A pickle can run anything; a batch needs NumPy's arrays and nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if module in ("numpy", "numpy.core.multiarray") and name in ("_reconstruct", "ndarray", "dtype"):
-            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        if module in ("numpy", "numpy.core.multiarray", "numpy._core.multiarray") and name in _OF_ARRAYS:
+            return _OF_ARRAYS[name]
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which a CIFAR batch has no use for")
