@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from experiments.experiment import Context, Results, Run, run_key
+from experiments.experiment import Context, Results, Run
 from experiments.networks import build
 from experiments.preprocessing import whitened_images
-from experiments.training import Schedule, fit, outputs_of
+from experiments.stacked import Stack, fit_stacked, shares_right
+from experiments.training import Schedule
 
 # What the presets change. Widths of the paper's 1k and 10k, training images, test images, epochs.
 SCALES: dict[str, dict[str, Any]] = {
@@ -41,38 +43,49 @@ def settings_of(
 
 def execute(run: Run, context: Context) -> Results:
     """Train with a share of the training images, and measure on the others and on the test set after every epoch."""
+    return together([run], context)[0]
+
+
+def together(runs: Sequence[Run], context: Context) -> list[Results]:
+    """Do that for several seeds at once."""
+    run = runs[0]
     data = whitened_images(run["dataset"], run["preprocessing"], context, run["limit"], run["test_limit"])
     inputs, labels, test, test_labels = (
         torch.from_numpy(part).to(context.device)
         for part in (data.train, data.train_labels, data.test, data.test_labels)
     )
-    order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(1000 + run["seed"]))
+    seeds = [run["seed"] for run in runs]
+    orders = torch.stack(
+        [torch.randperm(len(inputs), generator=torch.Generator().manual_seed(1000 + seed)) for seed in seeds]
+    ).to(inputs.device)
     split = round(run["share"] * len(inputs))
-    training, validation = (part.to(inputs.device) for part in (order[:split], order[split:]))
-    generator = torch.Generator().manual_seed(run["seed"])
-    network = build(run["method"], inputs.shape[1], run["hidden"], data.classes, generator).to(inputs.device)
-    found: dict[str, list[float | None]] = {"validation": [], "test": [], "test_losses": []}
+    training, validation = orders[:, :split], orders[:, split:]
+    networks = [_network_of(run, data.classes, inputs) for run in runs]
+    stack = Stack(networks)
+    found: list[dict[str, list[float | None]]] = [{"validation": [], "test": [], "test_losses": []} for _ in runs]
 
     def measure(_: int) -> None:
-        outputs = outputs_of(network, inputs[validation])
-        found["validation"].append(_share_right(outputs, labels[validation]))
-        outputs = outputs_of(network, test)
-        found["test"].append(_share_right(outputs, test_labels))
-        found["test_losses"].append(float(nn.functional.cross_entropy(outputs.double(), test_labels)))
+        right = shares_right(stack.outputs_of_parts(inputs, validation), labels[validation])
+        outputs = stack.outputs_of(test)
+        right_in_test = shares_right(outputs, test_labels)
+        for place, results in enumerate(found):
+            results["validation"].append(right[place])
+            results["test"].append(right_in_test[place])
+            results["test_losses"].append(float(nn.functional.cross_entropy(outputs[place].double(), test_labels)))
 
-    losses = fit(
-        network,
-        inputs[training],
-        labels[training],
-        Schedule(run["epochs"], run["batch_size"], run["lr"], run["l2"]),
-        run["seed"],
-        after_epoch=measure,
-        tensorboard=None if context.tensorboard is None else context.tensorboard / "generalisation" / run_key(run),
-    )
-    # Equal accuracies: the earlier epoch.
-    best = max(
-        range(len(found["validation"])), key=lambda epoch: (found["validation"][epoch] or 0.0, -epoch), default=None
-    )
+    schedule = Schedule(run["epochs"], run["batch_size"], run["lr"], run["l2"])
+    courses = fit_stacked(stack, inputs, labels, list(training), schedule, seeds, after_epoch=measure)
+    return [_summary(course, results) for course, results in zip(courses, found, strict=True)]
+
+
+def _network_of(run: Run, classes: int, inputs: torch.Tensor) -> nn.Module:
+    generator = torch.Generator().manual_seed(run["seed"])
+    return build(run["method"], inputs.shape[1], run["hidden"], classes, generator).to(inputs.device)
+
+
+def _summary(losses: list[float | None], found: dict[str, list[float | None]]) -> Results:
+    measured = [share or 0.0 for share in found["validation"]]
+    best = measured.index(max(measured)) if measured else None  # of equal ones the first epoch
     return {
         "best_validation": 0.0 if best is None else found["validation"][best],
         "best_epoch": None if best is None else best + 1,
@@ -80,7 +93,3 @@ def execute(run: Run, context: Context) -> Results:
         "losses": losses,
         **found,
     }
-
-
-def _share_right(outputs: torch.Tensor, labels: torch.Tensor) -> float:
-    return float((outputs.argmax(-1) == labels).double().mean())

@@ -49,11 +49,14 @@ class Stack:
         parts = [self._all(self.parameters, self.buffers, part) for part in torch.split(inputs, AT_ONCE)]
         return torch.cat(parts, dim=1)
 
+    @torch.no_grad()
+    def outputs_of_parts(self, inputs: Tensor, parts: Tensor) -> Tensor:
+        """Return the outputs ``[networks, n, ...]`` for samples of each network's own, ``parts [networks, n]``."""
+        return torch.cat([self(inputs[part]) for part in torch.split(parts, AT_ONCE // self.size + 1, dim=1)], dim=1)
+
     def accuracies(self, inputs: Tensor, labels: Tensor) -> list[float]:
         """Return the share of samples whose class is the largest output, for each network."""
-        right = self.outputs_of(inputs).argmax(-1) == labels
-        found: list[float] = right.double().mean(1).tolist()
-        return found
+        return shares_right(self.outputs_of(inputs), labels)
 
 
 def fit_stacked(
@@ -65,6 +68,7 @@ def fit_stacked(
     seeds: Sequence[int],
     *,
     loss: Loss = nn.functional.cross_entropy,
+    after_epoch: Callable[[int], None] | None = None,
 ) -> list[list[float | None]]:
     """Train the networks in place and return the course of each loss, as :func:`experiments.training.fit` does.
 
@@ -76,6 +80,7 @@ def fit_stacked(
         schedule: epochs, steps and rates.
         seeds: of the order of the samples, one for each network.
         loss: of outputs and targets of one network's batch; its mean over the batch.
+        after_epoch: called with the number of the epoch that ended, from 1.
 
     Raises:
         ValueError: if the numbers of samples differ.
@@ -94,8 +99,14 @@ def fit_stacked(
         return values.detach()
 
     course = Course(shares.shape[1], schedule)
-    loop(step, _Orders(shares, schedule.batch_size, seeds), course, schedule, stack.projected)
+    loop(step, _Orders(shares, schedule.batch_size, seeds), course, schedule, stack.projected, after_epoch)
     return [course.losses(network) for network in range(stack.size)]
+
+
+def shares_right(outputs: Tensor, labels: Tensor) -> list[float]:
+    """Return, for each network of outputs ``[networks, samples, classes]``, the share whose class is the largest."""
+    found: list[float] = (outputs.argmax(-1) == labels).double().mean(1).tolist()
+    return found
 
 
 class _Orders:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from experiments.experiment import Experiment, Record, Run
-from experiments.generalisation import execute, settings_of
+from experiments.generalisation import execute, settings_of, together
 from experiments.learning_curves import NAMES
 from experiments.page import Page
 from experiments.paper import TABLE_3, TABLE_4
@@ -109,5 +109,10 @@ def _tests(records: Sequence[Record], dataset: str, page: Page) -> None:
 
 
 EXPERIMENT = Experiment(
-    "figure3", "Figures 3 and 11: test accuracy and loss with the settings of Tables 3 and 4", runs, execute, report
+    "figure3",
+    "Figures 3 and 11: test accuracy and loss with the settings of Tables 3 and 4",
+    runs,
+    execute,
+    report,
+    together,
 )

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from experiments.networks import METHODS, build
-from experiments.stacked import Stack, fit_stacked
+from experiments.stacked import Stack, fit_stacked, shares_right
 from experiments.training import Schedule, accuracy, fit
 
 SEEDS = (0, 1, 2)
@@ -71,3 +71,13 @@ def test_unequal_samples_are_refused(data):
     stack = Stack([network("non-convex", 0), network("non-convex", 1)])
     with pytest.raises(ValueError, match="equally many"):
         fit_stacked(stack, inputs, labels, [torch.arange(5), torch.arange(6)], SCHEDULE, (0, 1))
+
+
+def test_accuracies_on_samples_of_each_networks_own(data):
+    inputs, labels = data
+    networks = [network("ICNN + init", seed) for seed in SEEDS]
+    stack = Stack(networks)
+    parts = torch.stack([share(seed)[:40] for seed in SEEDS])
+    found = shares_right(stack.outputs_of_parts(inputs, parts), labels[parts])
+    for place, each in enumerate(networks):
+        assert found[place] == pytest.approx(accuracy(each, inputs[parts[place]], labels[parts[place]]))
