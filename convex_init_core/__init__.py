@@ -38,13 +38,22 @@ from convex_init_core.laws import (
 )
 from convex_init_core.moments import FeatureMoments, derivative_moments, feature_moments
 from convex_init_core.positivity import POSITIVITIES, Positivity, as_positivity
-from convex_init_core.recipe import METHODS, InitSettings, Recipe, free_recipe, positive_recipe, skip_recipe
+from convex_init_core.recipe import (
+    METHODS,
+    InitSettings,
+    Recipe,
+    free_recipe,
+    needs_geometry,
+    positive_recipe,
+    skip_recipe,
+)
 from convex_init_core.sampling import (
     ACCELERATOR_BLOCK,
     BLOCK,
     block_bounds,
     block_seed,
     check_image,
+    is_matched,
     is_structured,
     sample_raw,
 )
@@ -62,6 +71,7 @@ if TYPE_CHECKING:
     )
     from convex_init_core.geometry import Geometry, dense_geometry
     from convex_init_core.isometric import Isometric, solve_isometric, structured_raw
+    from convex_init_core.isometric_terms import Part, isometric_sum
     from convex_init_core.matching import Matched, matched
     from convex_init_core.normalised import (
         expected_output,
@@ -80,6 +90,7 @@ _ON_DEMAND = {
     **dict.fromkeys(("FieldStatistics", "forward_convolution"), "convolution"),
     **dict.fromkeys(("Geometry", "dense_geometry"), "geometry"),
     **dict.fromkeys(("Isometric", "solve_isometric", "structured_raw"), "isometric"),
+    **dict.fromkeys(("Part", "isometric_sum"), "isometric_terms"),
     **dict.fromkeys(("Matched", "matched"), "matching"),
     **dict.fromkeys(("OperatingPoint", "operating_point"), "operating"),
     **dict.fromkeys(("backward", "forward"), "propagation"),
@@ -123,6 +134,7 @@ __all__ = [
     "Normal",
     "NumpyDraw",
     "OperatingPoint",
+    "Part",
     "Positivity",
     "Recipe",
     "SignalStatistics",
@@ -152,9 +164,12 @@ __all__ = [
     "free_recipe",
     "has_even_overlap",
     "identity",
+    "is_matched",
     "is_structured",
+    "isometric_sum",
     "leaky_relu",
     "matched",
+    "needs_geometry",
     "non_negative_law",
     "normalised_recipe",
     "operating_point",

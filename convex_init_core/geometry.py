@@ -64,6 +64,12 @@ class Geometry:
         """Input channels of one group."""
         return self._size(self.inputs) // (self.groups if self.transposed else 1)
 
+    @property
+    def fan_in(self) -> float:
+        """Number of weights that one output sums, an average over positions for a transposed convolution."""
+        taps = math.prod(self.shape[axis] for axis in self.window)
+        return self.inputs_of_group * taps / (math.prod(self.stride or (1,)) if self.transposed else 1)
+
     def phases(self) -> list[tuple[int, ...]]:
         """Return the taps that together read every position of the input once (for a transposed layer: write).
 

@@ -12,12 +12,15 @@ With M outputs and S sources (features a layer can tell apart: channels × phase
 
 ``R² = 1/mean(1/r)`` gives the rows a mean square norm of 1, so that independent features keep their variance. All rows
 have the sum R, so one bias serves all units.
+
+A sum of :data:`FRESH` features or more is close to a Gaussian signal and no copy of anything: it is scaled to the
+variance σ*² and centred, as the first layer's outputs are. That is the case of most output layers.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +35,10 @@ from convex_init_core.statistics import LayerStatistics
 BACKGROUND = 1e-3
 """Row sum of the weights off the support, where the positivity map has no 0 that trains. A shared shift of the features
 grows by 1 + this sum in every layer, (1.001)^L, so it stays far below the number of layers."""
+
+
+FRESH = 2
+"""A unit that sums so many features or more is a new signal; see the module."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +68,14 @@ class Isometric:
         return self.gain * _row_sum(self._targets, self._sources)
 
     @property
+    def sources_of_output(self) -> int:
+        """The least number of sources that an output sums; 1 where outputs copy."""
+        return max(self._sources // self._targets, 1)
+
+    @property
     def fan_in(self) -> float:
-        """Number of weights that one output sums, an average over positions for a transposed convolution."""
-        taps = math.prod(self.geometry.shape[axis] for axis in self.geometry.window)
-        reached = len(self._phases) if self.geometry.transposed else 1
-        return self.geometry.inputs_of_group * taps / reached
+        """Number of weights that one output sums."""
+        return self.geometry.fan_in
 
     @property
     def mean(self) -> float:
@@ -132,12 +142,16 @@ def solve_isometric(
     variance: float = 1.0,
     skip_share: float = 0.0,
     background: float = 0.0,
+    part: float = 1.0,
+    kept: float = 1.0,
 ) -> tuple[Isometric, LayerStatistics]:
     """Return the law of an isometric weight, and the moments of the layer with the bias that goes with it.
 
-    With c the activation's operating point, g its gain there and R the row sum, the bias is::
+    With c the activation's operating point, g its gain there and R the row sum, the bias of a copy is::
 
-        b = c − g φ(c) − (R√(1−γ) − 1 + η) g E[φ(c + σz)]
+        b = κ (c − g φ(c)) − (R √(p(1−γ)) − κ + η) g E[φ(c + σz)]
+
+    and that of a fresh signal, whose weights are scaled by ``σ*/√(g² Var[φ(c + σz)])``, ``b = c − R g E[φ(c + σz)]``.
 
     It takes c to c, which is no centring: φ − E[φ] would switch off a part of the units in every layer, and nothing
     would bring them back. What the row sum adds to that of a copy is removed at its mean.
@@ -149,21 +163,26 @@ def solve_isometric(
         skip_share: γ in [0, 1), the share of the variance that a free skip, summed with the layer, brings. The weights
             are scaled by √(1−γ), which bounds the sum at any depth; the path through L layers keeps (1−γ)^(L/2).
         background: η, the sum of the weights of a row off its support, at least 0.
+        part: p in (0, 1], the share of the variance for this layer where several are summed.
+        kept: κ in [0, 1], the share of a copy's mean that this layer passes on.
 
     Raises:
         ValueError: if φ has no bounded slope; see :func:`~convex_init_core.operating.operating_point`.
     """
     point = operating_point(activation)
-    keep = math.sqrt(1.0 - skip_share)
-    bare = Isometric(geometry, point.gain * keep)
-    law = Isometric(geometry, point.gain * keep, point.gain * background / bare.fan_in)
-    mean = feature_moments(activation, 0.0, variance, point.location).mean
-    beyond = law.row_sum / point.gain - 1.0 + background
+    keep = math.sqrt(part * (1.0 - skip_share))
+    features = feature_moments(activation, 0.0, variance, point.location)
+    gain, bias = point.gain * keep, kept * point.bias + kept * point.gain * features.mean
+    law = Isometric(geometry, gain, point.gain * background / geometry.fan_in)
+    if law.sources_of_output >= FRESH and features.variance > 0.0:
+        law = replace(law, gain=keep * math.sqrt(variance / features.variance))
+        bias = kept * point.location
+    bias -= (law.row_sum + point.gain * background) * features.mean
     return law, LayerStatistics(
         fan_in=law.fan_in,
         weight_mean=law.mean,
         weight_variance=law.variance,
-        bias_mean=point.bias - beyond * point.gain * mean,
+        bias_mean=bias,
         skip_variance=skip_share * variance,
     )
 

@@ -1,8 +1,9 @@
-"""Draws whose *sample* has the law's first two moments, not only the law.
+"""Draws whose *sample* has the law's first two moments, in every unit, and not only the law.
 
 The paper's weights have a coefficient of variation of √(NV)/M (15 at N = 784), so that the log-normal law is so heavy
-in its tail that no layer of realistic size realises its variance. ``w' = c w^p`` keeps weights non-negative and zeros
-zero; ``mean(w'²)/mean(w')²`` increases with p, and c sets the scale.
+in its tail that no layer of realistic size realises its variance: most units fall short of it, a few exceed it by far.
+``w' = c w^p``, with p and c for each unit, keeps weights non-negative and zeros zero; ``mean(w'²)/mean(w')²`` increases
+with p, and c sets the scale.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from convex_init_core.laws import Draw, Gamma, LogNormal, SpikeAndSlab, TwoPoint
 A = TypeVar("A")
 
 LEAST_EFFECTIVE = 2.0
-"""A draw must hold so many weights for each one that matters, ``count · mean² / E[w²]``, to be matched; the short end
-of a tensor may not, and is left as drawn."""
+"""A unit must have so many weights for each one that matters, ``N · mean² / E[w²]``, to be matched; it has about 3.4
+with the paper's moments, whatever N. Fewer can hardly have both moments, and are left as drawn."""
 
 _STEPS = 14
 _ABSENT = -1e4  # stands for the logarithm of 0: e to this is 0, and its products are numbers
+_LEAST_POWER, _LARGEST_POWER = 0.02, 50.0  # so that e^(power · _ABSENT) is 0, and the rest finite
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)
 class Matched:
-    """A law whose draws have exactly its mean and variance.
-
-    Every block that is drawn from one seed is matched by itself, so that shards and threads need not know each other.
+    """A law whose draws have exactly its mean and variance in every unit.
 
     Attributes:
         law: what is drawn before it is matched.
@@ -52,12 +53,14 @@ class Matched:
         """Of the law and of every draw."""
         return self.law.variance
 
-    def sample_log(self, draw: Draw[A], xp: Any = np) -> A:
+    def sample_log(self, draw: Draw[A], xp: Any = np, row: int = 0) -> A:
         """Draw an array of logarithms of weights, with about -1e4 for a weight of 0.
 
         Args:
             draw: the framework's primitives.
             xp: the framework's array namespace.
+            row: number of weights of one unit, which follow each other in the flat draw, so that it holds whole units;
+                0 if the draw is that of one unit.
         """
         if isinstance(self.law, SpikeAndSlab):
             drawn: Any = self.law.sample(draw)
@@ -66,31 +69,49 @@ class Matched:
             logs = xp.where(present, xp.log(xp.where(present, drawn, one)), _ABSENT * one)
         else:
             logs = self.law.sample_log(draw)
-        found: A = self._match(logs, xp)
+        found: A = self._match(logs, xp, row or math.prod(logs.shape))  # type: ignore[attr-defined]
         return found
 
-    def sample(self, draw: Draw[A], xp: Any = np) -> A:
-        """Draw an array of weights."""
-        found: A = xp.exp(self.sample_log(draw, xp))
+    def sample(self, draw: Draw[A], xp: Any = np, row: int = 0) -> A:
+        """Draw an array of weights; arguments as for :meth:`sample_log`."""
+        logs: Any = self.sample_log(draw, xp, row)
+        weights = xp.exp(logs)
+        if self.has_zeros:  # a unit whose weights are all 0 keeps them
+            weights = xp.where(logs > 0.5 * _ABSENT, weights, xp.zeros_like(weights))
+        found: A = weights
         return found
 
-    def _match(self, logs: Any, xp: Any) -> Any:
+    def _match(self, logs: Any, xp: Any, row: int) -> Any:
         ratio = 1.0 + self.variance / self.mean**2
-        if math.prod(logs.shape) < LEAST_EFFECTIVE * ratio:
+        if row < LEAST_EFFECTIVE * ratio:
             return logs
-        logs = logs - xp.max(logs)
+        shape = logs.shape
+        logs = xp.reshape(logs, (-1, row))
+        absent = logs < 0.5 * _ABSENT
+        logs = logs - _largest(logs, xp)
         target = math.sqrt(math.log(ratio))
-        power = xp.mean(xp.zeros_like(logs)) + 0.5
+        power = _mean(xp.zeros_like(logs), xp) + 0.5
         # Newton's method on √ln(mean(w²)/mean(w)²), which is proportional to the power for a log-normal law and concave
         # in it for a finite sample: from below it climbs to the root and never jumps over it.
         for _ in range(_STEPS):
             once, twice = xp.exp(power * logs), xp.exp(2.0 * power * logs)
-            sum_1, sum_2 = xp.mean(once), xp.mean(twice)
-            spread = xp.sqrt(xp.log(sum_2 / (sum_1 * sum_1)))
-            slope = (xp.mean(logs * twice) / sum_2 - xp.mean(logs * once) / sum_1) / spread
-            change = (target - spread) / slope
-            power = power + xp.where(change < -0.5 * power, -0.5 * power, change)
-        return power * logs + (math.log(self.mean) - xp.log(xp.mean(xp.exp(power * logs))))
+            sum_1, sum_2 = _mean(once, xp), _mean(twice, xp)
+            spread = xp.sqrt(xp.log(sum_2 / (sum_1 * sum_1)) + _TINY)  # 0 for a unit of one positive weight
+            slope = (_mean(logs * twice, xp) / sum_2 - _mean(logs * once, xp) / sum_1) / spread
+            power = power + (target - spread) / (slope + _TINY)
+            power = xp.where(power > _LEAST_POWER, power, xp.zeros_like(power) + _LEAST_POWER)
+            power = xp.where(power < _LARGEST_POWER, power, xp.zeros_like(power) + _LARGEST_POWER)
+        found = power * logs + (math.log(self.mean) - xp.log(_mean(xp.exp(power * logs), xp)))
+        found = xp.where(absent, xp.zeros_like(found) + _ABSENT, found)
+        return xp.reshape(found, shape)
+
+
+def _mean(rows: Any, xp: Any) -> Any:
+    return xp.sum(rows, -1)[:, None] / rows.shape[-1]
+
+
+def _largest(rows: Any, xp: Any) -> Any:
+    return xp.amax(rows, -1)[:, None]
 
 
 def matched(law: LogNormal | Gamma | SpikeAndSlab | TwoPoint) -> Matched:

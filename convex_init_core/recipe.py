@@ -173,17 +173,19 @@ def _drawn(law: LogNormal | Gamma | SpikeAndSlab | TwoPoint, settings: InitSetti
     return matched(law)
 
 
+def needs_geometry(settings: InitSettings) -> bool:
+    """Whether :func:`positive_recipe` has to be told the axes of the weight."""
+    return settings.method == "isometric"
+
+
 def _isometric_recipe(
     geometry: Geometry | None, phi: Activation, settings: InitSettings, through: Positivity, has_skip: bool
 ) -> Recipe:
-    from convex_init_core.isometric import BACKGROUND, solve_isometric
+    from convex_init_core.isometric_terms import Part, isometric_sum
 
     if geometry is None:
         raise ValueError("method 'isometric' needs the geometry of the weight: its shape and which axes are summed")
-    background = 0.0 if through.takes_zero else BACKGROUND
-    share = settings.skip_share if has_skip else 0.0
-    law, statistics = solve_isometric(geometry, phi, settings.variance, share, background)
-    return Recipe(statistics, law, Normal(statistics.bias_mean, 0.0), through, phi)
+    return isometric_sum([Part(geometry, phi, through)], settings, has_free=has_skip)[0]
 
 
 def free_recipe(fan_in: float, settings: InitSettings) -> Recipe:

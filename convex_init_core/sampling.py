@@ -40,7 +40,7 @@ def check_image(law: Law, positivity: Positivity, distribution: str) -> None:
         )
 
 
-def sample_raw(law: Law | Matched, positivity: Positivity | None, draw: Draw[A], xp: Any = np) -> A:
+def sample_raw(law: Law | Matched, positivity: Positivity | None, draw: Draw[A], xp: Any = np, row: int = 0) -> A:
     """Draw raw parameters whose effective weights follow ``law``.
 
     Args:
@@ -48,11 +48,13 @@ def sample_raw(law: Law | Matched, positivity: Positivity | None, draw: Draw[A],
         positivity: the map from raw to effective; ``None`` for a weight of free sign.
         draw: the framework's primitives.
         xp: the framework's array namespace, for the inverse map.
+        row: number of consecutive weights of one unit, for laws that are matched by unit; 0 if all belong to one.
     """
     raw: A
     if not isinstance(law, Law):
-        logs = law.sample_log(draw, xp)
-        raw = xp.exp(logs) if positivity is None else positivity.inverse_log(logs, xp)
+        if positivity is None or not positivity.reparametrises:
+            return law.sample(draw, xp, row)
+        raw = positivity.inverse_log(law.sample_log(draw, xp, row), xp)
         return raw
     if positivity is None or not positivity.reparametrises:
         drawn = law.sample(draw)
@@ -62,6 +64,11 @@ def sample_raw(law: Law | Matched, positivity: Positivity | None, draw: Draw[A],
         return raw
     raw = positivity.inverse(law.sample(draw), xp)
     return raw
+
+
+def is_matched(law: Law | Matched | Isometric) -> bool:
+    """Whether a law's draws are matched by unit, so that a draw has to hold whole ones."""
+    return not isinstance(law, Law) and not is_structured(law)
 
 
 def is_structured(law: Law | Matched | Isometric) -> TypeGuard[Isometric]:

@@ -15,16 +15,18 @@ _DEEP = ("non-convex, He", "isometric")
 _SCOPES = {
     "smoke": [(24, 3, ("non-convex, He", "isometric"))],
     "cpu": [
-        (784, 5, _BY_DEPTH),
+        (784, 5, ("non-convex, He", "isometric", "paper, bias noise 1/2", "paper", "log-normal, matched")),
         (784, 20, _DEEP),
         (256, 50, _DEEP),
-        (784, 10, _DEEP),
-        (784, 7, _BY_DEPTH),
-        (784, 3, _BY_DEPTH),
         (256, 20, ("log-normal, matched", "paper, bias noise 1/2", "paper", *_DEEP)),
-        (256, 100, _DEEP),
+        (784, 10, _DEEP),
         (256, 10, ("log-normal, matched", "paper, bias noise 1/2", "paper", *_DEEP)),
         (256, 5, ("gamma, matched", "spike-and-slab, matched", *_BY_DEPTH)),
+        (256, 100, _DEEP),
+        (256, 7, _BY_DEPTH),
+        (256, 3, _BY_DEPTH),
+        (784, 7, _DEEP),
+        (784, 3, _DEEP),
     ],
     "paper": [(784, depth, tuple(METHODS)) for depth in (5, 20, 10, 7, 3, 50, 100)],
 }

@@ -19,6 +19,7 @@ from convex_init_core import (
     Positivity,
     as_positivity,
     block_seed,
+    is_matched,
     is_structured,
     sample_raw,
 )
@@ -89,6 +90,11 @@ class Fill:
     law: Law | Matched | Isometric
     positivity: Positivity | None = None
 
+    @property
+    def unit(self) -> int:
+        """Consecutive weights that a draw must not separate, because the law is matched by unit; else 1."""
+        return self.raw[:1].numel() if is_matched(self.law) and self.raw.ndim > 1 else 1
+
 
 @torch.no_grad()
 def fill_(fills: Iterable[Fill], generator: torch.Generator | None = None) -> None:
@@ -117,6 +123,7 @@ def fill_(fills: Iterable[Fill], generator: torch.Generator | None = None) -> No
             staged.append((held, flat))
         flat = flat.view(-1)
         size = BLOCK if flat.device.type == "cpu" else ACCELERATOR_BLOCK
+        size = max(size // fill.unit, 1) * fill.unit
         for piece in pieces(fill.raw, size):
             blocks.append((flat[piece.start : piece.stop], piece, fill, block_seed(seed, index + piece.block)))
         index += -(-fill.raw.numel() // size)
@@ -154,7 +161,7 @@ def _fill_block(target: Tensor, piece: Piece, fill: Fill, seed: int) -> None:
     else:  # a law draws a block as one, so what is held here is cut from the whole
         dtype = target.dtype if target.dtype == torch.float64 else torch.float32
         wide = torch.empty(piece.length, dtype=dtype, device=target.device)
-    drawn = sample_raw(cast("Law | Matched", fill.law), fill.positivity, TorchDraw(wide, generator), torch)
+    drawn = sample_raw(cast("Law | Matched", fill.law), fill.positivity, TorchDraw(wide, generator), torch, fill.unit)
     if not piece.whole:
         piece.copy_held(drawn, target)
     elif drawn.data_ptr() != target.data_ptr():

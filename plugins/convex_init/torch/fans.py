@@ -80,6 +80,23 @@ def geometry(module: nn.Module) -> core.Geometry:
     )
 
 
+def geometry_of(module: nn.Module, name: str, summed: float) -> core.Geometry:
+    """Return the axes of the weight ``name`` of any module; of a bare matrix, by the number of features it sums.
+
+    Raises:
+        ValueError: for a weight of another shape.
+    """
+    if isinstance(module, AFFINE) and name == "weight":
+        return geometry(module)
+    shape = tuple(getattr(module, name).shape)
+    if len(shape) != 2 or summed not in shape:
+        raise ValueError(
+            f"method 'isometric' knows layers and matrices, not a weight of shape {shape}; use method 'log_normal'"
+        )
+    inputs = 1 if shape[1] == summed else 0  # of a square one either will do: it gets a permutation
+    return core.Geometry(shape, (1 - inputs,), (inputs,))
+
+
 def _weight_shape(module: nn.Module) -> tuple[int, ...]:
     if isinstance(module, nn.Linear):
         return module.out_features, module.in_features

@@ -10,7 +10,7 @@ from torch import Tensor
 from convex_init.torch.activations import ActivationLike, read_activation
 from convex_init.torch.drawing import Fill, fill_
 from convex_init.torch.sharding import check_placements
-from convex_init_core import InitSettings, Positivity, Recipe, free_recipe, positive_recipe
+from convex_init_core import InitSettings, Positivity, Recipe, free_recipe, needs_geometry, positive_recipe
 
 if TYPE_CHECKING:
     from convex_init_core import Geometry
@@ -73,10 +73,9 @@ def icnn_(
         ``layer.parametrizations.weight.original`` with ``positivity``, or use :func:`convex_init.torch.apply_`.
     """
     settings = InitSettings(correlation, variance, bias_noise, distribution, method=method, match_moments=match_moments)
-    if method == "isometric":
-        geometry = _geometry(weight, geometry)
-    fan = _fan_in(weight, fan_in if geometry is None else 1.0)
-    recipe = positive_recipe(fan, read_activation(activation), settings, positivity or "projection", geometry=geometry)
+    where = _geometry(weight, geometry) if needs_geometry(settings) else None
+    fan = _fan_in(weight, fan_in) if where is None else where.fan_in
+    recipe = positive_recipe(fan, read_activation(activation), settings, positivity or "projection", geometry=where)
     return _write(recipe, weight, bias, generator)
 
 

@@ -1,0 +1,73 @@
+"""Isometric layers in a sum: beside each other, beside free maps of the input, and beside what is added as it is.
+
+Every layer of the sum is scaled so that the variances add up to that of one signal, and the bias removes all means but
+one:
+
+- a free map of the input gets the share γ of the variance, and the layers √(1−γ) of the amplitude;
+- P layers get 1/√P each;
+- beside a residual identity, which brings the whole signal, a layer is scaled by 1/R in a network of R such sums, so
+  that the signal grows at most by e over all of them, and its own mean is removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from convex_init_core.activations import Activation
+from convex_init_core.geometry import Geometry
+from convex_init_core.isometric import BACKGROUND, solve_isometric
+from convex_init_core.laws import Normal
+from convex_init_core.positivity import Positivity
+from convex_init_core.recipe import InitSettings, Recipe
+
+
+@dataclass(frozen=True)
+class Part:
+    """One layer of a sum.
+
+    Attributes:
+        geometry: of its weight.
+        activation: φ, which feeds it.
+        positivity: the map behind its weight.
+    """
+
+    geometry: Geometry
+    activation: Activation
+    positivity: Positivity
+
+
+def isometric_sum(
+    parts: Sequence[Part], settings: InitSettings, *, has_free: bool = False, residuals: int = 0
+) -> list[Recipe]:
+    """Return the recipes of the layers of one sum, each with the bias of the whole sum.
+
+    Args:
+        parts: the layers, at least one.
+        settings: for the whole network.
+        has_free: whether free maps of the input are summed with them.
+        residuals: R, the number of sums in the network with a convex value that is added as it is; 0 if this has none.
+
+    Raises:
+        ValueError: if an activation has no bounded slope.
+    """
+    share = settings.skip_share if has_free else 0.0
+    scale = 1.0 / len(parts)
+    kept = 0.0 if residuals else scale
+    solved = [
+        solve_isometric(
+            part.geometry,
+            part.activation,
+            settings.variance,
+            share,
+            0.0 if part.positivity.takes_zero else BACKGROUND,
+            part=scale / max(residuals, 1) ** 2,
+            kept=kept,
+        )
+        for part in parts
+    ]
+    bias = Normal(sum(layer.bias_mean for _, layer in solved), 0.0)
+    return [
+        Recipe(layer, law, bias, part.positivity, part.activation)
+        for (law, layer), part in zip(solved, parts, strict=True)
+    ]
