@@ -13,7 +13,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from convex_init.torch.inputs import arguments_of, floating_inputs, names_of, rebuilt
 from convex_init.torch.recording import Recording, named_tensors, record, same_course
-from convex_init.torch.violations import search_violation
+from convex_init.torch.violations import Violation, search_violation
 from convex_init_core.certificate import Certificate, verdict_on
 
 __all__ = ["Certificate", "assert_convex_", "certify"]
@@ -48,7 +48,7 @@ def certify(
         outputs: which outputs are asked for, by their place: ``"output"`` for a tensor, ``"output.0"`` or
             ``"output.name"`` in a tuple or dict; by default all floating-point ones.
         method: the entry point, such as ``"energy"``.
-        search: whether to look for a counterexample where there is no proof.
+        search: whether to look for a counterexample where there is no proof; in float32, at least.
         generator: source of randomness for the search; a fixed seed by default.
 
     Returns:
@@ -80,10 +80,42 @@ def certify(
         certificate = _proof(model, entry, args, kwargs, chosen, wanted, source)
         if certificate or not search:
             return certificate
-        violation = search_violation(_flat(entry, wanted, devices), args, kwargs, chosen, source)
+        violation = _searched(model, method, args, kwargs, chosen, wanted, devices, source)
     if violation is None:
         return certificate
     return replace(certificate, verdict="not convex", violation=violation)
+
+
+def _searched(
+    model: nn.Module,
+    method: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    chosen: list[str],
+    wanted: list[str] | None,
+    devices: list[int],
+    source: torch.Generator,
+) -> Violation | None:
+    if not any(tensor.dtype in _COARSE for tensor in floating_inputs(args, kwargs).values()):
+        return search_violation(_flat(getattr(model, method), wanted, devices), args, kwargs, chosen, source)
+    # Rounding would hide all but the largest violations.
+    args, kwargs = _in_float32((args, kwargs))
+    try:
+        wide = _flat(getattr(model.float(), method), wanted, devices)
+        return search_violation(wide, args, kwargs, chosen, source)
+    except RuntimeError:  # a model that insists on its dtype
+        return None
+
+
+_COARSE = (torch.float16, torch.bfloat16)
+
+
+def _in_float32(tree: Any) -> Any:
+    if isinstance(tree, Tensor):
+        return tree.float() if tree.dtype in _COARSE else tree
+    if isinstance(tree, Mapping):
+        return {key: _in_float32(item) for key, item in tree.items()}
+    return rebuilt(tree, [_in_float32(item) for item in tree]) if isinstance(tree, (list, tuple)) else tree
 
 
 def _proof(

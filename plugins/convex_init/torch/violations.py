@@ -11,6 +11,8 @@ from torch import Tensor
 from convex_init.torch.inputs import rebuilt
 from convex_init_core.certificate import Violation
 
+__all__ = ["Violation", "search_violation"]
+
 _CLEAR = 100.0  # times the tolerance: no need to look for a clearer counterexample
 
 
