@@ -14,8 +14,9 @@ from torch import nn
 
 from convex_init.torch.activations import ActivationLike
 from convex_init.torch.behaviour import BATCH_NORMS, Product, Reading, Sum, Term, parameter_of, read_behaviour
-from convex_init.torch.calibration import Measured, Weighted, calibrate_
+from convex_init.torch.calibration import Measured, Normalised, Weighted, calibrate_
 from convex_init.torch.composites import Composites
+from convex_init.torch.evidence import kept_non_negative
 from convex_init.torch.fans import caveats, geometry_of
 from convex_init.torch.feeding import Signals, as_factor, feeding_activation
 from convex_init.torch.planning import LayerPlan, Plan, check_patterns, check_weight
@@ -45,6 +46,10 @@ from convex_init_core.summed import Budget, Fed, gain_limit, solve_sum
 
 LEFT_ALONE = 1.5
 """By this factor may the measured variance of a sum be off before its theory is overruled, by default."""
+
+
+SHARE_OF_STEPS = 2 / 3
+"""Share of a free map that is a skip in some sums and alone in others, as at the first step of a recurrent network."""
 
 
 @dataclass(eq=False)
@@ -79,6 +84,7 @@ def plan_by_running(
     *,
     convex_inputs: Iterable[str | int] | str | int | None,
     entry: str,
+    positive: Selection | None,
     free: Selection | None,
     exclude: Selection | None,
     activation: ActivationLike | Mapping[str, ActivationLike] | None,
@@ -92,9 +98,10 @@ def plan_by_running(
         ValueError: if a weight cannot be decided, or the model would not be convex; nothing has been written.
     """
     named = frozenset() if free is None else frozenset(choose("free", free, model))
-    reading = read_behaviour(model, example_inputs, convex_inputs, entry, free=named)
+    forced = frozenset() if positive is None else frozenset(choose("positive", positive, model))
+    reading = read_behaviour(model, example_inputs, convex_inputs, entry, forced, named)
     excluded = frozenset() if exclude is None else frozenset(choose("exclude", exclude, model))
-    budgeting = _Budgeting(model, reading, settings, activation, positivity, register_missing_bias, excluded)
+    budgeting = _Budgeting(model, reading, settings, activation, positivity, register_missing_bias, excluded, named)
     for found in reading.sums:
         budgeting.sum(found)
     order = dict.fromkeys(product.source for product in reading.products)
@@ -118,7 +125,12 @@ def plan_by_running(
         problems += why_not_convex(reading, decisions)
     if problems:
         raise ValueError("nothing was written: " + "\n".join(dict.fromkeys(problems)))
-    sums = [_measured(model, reading, found, budgeting, bool(calibrate)) for found in budgeting.to_measure(calibrate)]
+    sums = [
+        _measured(model, reading, found, budgeting, bool(calibrate))
+        if found.normalised is None
+        else _normalised(model, reading, found)
+        for found in budgeting.to_measure(calibrate)
+    ]
     calibration = None
     if sums:
         inputs, convex = reading.inputs, reading.convex_inputs
@@ -200,6 +212,14 @@ def _layer_plan(decision: Decision, register_missing_bias: bool) -> LayerPlan:
     )
 
 
+def _normalised(model: nn.Module, reading: Reading, found: Sum) -> Normalised:
+    assert found.normalised is not None
+    names = [part.path for part in found.normalised.args[3:5] if isinstance(part, Node) and part.operation == "buffer"]
+    buffers = dict(model.named_buffers())
+    mean, variance = (buffers.get(name) for name in (*names, "", "")[:2])
+    return Normalised(reading.place[id(found.normalised.inputs[0])], mean, variance)
+
+
 def _measured(model: nn.Module, reading: Reading, found: Sum, budgeting: _Budgeting, exactly: bool) -> Measured:
     weights: list[Weighted] = []
     for term in found.terms:
@@ -230,8 +250,9 @@ class _Budgeting:
         positivity: Positivity | None,
         register_missing_bias: bool,
         excluded: frozenset[str],
+        named_free: frozenset[str],
     ) -> None:
-        self.excluded = excluded
+        self.excluded, self.named_free = excluded, named_free
         self.carrier: dict[int, str] = {}
         self.doubtful: set[int] = set()
         self.model, self.reading, self.settings = model, reading, settings
@@ -244,6 +265,8 @@ class _Budgeting:
         self.residuals = sum(1 for found in reading.sums if any(map(_is_convex, (n for n, _ in found.present))))
         self.as_skip = {term.product.source for found in reading.sums if found.positive for term in found.free}
         self.depth = _depth(reading)
+        self.kept = kept_non_negative(model)
+        self.alone = {term.product.source for found in reading.sums if not found.positive for term in found.free}
         self._check_uses()
         self._check_scales()
 
@@ -272,7 +295,7 @@ class _Budgeting:
             source = "" if scale is None else parameter_of(scale)
             if source:
                 slot = slot_of(self.model, source)
-                if read_positivity(slot.module, slot.name) is None:
+                if read_positivity(slot.module, slot.name) is None and source not in self.kept:
                     self.problems.append(
                         f"{node.at} rescales a convex signal, and nothing keeps its scale {source!r} non-negative: "
                         "call mark_projected(layer, 'weight') on it, parametrize it, or remove it"
@@ -288,7 +311,11 @@ class _Budgeting:
         return [
             found
             for found in self.reading.sums
-            if found.normalised is None and any(id(term.product) in deciding for term in found.terms)
+            if any(id(term.product) in deciding for term in found.terms)
+            # One weight in many sums cannot be right in each of them: the first says nothing of a fixed point.
+            and (
+                calibrate or id(found) in self.doubtful or not any(term.product.source in tied for term in found.terms)
+            )
         ]
 
     def sum(self, found: Sum) -> None:
@@ -327,12 +354,15 @@ class _Budgeting:
         quadratic = [term for term in found.free if term.squares]
         can_add = self.register_missing_bias and any(_can_take_bias(term.product.slot) for term in found.positive)
         has_bias = bool(biases) or can_add or not found.positive
+        share = settings.skip_share
+        if fed and any(term.product.source in self.alone for term in found.free):
+            share = max(share, SHARE_OF_STEPS)
         budget = solve_sum(
             fed,
             settings.correlation,
             settings.variance,
             settings.bias_noise,
-            settings.skip_share,
+            share,
             free=len(linear),
             squares=[term.squares for term in quadratic],
             present=present,
@@ -436,6 +466,9 @@ class _Budgeting:
         if convex:
             notes.append(f"beside {', '.join(convex)} as it is")
         reason = f"fed by {phi}" if phi is not None else "behind a non-linearity"
+        if not through.reparametrises:
+            kept = self.kept.get(product.source)
+            notes.append(f"kept non-negative by {kept}" if kept else "for project_ or project_after_step to keep so")
         self.decisions[product.source] = Decision(product, "positive", recipe, others, shift, doubt, reason, notes)
 
     def _through(self, product: Product) -> Positivity:
@@ -469,6 +502,11 @@ class _Budgeting:
             raise ValueError(
                 f"its weight is made non-negative (by {through}), but it is {role} ({reason}); make it a "
                 "plain layer, or name it in positive="
+            )
+        if product.source in self.kept and product.slot.path not in self.named_free:
+            raise ValueError(
+                f"{self.kept[product.source]} makes its weight non-negative, but it is {role} ({reason}); if it may "
+                "be of either sign, name it in free= and take it out of that method, else name it in positive="
             )
         if variance <= 0.0:
             raise ValueError("skip_share must be above 0 for a network with free skips, got 0: they would start at 0")

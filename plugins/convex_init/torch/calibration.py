@@ -49,13 +49,28 @@ class Measured:
     tolerance: float = 1.0
 
 
+@dataclass(frozen=True, eq=False)
+class Normalised:
+    """What a batch normalisation takes, and its running statistics, which are set by it as a step of training would.
+
+    Attributes:
+        root: place of the value that is normalised among the recorded nodes.
+        mean: running mean by channel; ``None`` if there is none.
+        variance: likewise.
+    """
+
+    root: int
+    mean: Tensor | None
+    variance: Tensor | None
+
+
 @torch.no_grad()
 def calibrate_(
     model: nn.Module,
     entry: str,
     inputs: tuple[tuple[object, ...], dict[str, object]],
     convex_inputs: Sequence[str],
-    sums: Sequence[Measured],
+    sums: Sequence[Measured | Normalised],
     variance: float,
 ) -> None:
     """Scale and shift each sum in the order of the signal, so that it has mean 0 and the given variance on the inputs.
@@ -71,7 +86,10 @@ def calibrate_(
     try:
         model.eval()
         for found in sums:
-            _calibrate(model, entry, inputs, convex_inputs, found, variance)
+            if isinstance(found, Normalised):
+                _set_statistics(model, entry, inputs, convex_inputs, found)
+            else:
+                _calibrate(model, entry, inputs, convex_inputs, found, variance)
     except BaseException:
         for raw, values in before.values():
             raw.copy_(values)
@@ -81,8 +99,28 @@ def calibrate_(
             module.training = mode
 
 
-def _written(found: Measured) -> list[Tensor]:
+def _written(found: Measured | Normalised) -> list[Tensor]:
+    if isinstance(found, Normalised):
+        return [tensor for tensor in (found.mean, found.variance) if tensor is not None]
     return [*(weight.slot.raw for weight in found.weights), *(slot.raw for slot, _ in found.biases)]
+
+
+def _set_statistics(
+    model: nn.Module,
+    entry: str,
+    inputs: tuple[tuple[object, ...], dict[str, object]],
+    convex_inputs: Sequence[str],
+    found: Normalised,
+) -> None:
+    if found.mean is None or found.variance is None:
+        return
+    call = model if entry == "forward" else getattr(model, entry)
+    value = record(model, *inputs, convex_inputs, call, keep=[found.root], stop=True).nodes[found.root].kept
+    assert value is not None
+    rows = value.double().movedim(1, -1).flatten(0, -2)
+    if rows.shape[0] >= _ENOUGH:
+        found.mean.copy_(rows.mean(0))
+        found.variance.copy_(rows.var(0))
 
 
 def _calibrate(

@@ -205,8 +205,9 @@ def plan(
         with torch.no_grad(), torch.random.fork_rng():  # the values that torch gives them are overwritten anyway
             model(*args, **kwargs)
     wanted = None if positivity is None else as_positivity(positivity)
-    is_run = example_inputs is not None and positive is None
-    if is_run and (calibrate or entry != "forward" or is_read_by_running(model, register_missing_bias)):
+    if example_inputs is not None and (
+        calibrate or entry != "forward" or is_read_by_running(model, register_missing_bias)
+    ):
         from convex_init.torch.budgeting import plan_by_running  # only needed here, and not small
 
         return plan_by_running(
@@ -215,6 +216,7 @@ def plan(
             chosen,
             convex_inputs=convex_inputs,
             entry=entry,
+            positive=positive,
             free=free,
             exclude=exclude,
             activation=activation,
@@ -224,7 +226,7 @@ def plan(
         )
     if entry != "forward" or calibrate:
         name = "calibrate" if calibrate else "entry"
-        raise ValueError(f"{name}= needs a model that is run: pass example_inputs, and leave positive= out")
+        raise ValueError(f"{name}= needs a model that is run: pass example_inputs")
     sites = read(model, positive, exclude)
     if free is not None:
         named = selected("free", free, model)
@@ -454,7 +456,7 @@ def apply_(
             default; layers that see only the others (context) are left alone.
         entry: name of the method to run, such as ``"energy"``.
         positive: layers whose weights must be non-negative: paths or patterns (``"layers.*.wz"``), or a predicate
-            ``f(path, module)``. All others are then free.
+            ``f(path, module)``. All others are then free, unless example inputs show what they do.
         free: layers whose weights keep either sign, in the same form, against what the model's data flow says.
         exclude: layers to leave alone, in the same form.
         activation: what *feeds* the positive layers, where it cannot be read: a name, module or function, or a mapping
