@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from experiments.experiment import Experiment, Record, Run
@@ -20,12 +21,17 @@ METHODS = {
 
 
 def runs(preset: str, _: Mapping[str, str]) -> Iterator[Run]:
-    """Declare the runs: the paper's own choices, at the preset's sizes."""
+    """Declare the runs: the paper's own choices, at the preset's sizes.
+
+    On a CPU nothing is whitened: the moments of 3,072 pixels cannot be had from some thousand images.
+    """
     datasets = ("mnist",) if preset == "smoke" else ("cifar10", "mnist")
-    for dataset in datasets:
+    for methods, dataset in itertools.product((METHODS["figure3"], METHODS["figure11"][:2]), datasets):
         for seed in range({"smoke": 2, "cpu": 10, "paper": 10}[preset]):
-            for method in dict.fromkeys((*METHODS["figure3"], *METHODS["figure11"])):
+            for method in methods:
                 _best, lr, l2, preprocessing, _epoch, hidden = (TABLE_3 | TABLE_4)[dataset, method]
+                if preset == "cpu":
+                    preprocessing = "none"
                 yield {**settings_of(preset, dataset, method, hidden, lr, l2, preprocessing), "seed": seed}
 
 
