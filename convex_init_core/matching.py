@@ -69,7 +69,7 @@ class Matched:
             logs = xp.where(present, xp.log(xp.where(present, drawn, one)), _ABSENT * one)
         else:
             logs = self.law.sample_log(draw)
-        found: A = self._match(logs, xp, row or math.prod(logs.shape))  # type: ignore[attr-defined]
+        found: A = self._match(logs, xp, row or math.prod(logs.shape))
         return found
 
     def sample(self, draw: Draw[A], xp: Any = np, row: int = 0) -> A:

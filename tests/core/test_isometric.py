@@ -190,7 +190,7 @@ def test_copies_keep_the_mean_that_a_square_layer_has(activation, outputs, input
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "elu", "softplus"])
 @pytest.mark.parametrize(("outputs", "inputs", "variance"), [(128, 256, 1.0), (10, 784, 2.0), (1, 300, 1.0)])
 def test_a_sum_of_independent_features_is_a_fresh_signal(activation, outputs, inputs, variance):
-    """By Monte Carlo with 4000 samples: standard errors √(2/4000) of a variance and √(1/4000) of a mean, four of each."""
+    """By Monte Carlo with 4000 samples, whose variance has a standard error of √(2/4000), its mean one of √(1/4000)."""
     phi = as_activation(activation)
     law, layer = solve_isometric(dense_geometry(outputs, inputs), phi, variance)
     features = phi(np.random.default_rng(0).normal(0.0, variance**0.5, (4000, inputs)))
