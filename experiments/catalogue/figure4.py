@@ -17,7 +17,8 @@ from experiments.page import Page
 from experiments.tox21 import DESCRIPTORS, SETTINGS, WithDropout, network_of, train
 
 TOLERANCE = 1e-4  # of the logit; the probability then moves by a quarter of it at most
-_DRAWN = 6  # molecules of a path
+_DRAWN = 5  # compounds of a path, beside the target
+_TARGETS_QED = "QED of the target"
 _SCALES = {  # compounds, epochs, assays, pairs, steps
     "smoke": (300, 1, ("NR-AR",), 2, 5),
     "cpu": (None, 60, ("NR-AR", "NR-ER-LBD"), 5, 100),
@@ -76,6 +77,8 @@ def execute(run: Run, context: Context) -> Results:
                 "target": data.test.smiles[target],
                 "toxicity": float(torch.sigmoid(logits[0])),
                 "toxicity of the target": _toxicity(network, tested[target], column),
+                _TARGETS_QED: _drug_likeness(data.test.smiles[target]),
+                "toxicities": torch.sigmoid(logits).tolist(),
                 "deviation": float((logits - logits[0]).abs().max()),
                 "toxicity range": float(torch.sigmoid(logits).max() - torch.sigmoid(logits).min()),
                 "nearest": [smiles[index] for index in nearest],
@@ -180,22 +183,26 @@ def _drawn(records: Sequence[Record]) -> Any:
     for part, record in zip(figure.subfigures(len(records), 1, squeeze=False)[:, 0], records, strict=True):
         path = max(record["results"]["paths"], key=lambda path: len(set(path["nearest"])))
         part.suptitle(f"{record['settings']['assay']}: toxicity {path['toxicity']:.3f} throughout", fontsize=10)
-        grid = part.add_gridspec(2, _DRAWN, height_ratios=(1.0, 1.1))
+        grid = part.add_gridspec(2, _DRAWN + 1, height_ratios=(1.0, 1.1))
         axes = part.add_subplot(grid[0, :])
-        way = np.linspace(0.0, 1.0, len(path["qed"]))
-        axes.step(way, path["qed"], where="mid", color="#0072B2", label="QED of the nearest compound")
-        axes.axhline(path["toxicity"], color="#D55E00", label="predicted toxicity")
-        axes.plot(1.0, path["toxicity of the target"], "x", color="#D55E00", label="of the target itself")
+        steps = range(len(path["qed"]))
+        axes.step(steps, path["qed"], where="mid", color="#0072B2", label="QED of the nearest compound")
+        axes.plot(steps, path["toxicities"], color="#D55E00", label="predicted toxicity")
+        axes.plot(len(steps) - 1, path["toxicity of the target"], "x", color="#D55E00", label="of the target itself")
         axes.set_ylim(0.0, 1.0)
-        axes.set_xlim(-0.01, 1.01)
-        axes.set_xlabel("steps", fontsize=9)
+        axes.set_xlim(-0.5, len(steps) - 0.5)
+        axes.set_xlabel("step", fontsize=9)
         axes.legend(frameon=False, fontsize=8, loc="upper right", ncols=3)
         axes.spines[["top", "right"]].set_visible(False)
-        for place, step in enumerate(_evenly(path["nearest"])):
-            below = part.add_subplot(grid[1, place])
-            below.imshow(_image(path["nearest"][step]), interpolation="lanczos")
+        compounds = [
+            (path["nearest"][step], f"step {step}: QED {path['qed'][step]:.2f}") for step in _evenly(path["nearest"])
+        ]
+        compounds.append((path["target"], f"target: QED {path[_TARGETS_QED]:.2f}"))
+        for place, (smiles, title) in enumerate(compounds):
+            below = part.add_subplot(grid[1, place if place < len(compounds) - 1 else _DRAWN])
+            below.imshow(_image(smiles), interpolation="lanczos")
             below.set_axis_off()
-            below.set_title(f"step {step}: QED {path['qed'][step]:.2f}", fontsize=8)
+            below.set_title(title, fontsize=8)
     return figure
 
 
