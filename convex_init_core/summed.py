@@ -16,6 +16,11 @@ from convex_init_core.signals import pre_activation, shared_amplitude, unshared_
 from convex_init_core.statistics import LayerStatistics
 
 
+TIED_GAIN = 0.5
+"""Largest ``Σ N μ`` of a weight that is used again and again, as in a recurrent network: one matrix, applied many times,
+grows a signal by its spectral radius, which exceeds ``N μ`` by what its random part adds."""
+
+
 @dataclass(frozen=True)
 class Fed:
     """One layer of non-negative weights in a sum.

@@ -54,14 +54,21 @@ class Product:
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """A factor on the way from a term to its sum: first two moments over its elements."""
+    """A factor on the way from a term to its sum.
+
+    Attributes:
+        mean: over its elements.
+        second: mean square.
+        literal: the part of it that is a number in the model's code, neither learnt nor dependent on context.
+    """
 
     mean: float = 1.0
     second: float = 1.0
+    literal: float = 1.0
 
-    def times(self, mean: float, second: float) -> Factor:
+    def times(self, other: Factor) -> Factor:
         """Return the product of two independent factors."""
-        return Factor(self.mean * mean, self.second * second)
+        return Factor(self.mean * other.mean, self.second * other.second, self.literal * other.literal)
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +239,7 @@ class _Reader:
         """For a product or quotient with what does not depend on the convex inputs: the other part, and the factor."""
         name = base_name(node)
         if name == "neg":
-            return node.inputs[0], Factor(-1.0)
+            return node.inputs[0], Factor(-1.0, 1.0, -1.0)
         if name not in ("mul", "div") or not node.args:
             return None
         first, second = node.args[0], node.args[1]
@@ -247,8 +254,11 @@ class _Reader:
             return None
         mean, square = moments
         if name == "div":
-            return (first, Factor(1.0 / mean, 1.0 / square)) if mean != 0.0 else None
-        return first, Factor(mean, square)
+            if mean == 0.0:
+                return None
+            mean, square = 1.0 / mean, 1.0 / square
+        is_literal = not isinstance(second, Node) or (second.fixed and not second.sources and second.shape == ())
+        return first, Factor(mean, square, mean if is_literal else 1.0)
 
     def _sum(self, root: Node) -> tuple[Sum, set[int]]:
         found, taken = Sum(root), set()
@@ -285,7 +295,7 @@ class _Reader:
             taken |= {id(node), id(product.node)}
             found.terms.append(Term(product, factor, squares))
             if product.bias is not None:
-                self._walk(product.bias, Factor(0.0, 0.0), found, taken, outermost=False)
+                self._walk(product.bias, Factor(0.0, 0.0, 0.0), found, taken, outermost=False)
             return
         if node.value.is_constant:
             found.fallback_bias = found.fallback_bias or _bias_inside(node)
@@ -297,12 +307,12 @@ class _Reader:
         if name in (*_ADDS, *_WITH_BIAS):
             taken.add(id(node))
             for part, sign in _summands(node):
-                self._walk(part, factor.times(sign, sign**2), found, taken, outermost=False)
+                self._walk(part, factor.times(Factor(sign, sign**2, sign)), found, taken, outermost=False)
             return
         scaling = self._scaling(node)
         if scaling is not None:
             taken.add(id(node))
-            self._walk(scaling[0], factor.times(scaling[1].mean, scaling[1].second), found, taken, outermost=False)
+            self._walk(scaling[0], factor.times(scaling[1]), found, taken, outermost=False)
         elif name in RESHAPES and not outermost:
             taken.add(id(node))
             self._walk(node.inputs[0], factor, found, taken, outermost=False)

@@ -42,7 +42,7 @@ from convex_init_core import (
 from convex_init_core.normalised import normalised_recipe
 from convex_init_core.recipe import free_recipe_of, recipe_of
 from convex_init_core.signals import activated, pre_activation
-from convex_init_core.summed import Budget, Fed, gain_limit, solve_sum
+from convex_init_core.summed import TIED_GAIN, Budget, Fed, gain_limit, solve_sum
 
 LEFT_ALONE = 1.5
 """By this factor may the measured variance of a sum be off before its theory is overruled, by default."""
@@ -265,6 +265,7 @@ class _Budgeting:
         self.residuals = sum(1 for found in reading.sums if any(map(_is_convex, (n for n, _ in found.present))))
         self.as_skip = {term.product.source for found in reading.sums if found.positive for term in found.free}
         self.depth = _depth(reading)
+        self.uses = Counter(product.source for product in reading.products)
         self.kept = kept_non_negative(model)
         self.alone = {term.product.source for found in reading.sums if not found.positive for term in found.free}
         self._check_uses()
@@ -306,8 +307,7 @@ class _Budgeting:
         if calibrate is False or (calibrate is None and needs_geometry(self.settings)):
             return []  # an isometric signal is not centred, and has not the variance that is measured for
         deciding = {id(decision.product): decision for decision in self.decisions.values()}
-        uses = Counter(product.source for product in self.reading.products)
-        tied = {source for source, count in uses.items() if count > 1}
+        tied = {source for source, count in self.uses.items() if count > 1}
         return [
             found
             for found in self.reading.sums
@@ -354,6 +354,7 @@ class _Budgeting:
         quadratic = [term for term in found.free if term.squares]
         can_add = self.register_missing_bias and any(_can_take_bias(term.product.slot) for term in found.positive)
         has_bias = bool(biases) or can_add or not found.positive
+        is_tied = any(self.uses[term.product.source] > 1 for term in found.positive)
         share = settings.skip_share
         if fed and any(term.product.source in self.alone for term in found.free):
             share = max(share, SHARE_OF_STEPS)
@@ -368,7 +369,7 @@ class _Budgeting:
             present=present,
             residuals=max(self.residuals, 1),
             has_bias=has_bias and found.normalised is None,
-            gain_limit=gain_limit(max(self.depth, 1)),
+            gain_limit=TIED_GAIN if is_tied else gain_limit(max(self.depth, 1)),
         )
         outgoing = budget.outgoing
         if found.normalised is not None:
@@ -412,13 +413,7 @@ class _Budgeting:
             moments = activated(chosen, pre_activation(0.0, self.settings.variance, self.settings.correlation))
         elif doubt:
             doubts.append(doubt)
-        return Fed(product.fan_in, moments, 1.0 if self._outer_scale(term) else term.factor.mean)
-
-    def _outer_scale(self, term: Term) -> float:
-        """A constant by which the model multiplies the product belongs to its positivity map; 0 if it is none."""
-        constant, through = term.factor.mean, term.product.positivity
-        is_constant = abs(term.factor.second - constant**2) <= 1e-12 * constant**2
-        return constant if through is not None and is_constant and constant != 1.0 else 0.0
+        return Fed(product.fan_in, moments, term.factor.mean / _outer_scale(term))
 
     def _second(self, data: Node) -> float:
         """Second moment of what a free layer multiplies, 1 for the input itself: LeCun's assumption."""
@@ -444,8 +439,8 @@ class _Budgeting:
         if product.source in self.decisions or product.slot.path in self.excluded:
             return
         through = self._through(product)
-        if self._outer_scale(term):
-            through = through.scaled(self._outer_scale(term))
+        if _outer_scale(term) != 1.0:
+            through = through.scaled(_outer_scale(term))
         chosen = activation_for(self.activation, product.slot.path)
         phi = chosen or feeding_activation(product.data)
         notes: list[str] = []
@@ -537,6 +532,11 @@ class _Budgeting:
         if slots:
             return next(iter(slots.values()))  # a bias that another sum has already: tied layers
         return None
+
+
+def _outer_scale(term: Term) -> float:
+    """A number by which the model multiplies the product of a weight behind a positivity map belongs to that map."""
+    return term.factor.literal if term.product.positivity is not None and term.factor.literal > 0.0 else 1.0
 
 
 def _can_take_bias(slot: Slot) -> bool:
