@@ -15,10 +15,9 @@ from convex_init_core.moments import FeatureMoments
 from convex_init_core.signals import pre_activation, shared_amplitude, unshared_variance
 from convex_init_core.statistics import LayerStatistics
 
-
 TIED_GAIN = 0.5
-"""Largest ``Σ N μ`` of a weight that is used again and again, as in a recurrent network: one matrix, applied many times,
-grows a signal by its spectral radius, which exceeds ``N μ`` by what its random part adds."""
+"""Largest ``Σ N μ`` of a weight that is used again and again, as in a recurrent network: one matrix, applied many
+times, grows a signal by its spectral radius, which exceeds ``N μ`` by what its random part adds."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +66,12 @@ def solve_sum(
     free: int = 0,
     squares: Sequence[float] = (),
     present: Sequence[FeatureMoments] = (),
+    kept: float = 0.0,
     residuals: int = 1,
     has_bias: bool = True,
     gain_limit: float = math.inf,
 ) -> Budget:
-    """Return the moments of every term so that the sum has mean 0, variance σ*² and correlation ρ*.
+    """Return the moments of every term so that the sum has mean ``kept``, variance σ*² and correlation ρ*.
 
     With the shared amplitude ``A = √(ρσ²)`` and the unshared variance ``U = (1−ρ)σ²`` of the target, values that are
     present as they are take ``A₀ = Σ √Cov_j`` and ``U₀ = Σ (Var_j − Cov_j)``; where that leaves less than a share of
@@ -94,10 +94,13 @@ def solve_sum(
         free: number of free maps ``A x``.
         squares: for each free quadratic map ``Σ_r (a_r·x)²``, the number R of squares that one unit sums.
         present: moments of the values that are added as they are.
+        kept: the part of their mean that the bias leaves alone: that of a residual identity, which an activation then
+            passes on its linear side. Centred, half of it would be lost at every sum, and what the layers have to put
+            in its place is made of few large values.
         residuals: R ≥ 1, the number of sums in the network that hold such values.
         has_bias: whether the sum has a bias.
-        gain_limit: largest admissible ``Σ N μ``, to which a residual identity adds 1; see :func:`gain_limit`. Where it holds the means back, the correlation
-            stays below ρ* and the unshared variance makes up for it.
+        gain_limit: largest admissible ``Σ N μ``, to which a residual identity adds 1; see :func:`gain_limit`. Where it
+            holds the means back, the correlation stays below ρ* and the unshared variance makes up for it.
 
     Raises:
         ValueError: if an argument is out of range, or some features are constant.
@@ -137,10 +140,10 @@ def solve_sum(
     if (present or is_held) and fed:
         shared2 = (amplitude + taken_amplitude) ** 2
         total = shared2 + left + taken_variance
-        outgoing = pre_activation(0.0 if has_bias else mean, total, shared2 / total)
+        outgoing = pre_activation(kept if has_bias else mean, total, shared2 / total)
     else:
-        outgoing = pre_activation(0.0 if has_bias else mean, sigma2, rho)
-    shift = -mean if has_bias else 0.0
+        outgoing = pre_activation(kept if has_bias else mean, sigma2, rho)
+    shift = kept - mean if has_bias else 0.0
     return Budget(tuple(layers), free_variance, inner, shift, beta * left, outgoing)
 
 

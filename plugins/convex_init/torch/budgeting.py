@@ -229,7 +229,11 @@ def _measured(model: nn.Module, reading: Reading, found: Sum, budgeting: _Budget
             weights.append(Weighted(term.product.slot, decision.recipe.positivity, power))
     slots = [(source, slot_of(model, source), factor) for source, factor in found.biases]
     own = next(((slot, factor) for source, slot, factor in slots if budgeting.carrier.get(id(found)) == source), None)
-    present = [(reading.place[id(node)], factor.mean) for node, factor in found.present if id(node) in reading.place]
+    present = [
+        (reading.place[id(node)], factor.mean, _is_convex(node) and bool(found.positive))
+        for node, factor in found.present
+        if id(node) in reading.place
+    ]
     return Measured(
         reading.place[id(found.root)],
         tuple(weights),
@@ -342,10 +346,11 @@ class _Budgeting:
                     "to be added"
                 )
             fed.append(self._fed(term, doubts))
-        present = []
+        present, kept = [], 0.0
         for node, factor in found.present:
             moments, doubt = self.signals.of(node)
             present.append(as_factor(factor, moments))
+            kept += present[-1].mean if _is_convex(node) and fed else 0.0
             doubts += [doubt] if doubt and _is_convex(node) else []
         biases = list(dict.fromkeys(source for source, _ in found.biases)) or (
             [found.fallback_bias] if found.fallback_bias else []
@@ -367,6 +372,7 @@ class _Budgeting:
             free=len(linear),
             squares=[term.squares for term in quadratic],
             present=present,
+            kept=kept,
             residuals=max(self.residuals, 1),
             has_bias=has_bias and found.normalised is None,
             gain_limit=TIED_GAIN if is_tied else gain_limit(max(self.depth, 1)),

@@ -37,7 +37,7 @@ class Measured:
         weights: that are scaled together.
         bias: that takes the shift, with its factor; ``None`` if there is none.
         biases: all that are added, with their factors.
-        present: places of the values that are added as they are, with their factors.
+        present: places of the values that are added as they are, with their factors, and whether their mean is kept.
         tolerance: ratio of variances, above 1, within which the sum is left as the theory has it.
     """
 
@@ -45,7 +45,7 @@ class Measured:
     weights: tuple[Weighted, ...]
     bias: tuple[Slot, float] | None
     biases: tuple[tuple[Slot, float], ...]
-    present: tuple[tuple[int, float], ...]
+    present: tuple[tuple[int, float, bool], ...]
     tolerance: float = 1.0
 
 
@@ -75,8 +75,8 @@ def calibrate_(
 ) -> None:
     """Scale and shift each sum in the order of the signal, so that it has mean 0 and the given variance on the inputs.
 
-    The model runs once for each sum, in evaluation mode, as far as that sum. Nothing is drawn, and a second call
-    changes nothing. If a run fails, the model is as it was.
+    The mean of a residual identity is kept. The model runs once for each sum, in evaluation mode, as far as that sum.
+    Nothing is drawn, and a second call changes nothing. If a run fails, the model is as it was.
 
     Raises:
         ValueError: if a sum is not finite, or does not vary at all.
@@ -131,7 +131,7 @@ def _calibrate(
     found: Measured,
     variance: float,
 ) -> None:
-    places = {found.root, *(place for place, _ in found.present)}
+    places = {found.root, *(place for place, *_ in found.present)}
     call = model if entry == "forward" else getattr(model, entry)
     nodes = record(model, *inputs, convex_inputs, call, keep=places, stop=True).nodes
     total = nodes[found.root].kept
@@ -141,16 +141,18 @@ def _calibrate(
     if not bool(torch.isfinite(total).all()):
         raise ValueError(f"{path}: the sum is not finite on example_inputs; nothing was written by the calibration")
     fixed = torch.zeros_like(total)
-    for place, factor in found.present:
+    kept = 0.0
+    for place, factor, stays in found.present:
         value = nodes[place].kept
         if value is not None and value.numel() == total.numel():
             fixed = fixed + factor * value.double().reshape(total.shape)
+            kept += factor * float(value.double().mean()) if stays else 0.0
     whole = float(total.var(correction=0))
     if found.tolerance > 1.0:
         if total.numel() < _ENOUGH or total.shape[0] < _SAMPLES:
             return
         off = max(whole / variance, variance / whole) if whole > 0.0 else math.inf
-        if off <= found.tolerance and abs(float(total.mean())) <= math.sqrt(variance * (found.tolerance - 1.0)):
+        if off <= found.tolerance and abs(float(total.mean()) - kept) <= math.sqrt(variance * (found.tolerance - 1.0)):
             return
     shift = sum(factor * float(slot.raw.double().mean()) for slot, factor in found.biases)
     branch = total - fixed - shift
@@ -162,7 +164,7 @@ def _calibrate(
         scale = 1.0
     if found.bias is not None:
         slot, factor = found.bias
-        target = -(scale * float(branch.mean()) + float(fixed.mean()))
+        target = kept - (scale * float(branch.mean()) + float(fixed.mean()))
         if abs(target - shift) > _CLOSE * math.sqrt(variance):
             slot.raw.add_((target - shift) / factor)
 
