@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from experiments.experiment import Context, Results, Run
+from experiments.experiment import Context, Results, Run, run_key
 from experiments.networks import build
 from experiments.preprocessing import whitened_images
 from experiments.stacked import Stack, fit_stacked, shares_right
@@ -74,7 +74,8 @@ def together(runs: Sequence[Run], context: Context) -> list[Results]:
             results["test_losses"].append(float(nn.functional.cross_entropy(outputs[place].double(), test_labels)))
 
     schedule = Schedule(run["epochs"], run["batch_size"], run["lr"], run["l2"])
-    courses = fit_stacked(stack, inputs, labels, list(training), schedule, seeds, after_epoch=measure)
+    log = None if context.tensorboard is None else context.tensorboard / "generalisation" / run_key(run)
+    courses = fit_stacked(stack, inputs, labels, list(training), schedule, seeds, after_epoch=measure, tensorboard=log)
     return [_summary(course, results) for course, results in zip(courses, found, strict=True)]
 
 

@@ -101,7 +101,8 @@ def together(runs: Sequence[Run], context: Context) -> list[Results]:
     stack = Stack([network_of(run, inputs, int(labels.max()) + 1) for run in runs])
     parts = [chosen(run, len(inputs)).to(inputs.device) for run in runs]
     seeds = [run["seed"] for run in runs]
-    courses = fit_stacked(stack, inputs, labels, parts, schedule_of(runs[0]), seeds)
+    log = None if context.tensorboard is None else context.tensorboard / STORE / run_key(runs[0])
+    courses = fit_stacked(stack, inputs, labels, parts, schedule_of(runs[0]), seeds, tensorboard=log)
     accuracies = stack.accuracies(test, test_labels)
     return [
         {"loss": losses[-1], "accuracy": share, "losses": losses}

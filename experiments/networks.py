@@ -42,6 +42,7 @@ METHODS = {
     "ICNN + init (corr: 0.9)": Method(init="ours", settings={"correlation": 0.9}),
     "ICNN + init (only shift)": Method(init="shift"),
     "ICNN + init (only shift, as run)": Method(init="shift_as_run"),
+    "ICNN + isometric": Method(init="ours", settings={"method": "isometric"}),  # not the paper's: see docs/depth.md
     "exp-ICNN": Method("exp"),
     "exp-ICNN + skip": Method("exp", skip=True),
     "exp-ICNN + init": Method("exp", init="ours"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import torch
 from ignite.engine import Engine
@@ -69,6 +70,7 @@ def fit_stacked(
     *,
     loss: Loss = nn.functional.cross_entropy,
     after_epoch: Callable[[int], None] | None = None,
+    tensorboard: Path | None = None,
 ) -> list[list[float | None]]:
     """Train the networks in place and return the course of each loss, as :func:`experiments.training.fit` does.
 
@@ -81,6 +83,7 @@ def fit_stacked(
         seeds: of the order of the samples, one for each network.
         loss: of outputs and targets of one network's batch; its mean over the batch.
         after_epoch: called with the number of the epoch that ended, from 1.
+        tensorboard: folder of the logs of the mean over the networks.
 
     Raises:
         ValueError: if the numbers of samples differ.
@@ -99,7 +102,7 @@ def fit_stacked(
         return values.detach()
 
     course = Course(shares.shape[1], schedule)
-    loop(step, _Orders(shares, schedule.batch_size, seeds), course, schedule, stack.projected, after_epoch)
+    loop(step, _Orders(shares, schedule.batch_size, seeds), course, schedule, stack.projected, after_epoch, tensorboard)
     return [course.losses(network) for network in range(stack.size)]
 
 

@@ -25,6 +25,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "ICNN + init (corr: 0.9)": {"color": _SKY, "linestyle": (0, (5, 1.5, 1, 1.5))},
     "ICNN + init (only shift)": {"color": _PURPLE, "linestyle": (0, (3, 1))},
     "ICNN + init (only shift, as run)": {"color": _SKY, "linestyle": (0, (5, 1.5, 1, 1.5))},
+    "ICNN + isometric": {"color": _GREEN, "linestyle": "-"},
     "exp-ICNN": {"color": _RED, "linestyle": "-"},
     "exp-ICNN + skip": {"color": _ORANGE, "linestyle": (0, (5, 1.5))},
     "exp-ICNN + init": {"color": _BLUE, "linestyle": "-"},

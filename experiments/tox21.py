@@ -15,6 +15,7 @@ from experiments.networks import build
 from experiments.training import Schedule, fit, outputs_of
 
 METHODS = ("ICNN + init", "ICNN", "ICNN + skip", "non-convex")
+EXTRA = ("ICNN + isometric",)  # not in the paper
 
 # What stands in for CDDD; chosen by the experiment tox21_descriptors.
 DESCRIPTORS = "both"
