@@ -164,8 +164,8 @@ class Normalised(nn.Module):
 
 
 def normalised_rows(depth):
-    paths = [(f"rest.{i}", f"norms.{i}") for i in range(depth - 1)]
-    return [free("first", 18), *(positive(path, 9 * WIDE, "elu(1)", shift=norm) for path, norm in paths)]
+    # The normalisation centres by itself.
+    return [free("first", 18), *(positive(f"rest.{i}", 9 * WIDE, "elu(1)") for i in range(depth - 1))]
 
 
 MODELS = {
