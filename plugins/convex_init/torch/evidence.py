@@ -46,7 +46,8 @@ def kept_non_negative(model: nn.Module) -> dict[str, str]:
         for key, parameter in parameters.items():
             parameter.data = start[key].clone()
         try:
-            getattr(modules[path], name)()
+            with torch.random.fork_rng(devices=[]):
+                getattr(modules[path], name)()
         except Exception:  # whatever a foreign method raises, it then shows nothing
             continue
         now = dict((*tried.named_parameters(), *hidden_parameters(tried)))
@@ -79,7 +80,7 @@ def _own_methods(kind: type) -> Iterator[tuple[str, FunctionType]]:
 
 def _names(function: FunctionType) -> Iterator[str]:
     """The names that a function's code uses, those of functions inside it included."""
-    codes = [function.__code__]
+    codes = [inspect.unwrap(function).__code__]  # torch.no_grad wraps what it decorates
     while codes:
         code = codes.pop()
         yield from code.co_names
