@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from convex_init_core import _checks
 from convex_init_core.moments import FeatureMoments
 from convex_init_core.signals import pre_activation, shared_amplitude, unshared_variance
 from convex_init_core.statistics import LayerStatistics
+
+LEAST_PARTICIPATION = 2.5
+"""How many weights a unit should listen to, where the gain of a sum is held back."""
 
 TIED_GAIN = 0.5
 """Largest ``Σ N μ`` of a weight that is used again and again, as in a recurrent network: one matrix, applied many
@@ -70,6 +73,7 @@ def solve_sum(
     residuals: int = 1,
     has_bias: bool = True,
     gain_limit: float = math.inf,
+    equal_sums: bool = False,
 ) -> Budget:
     """Return the moments of every term so that the sum has mean ``kept``, variance σ*² and correlation ρ*.
 
@@ -99,8 +103,13 @@ def solve_sum(
             in its place is made of few large values.
         residuals: R ≥ 1, the number of sums in the network that hold such values.
         has_bias: whether the sum has a bias.
-        gain_limit: largest admissible ``Σ N μ``, to which a residual identity adds 1; see :func:`gain_limit`. Where it
-            holds the means back, the correlation stays below ρ* and the unshared variance makes up for it.
+        gain_limit: largest admissible ``M = Σ N μ``, to which a residual identity adds 1; see :func:`gain_limit`. Where
+            it holds the means back, the correlation stays below ρ* and unshared variance makes up for it: that of the
+            weights only as far as they keep a participation ``(Σw)²/Σw² ≈ M²/(N σ_w²)`` of 2.5, below which a layer
+            would hang on a few giant weights, and that of free maps beyond. A sum without free maps and other values
+            keeps the gain that it needs for this participation.
+        equal_sums: whether the weights of every unit add up to the same, as those of a sample with exact moments do:
+            then a unit's share of the features' mean is no variance, and E[f²] above becomes Var[f].
 
     Raises:
         ValueError: if an argument is out of range, or some features are constant.
@@ -118,28 +127,35 @@ def solve_sum(
     left = unshared if not present else max(unshared - taken_variance, least * unshared)
     maps = free + len(squares)
     gamma = 0.0 if not maps else share * (1.0 - beta) if fed else 1.0
-    if fed:
-        free_variance = gamma * left / max(maps, 1)
-    else:  # free maps see nothing that is shared: the whole variance is theirs
+    free_variance = 0.0
+    if not fed:  # free maps see nothing that is shared: the whole variance is theirs
         whole = sigma2 if not present else max(sigma2 - taken_variance - taken_amplitude**2, least * sigma2)
         free_variance = whole / max(maps, 1)
+    if equal_sums:
+        fed = [replace(term, features=replace(term.features, second=term.features.variance)) for term in fed]
     features = sum(_checks.fan("fan_in", term.fan_in) for term in fed)
     parts = [1.0 if len(fed) == 1 else term.fan_in / features for term in fed]
     gain = sum(part * _gain(term, amplitude) for part, term in zip(parts, fed, strict=True))
     limit = max(gain_limit - sum(part.covariance > 0.0 for part in present), least) if present else gain_limit
+    if fed and not maps and not present:
+        limit = max(limit, _least_gain(fed, sigma2))
     is_held = gain > limit
     if is_held:
         left += (amplitude**2 * (1.0 - (limit / gain) ** 2)) if not present else 0.0
-        amplitude *= limit / gain
-        free_variance = gamma * left / max(maps, 1)
-    layers = [_layer(term, amplitude, (1.0 - beta - gamma) * left, part) for part, term in zip(parts, fed, strict=True)]
+        amplitude, gain = amplitude * limit / gain, limit
+    weights = (1.0 - beta - gamma) * left
+    if is_held:
+        weights = min(weights, gain**2 * _mean_second(fed) / LEAST_PARTICIPATION)
+    if fed:
+        free_variance = ((1.0 - beta) * left - weights) / maps if maps else 0.0
+    layers = [_layer(term, amplitude, weights, part) for part, term in zip(parts, fed, strict=True)]
     inner = tuple(_inner_variance(free_variance, count) for count in squares)
     mean = sum(part.mean for part in present) + sum(count * each for count, each in zip(squares, inner, strict=True))
     for layer, term in zip(layers, fed, strict=True):
         mean += layer.fan_in * layer.weight_mean * term.features.mean * term.factor
     if (present or is_held) and fed:
         shared2 = (amplitude + taken_amplitude) ** 2
-        total = shared2 + left + taken_variance
+        total = shared2 + weights + maps * free_variance + beta * left + taken_variance
         outgoing = pre_activation(kept if has_bias else mean, total, shared2 / total)
     else:
         outgoing = pre_activation(kept if has_bias else mean, sigma2, rho)
@@ -192,6 +208,21 @@ def forward_sum(
 def _inner_variance(variance: float, squares: float) -> float:
     """The variance v of each ``a_r·x``: for Gaussian ones, ``Σ_r (a_r·x)²`` has mean R v and variance 2 R v²."""
     return math.sqrt(variance / (2.0 * _checks.fan("squares", squares)))
+
+
+def _mean_second(fed: Sequence[Fed]) -> float:
+    return sum(term.fan_in * term.features.second for term in fed) / sum(term.fan_in for term in fed)
+
+
+def _least_gain(fed: Sequence[Fed], variance: float) -> float:
+    """The M for which ``M² C + M² E[f²]/P = σ²``: the whole variance, at the least participation P."""
+    features = sum(term.fan_in for term in fed)
+    shared = (
+        sum((term.features.variance + (term.fan_in - 1.0) * max(term.features.covariance, 0.0)) for term in fed)
+        / features
+    )
+    second = _mean_second(fed)
+    return math.sqrt(LEAST_PARTICIPATION * variance / (second + LEAST_PARTICIPATION * shared)) if second > 0.0 else 0.0
 
 
 def _gain(term: Fed, amplitude: float) -> float:

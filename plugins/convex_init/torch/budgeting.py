@@ -375,6 +375,7 @@ class _Budgeting:
             kept=kept,
             residuals=max(self.residuals, 1),
             has_bias=has_bias and found.normalised is None,
+            equal_sums=settings.match_moments,
             gain_limit=TIED_GAIN if is_tied else gain_limit(max(self.depth, 1)),
         )
         outgoing = budget.outgoing
