@@ -122,7 +122,7 @@ def plan_by_running(
                 "have its sum measured on example_inputs, or say what feeds it with activation="
             )
     if not problems:
-        problems += why_not_convex(reading, decisions)
+        problems += [] if named else why_not_convex(reading)  # free= is the user's word against the calculus
     if problems:
         raise ValueError("nothing was written: " + "\n".join(dict.fromkeys(problems)))
     sums = [
@@ -166,13 +166,14 @@ def choose(argument: str, selection: Selection, model: nn.Module) -> set[str]:
     return chosen
 
 
-def why_not_convex(reading: Reading, decisions: list[Decision]) -> list[str]:
-    """Say why the model would not be convex (or concave) even with non-negative weights where they are planned."""
+def why_not_convex(reading: Reading) -> list[str]:
+    """Say why the model would not be convex (or concave) even if its positive weights were non-negative."""
     model, entry = reading.model, reading.entry
     with torch.no_grad():
-        for decision in decisions:
-            if decision.role == "positive" and not decision.recipe.positivity.reparametrises:  # type: ignore[union-attr]
-                slot_of(model, decision.product.source).raw.abs_()
+        for product in reading.products:  # those that are excluded are their user's business
+            through = product.positivity or read_positivity(product.slot.module, product.slot.name)
+            if product.positive and (through is None or not through.reparametrises):
+                slot_of(model, product.source).raw.abs_()
     args, kwargs = reading.inputs
     call = model if entry == "forward" else getattr(model, entry)
     outputs = record(model, args, kwargs, reading.convex_inputs, call, revise=Composites()).outputs
@@ -500,6 +501,8 @@ class _Budgeting:
         through = product.positivity or read_positivity(product.slot.module, product.slot.name)
         role = "skip" if beside else "free"
         reason = f"summed with {', '.join(beside)}" if beside else "sees the input through affine maps only"
+        if product.slot.path in self.named_free:
+            reason = "named in free="
         if through is not None:
             raise ValueError(
                 f"its weight is made non-negative (by {through}), but it is {role} ({reason}); make it a "

@@ -18,7 +18,7 @@ from convex_init.torch.recording import Recording, named_tensors, record
 from convex_init.torch.report import LayerSignal, SignalReport, correlation_matrix, statistics_of
 from convex_init.torch.slots import slot_of
 from convex_init_core import FeatureMoments, LayerStatistics, SignalStatistics
-from convex_init_core.signals import activated
+from convex_init_core.signals import activated, pre_activation
 from convex_init_core.summed import forward_sum
 
 
@@ -45,7 +45,8 @@ def report_by_running(
         s = _units_second(found, values.double())
         measured = statistics_of(s)
         predicted = _predict(reading.model, found, signals, activation)
-        signals.decided[id(found.root)] = predicted
+        # One step at a time: what a layer makes of the signal that it gets, not of one that was predicted for it.
+        signals.decided[id(found.root)] = pre_activation(measured.mean, measured.variance, measured.correlation)
         rho = predicted.covariance / predicted.variance if predicted.variance > 0.0 else 0.0
         terms = found.positive or found.free
         layers.append(
@@ -98,6 +99,7 @@ def _run(
 
 def _same_places(before: Recording, after: Recording, places: list[int]) -> list[int]:
     """Find nodes of one recording in another by how many of their operation came before them."""
+
     def keys(recording: Recording) -> list[tuple[str, int]]:
         counts: Counter[str] = Counter()
         found = []
