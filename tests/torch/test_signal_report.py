@@ -244,7 +244,8 @@ def test_models_with_several_inputs_and_a_forward_of_their_own():
         assert (one.path, one.variance, one.correlation, one.gradient) == pytest.approx(
             (other.path, other.variance, other.correlation, other.gradient)
         )
-        assert one.predicted.variance == pytest.approx(other.predicted.variance)
+    first, other = signal_report(model, inputs).layers[0], told.layers[0]
+    assert first.predicted.variance == pytest.approx(other.predicted.variance)
 
 
 def test_a_compiled_model():

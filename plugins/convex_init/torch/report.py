@@ -126,7 +126,8 @@ def signal_report(
 
     The model is left as it was: no gradient is kept, no buffer or mode changes. The prediction starts from the
     statistics of each free layer's input and uses the moments of the weights that are there, so it can be asked of any
-    initialisation. In a model that is read by running it, each prediction starts from the signal measured before it. For convolutions, positions count as further features.
+    initialisation. In a model that is read by running it, each prediction starts from the signal measured before it.
+    For convolutions, positions count as further features.
 
     Args:
         model: any model that :func:`convex_init.torch.plan` can read with ``batch`` as its example inputs. With
