@@ -11,4 +11,5 @@ EXPERIMENT = declare(
     "Weights exp(Ŵ): with the init, Ŵ is the logarithm of log-normal weights; exp-ICNN and exp-ICNN + skip draw Ŵ as "
     "He would. Median and quartiles over the seeds.",
     depths=(5,),
+    ours="exp-ICNN + init",
 )
