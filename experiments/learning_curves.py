@@ -13,7 +13,7 @@ from experiments.experiment import Context, Experiment, Record, Results, Run, ru
 from experiments.networks import build
 from experiments.page import Page
 from experiments.stacked import Stack, fit_stacked
-from experiments.styles import draw_courses, grouped, legend_above, middle, panels, shown
+from experiments.styles import draw_courses, grouped, legend_above, log_scale, middle, panels, shown
 from experiments.tests_of_order import holm, signs
 from experiments.training import Schedule, accuracy, fit
 
@@ -177,7 +177,7 @@ def _panel(axes: Any, records: Sequence[Record]) -> None:
     points = len(next(iter(courses.values()))[0])
     epochs = records[0]["settings"]["epochs"]
     draw_courses(axes, courses, [(point + 0.5) * epochs / points for point in range(points)])
-    axes.set_yscale("log")
+    log_scale(axes)
     axes.set_xlim(0, epochs)
     _, high = axes.get_ylim()
     axes.set_ylim(None, min(high, 30.0))  # He's start is at thousands; what matters is below the plateau

@@ -72,6 +72,15 @@ def panels(rows: int, columns: int, width: float = 3.6, height: float = 2.9) -> 
     return figure, axes
 
 
+def log_scale(axes: Any) -> None:
+    """Make the vertical axis logarithmic, with plain numbers."""
+    from matplotlib.ticker import LogFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False))
+    axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
+
+
 def legend_above(figure: Any, axes: NDArray[Any]) -> None:
     """One legend for all panels."""
     labels: dict[str, Any] = {}
