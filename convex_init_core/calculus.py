@@ -9,6 +9,7 @@ of them, and its sign. Everything else (weights, biases, context) is constant in
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -151,6 +152,21 @@ def constant(sign: Sign = Sign.ANY, label: str = "", reason: str = "", finite: b
     """Return a value that does not depend on the declared inputs: a weight, or context."""
     under = Under.LOGARITHM if sign.is_non_negative else Under.NOTHING
     return Value(Curvature.CONSTANT, sign, {}, reason, label, under, finite)
+
+
+def numbers(low: float, high: float, label: str) -> Value:
+    """Return a constant whose numbers lie between ``low`` and ``high``, both of which are among them.
+
+    Args:
+        low: smallest number; NaN if there is any.
+        high: largest number; likewise.
+        label: what it is called in messages, such as the path of a weight in quotes.
+    """
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return constant(Sign.ANY, label, f"{label} holds NaN or infinite values", finite=False)
+    if low >= 0.0:
+        return constant(Sign.ZERO if high == 0.0 else Sign.NON_NEGATIVE, label)
+    return constant(Sign.NON_POSITIVE if high <= 0.0 else Sign.ANY, label, f"{label} goes down to {low:.3g}")
 
 
 def variable(name: str) -> Value:

@@ -40,6 +40,8 @@ FUNCTIONS: dict[str, ElementWise] = {
         _increasing("softplus", Sign.NON_NEGATIVE),
         _increasing("exp", Sign.NON_NEGATIVE, under=Under.LOGARITHM),
         _increasing("expm1", keeps_sign=True),
+        _increasing("squareplus", Sign.NON_NEGATIVE),  # (s + √(s² + b)) / 2
+        _increasing("sparse_plus", Sign.NON_NEGATIVE),  # 0, then (s + 1)²/4, then s
         _increasing("leaky_relu", keeps_sign=True),
         _increasing("elu", keeps_sign=True),
         _increasing("celu", keeps_sign=True),

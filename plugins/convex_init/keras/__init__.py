@@ -12,12 +12,14 @@ from convex_init.keras.initializers import ICNNBias, ICNNInit, icnn
 from convex_init.keras.layers import ConvexConv1D, ConvexConv2D, ConvexConv3D, ConvexDense
 
 if TYPE_CHECKING:
+    from convex_init.keras.certificate import Certificate, assert_convex, certify
     from convex_init.keras.network import ICNN
     from convex_init.keras.planning import LayerPlan, Plan, apply_, plan
     from convex_init.keras.report import LayerSignal, SignalReport, signal_report
 
 # Nothing here is registered with Keras, so it can wait until it is first asked for, which keeps the import short.
 _ON_DEMAND = {
+    **dict.fromkeys(("Certificate", "assert_convex", "certify"), "certificate"),
     "ICNN": "network",
     **dict.fromkeys(("LayerPlan", "Plan", "apply_", "plan"), "planning"),
     **dict.fromkeys(("LayerSignal", "SignalReport", "signal_report"), "report"),
@@ -25,6 +27,7 @@ _ON_DEMAND = {
 
 __all__ = [
     "ICNN",
+    "Certificate",
     "ConvexConv1D",
     "ConvexConv2D",
     "ConvexConv3D",
@@ -37,6 +40,8 @@ __all__ = [
     "Plan",
     "SignalReport",
     "apply_",
+    "assert_convex",
+    "certify",
     "icnn",
     "kernel_fan_in",
     "plan",

@@ -7,7 +7,6 @@ evaluated, so a weight's sign is that of its numbers after whatever map leads to
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -500,15 +499,8 @@ def constant_of(tensor: Tensor, label: str) -> tuple[Value, tuple[float, float] 
         low, high = torch.stack(torch.aminmax(tensor.detach())).tolist()
     except (RuntimeError, NotImplementedError):  # complex, sparse, or without numbers on the meta device
         return calculus.constant(Sign.ANY, label, f"{label} has no numbers that can be compared"), None
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return calculus.constant(Sign.ANY, label, f"{label} holds NaN or infinite values", finite=False), None
-    if low == high == 0.0:
-        return calculus.constant(Sign.ZERO, label), (low, high)
-    if low >= 0.0:
-        return calculus.constant(Sign.NON_NEGATIVE, label), (low, high)
-    if high <= 0.0:
-        return calculus.constant(Sign.NON_POSITIVE, label, f"{label} goes down to {low:.3g}"), (low, high)
-    return calculus.constant(Sign.ANY, label, f"{label} goes down to {low:.3g}"), (low, high)
+    value = calculus.numbers(low, high, label)
+    return value, (low, high) if value.finite else None
 
 
 def _tensors(tree: Any) -> list[Tensor]:

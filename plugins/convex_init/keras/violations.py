@@ -1,0 +1,73 @@
+"""Search for a counterexample to convexity without gradients: random segments, the worst of which are made worse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from convex_init_core.certificate import Violation
+
+_ROWS, _ROUNDS = 128, 12
+_CLEAR = 100.0  # times the tolerance: no need to look for a clearer counterexample
+
+
+def search_violation(
+    model: Any, example_inputs: Any, names: list[str], convex_inputs: list[str], outputs: set[str], seed: int
+) -> Violation | None:
+    """Return the clearest violation found beyond rounding, or ``None``.
+
+    Args:
+        model: is called with ``training=False`` on batches of 128 rows.
+        example_inputs: as the model takes them; the first row is the context, and one end of some segments.
+        names: of the inputs, in the order of ``keras.tree.flatten``.
+        convex_inputs: those that vary.
+        outputs: places of the outputs that are asked for; all if empty.
+        seed: of the random segments.
+    """
+    rng = np.random.default_rng(seed)
+    rows = [np.repeat(np.asarray(part)[:1], _ROWS, 0) for part in keras.tree.flatten(example_inputs)]
+    varied = [i for i, name in enumerate(names) if name in convex_inputs]
+    size = {i: 10.0 ** rng.uniform(-1.0, 1.0, (_ROWS, *[1] * (rows[i].ndim - 1))) for i in varied}
+    a, b = ({i: rows[i] * base + size[i] * rng.standard_normal(rows[i].shape) for i in varied} for base in (0.0, 1.0))
+    best: Violation | None = None
+    for _ in range(_ROUNDS):
+        excess, tolerance = _excess(model, example_inputs, rows, a, b, outputs)
+        clarity = np.where(np.isfinite(excess), excess / tolerance, -np.inf)
+        worst = clarity.max(1)
+        row, element = divmod(int(clarity.argmax()), clarity.shape[1])
+        if worst[row] > 1.0 and (best is None or worst[row] > best.clarity):
+            ends = [{names[i]: end[i][row].astype(rows[i].dtype) for i in varied} for end in (a, b)]
+            best = Violation(float(excess[row, element]), float(tolerance[row, element]), ends[0], ends[1], element)
+        if best is not None and best.clarity > _CLEAR:
+            break
+        parents = np.argsort(worst)[-_ROWS // 8 :].repeat(8)
+        for i in varied:
+            a[i], b[i] = (end[i][parents] + 0.3 * size[i] * rng.standard_normal(end[i].shape) for end in (a, b))
+    return best
+
+
+def _excess(
+    model: Any, structure: Any, rows: list[Any], a: dict[int, Any], b: dict[int, Any], outputs: set[str]
+) -> tuple[Any, Any]:
+    """How far every output lies above its chord in the middle, a row for each segment, and what rounding explains."""
+    middle = {i: 0.5 * (a[i] + b[i]) for i in a}
+    values = [_run(model, structure, rows, point, outputs) for point in (a, b, middle)]
+    epsilon = float(np.finfo(np.float32).eps)
+    with np.errstate(invalid="ignore"):  # where an output is not finite, it tells nothing
+        scale = np.maximum.reduce([np.abs(value) for value in values]) + 1e-3
+        return values[2] - 0.5 * (values[0] + values[1]), 200.0 * epsilon * scale
+
+
+def _run(model: Any, structure: Any, rows: list[Any], point: dict[int, Any], outputs: set[str]) -> Any:
+    from convex_init.keras.certificate import named_parts
+
+    filled = [np.asarray(point.get(i, part), dtype=part.dtype) for i, part in enumerate(rows)]
+    result = model(keras.tree.pack_sequence_as(structure, filled), training=False)
+    found = [
+        np.asarray(keras.ops.convert_to_numpy(tensor), dtype=np.float64).reshape(_ROWS, -1)
+        for name, tensor in named_parts("output", result)
+        if keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)) and name in (outputs or {name})
+    ]
+    return np.concatenate(found, 1)

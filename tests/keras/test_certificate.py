@@ -1,0 +1,310 @@
+"""``certify`` for Keras: proofs for convex models however they are put together, reasons for the others."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from convex_init.keras import ICNN, Certificate, ConvexConv2D, ConvexDense, assert_convex, certify
+from tests.keras.arrays import array, network, normal
+
+
+def positive(units: int = 4, **kwargs) -> layers.Dense:
+    return layers.Dense(units, kernel_initializer="ones", **kwargs)
+
+
+def functional(forward, *shapes: tuple[int, ...]) -> keras.Model:
+    inputs = [keras.Input(shape, name=f"x{i}") for i, shape in enumerate(shapes or ((4,),))]
+    return keras.Model(inputs[0] if len(inputs) == 1 else inputs, forward(*inputs))
+
+
+class Bare(layers.Layer):
+    """A weight of its own, through softplus, and a slope that is written out."""
+
+    def build(self, shape):
+        self.raw = self.add_weight(shape=(shape[-1], 3), initializer="random_normal", name="raw")
+
+    def call(self, x):
+        z = ops.maximum(x, 0.2 * x) @ ops.softplus(self.raw)
+        return z + ops.logsumexp(x, axis=-1, keepdims=True)
+
+
+class Subclassed(keras.Model):
+    """No graph of its own, and inputs in a dict."""
+
+    def __init__(self, last=1.0):
+        super().__init__()
+        self.free, self.gate = layers.Dense(5), layers.Dense(5)
+        self.positive = layers.Dense(2, kernel_initializer=keras.initializers.Constant(last))
+        self.drop = layers.Dropout(0.5)
+
+    def call(self, inputs, training=None):
+        z = ops.relu(self.free(inputs["x"])) * ops.softplus(self.gate(inputs["context"]))
+        return {"energy": self.drop(self.positive(z), training=training), "features": z}
+
+
+def subclassed(last=1.0):
+    model = Subclassed(last)
+    inputs = {"x": normal(3, 4), "context": normal(3, 2)}
+    model(inputs)
+    return model, inputs
+
+
+def image(*stack) -> keras.Model:
+    return keras.Sequential([keras.Input((6, 6, 2)), *stack])
+
+
+def residual(x):
+    z = layers.ReLU()(layers.Dense(4)(x))
+    z = layers.Add()([z, positive()(z), layers.Dense(4)(x)])
+    return layers.Average()([layers.Maximum()([z, x]), layers.LeakyReLU(negative_slope=0.2)(z)])
+
+
+def functions(x):
+    squares = ops.sum(ops.square(layers.Dense(3)(x)), axis=-1, keepdims=True)
+    return ops.concatenate(
+        [
+            squares,
+            ops.sqrt(squares + 1.0),
+            ops.log(1.0 + ops.exp(x)),
+            ops.norm(x, axis=-1, keepdims=True),
+            ops.sum(ops.top_k(x, 2)[0], axis=-1, keepdims=True),
+            ops.std(x, axis=-1, keepdims=True),
+            -ops.log_sigmoid(x),
+            ops.clip(x, 0.0, np.inf),
+            x * x,
+        ],
+        axis=-1,
+    )
+
+
+CONVEX = {
+    "ours": lambda: ICNN(4, [6, 6], 2),
+    "ours with skips": lambda: ICNN(4, [6, 6], 2, skip=True),
+    "ours with exp": lambda: ICNN(4, [6, 6], 2, positivity="exp"),
+    "Keras' own layers": lambda: network(4, 6),
+    "residual": lambda: functional(residual),
+    "functions": lambda: functional(functions),
+    "a layer with its own call": lambda: functional(Bare()),
+    "nested": lambda: functional(
+        lambda x: positive()(keras.Sequential([keras.Input((4,)), layers.Dense(4, "elu")])(x))
+    ),
+    "a shared layer": lambda: (
+        lambda layer: functional(lambda x, y: layer(ops.relu(x)) + layer(ops.relu(y)), (4,), (4,))
+    )(positive()),
+    "convolution": lambda: image(
+        layers.Rescaling(1 / 255.0, offset=-0.5),
+        layers.Conv2D(3, 3, padding="same", activation="softplus"),
+        ConvexConv2D(3, 3, activation="relu"),
+        layers.BatchNormalization(),
+        layers.MaxPooling2D(2),
+        layers.DepthwiseConv2D(2, depthwise_initializer="ones", padding="same"),
+        layers.ZeroPadding2D(),
+        layers.UpSampling2D(interpolation="bilinear"),
+        layers.GlobalAveragePooling2D(),
+        layers.PReLU(alpha_initializer="ones"),
+        layers.Dropout(0.5),
+        positive(2),
+    ),
+    "sequence": lambda: keras.Sequential(
+        [
+            keras.Input((5, 3)),
+            layers.Normalization(mean=0.5, variance=2.0),
+            layers.Conv1D(4, 2, padding="causal"),
+            layers.ELU(),
+            layers.TimeDistributed(positive()),
+            layers.Permute((2, 1)),
+            layers.GlobalMaxPooling1D(),
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONVEX)
+def test_convex_models_get_their_certificate(name):
+    model = CONVEX[name]()
+    certificate = certify(model)
+    assert certificate.verdict == "convex", str(certificate)
+    assert isinstance(certificate, Certificate)
+    assert assert_convex(model) is model
+
+
+NOT_CONVEX = {
+    "signed weights": (lambda: ICNN(4, [6, 6], 1, positivity=None, seed=0), "goes down to"),
+    "tanh": (lambda: functional(lambda x: ops.tanh(x)), "tanh is neither convex nor concave"),
+    "selu": (lambda: functional(layers.Activation("selu")), "slope drops from 1.76"),
+    "relu6": (lambda: functional(layers.ReLU(max_value=6.0)), "minimum of values that are not all concave"),
+    "relu with a threshold": (lambda: functional(layers.ReLU(threshold=1.0)), "jumps"),
+    "leaky relu": (lambda: functional(layers.LeakyReLU(negative_slope=1.5)), "its slope drops from 1.5 to 1"),
+    "product": (lambda: functional(lambda x, y: ops.relu(x) * ops.relu(y), (3,), (3,)), "both depend on the input"),
+    "layer normalisation": (lambda: functional(layers.LayerNormalization()), "statistic of its own input"),
+    "softmax": (lambda: functional(layers.Softmax()), "not convex in all its elements"),
+    "concave": (lambda: functional(lambda x: -ops.relu(x)), "is concave"),
+    "negative divisor": (lambda: functional(lambda x: ops.relu(x) / -2.0), "is concave"),
+    "sorted": (lambda: functional(lambda x: ops.sort(x)), "picks by rank"),
+    "choice": (lambda: functional(lambda x: ops.where(x > 0, -x, x)), "truth values from the input"),
+    "minimum": (lambda: functional(lambda x: ops.minimum(x, ops.relu(x - 1.0))), "not all concave"),
+    "recurrent": (lambda: keras.Sequential([keras.Input((3, 2)), layers.LSTM(2)]), "cannot be followed"),
+    "its own operation": (lambda: functional(lambda x: Relu()(x)), "custom operation"),
+}
+
+
+class Relu(ops.Operation if hasattr(ops, "Operation") else keras.Operation):
+    """Named as one of Keras, and concave."""
+
+    def call(self, x):
+        return -abs(x)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
+@pytest.mark.parametrize("name", NOT_CONVEX)
+def test_other_models_do_not_and_are_told_why(name):
+    make, reason = NOT_CONVEX[name]
+    certificate = certify(make(), search=False)
+    assert certificate.verdict == "cannot tell"
+    assert reason in str(certificate)
+
+
+@pytest.mark.parametrize("name", ["signed weights", "tanh", "concave", "product"])
+def test_the_search_finds_a_counterexample_that_holds(name):
+    model = NOT_CONVEX[name][0]()
+    certificate = certify(model)
+    assert certificate.verdict == "not convex"
+    found = certificate.violation
+    names = [tensor.name for tensor in model.inputs]
+    a, b = ([end[n][None] for n in names] for end in (found.a, found.b))
+    middle = [0.5 * (one + other) for one, other in zip(a, b, strict=True)]
+    values = [array(model(point if len(names) > 1 else point[0])).ravel()[found.element] for point in (a, b, middle)]
+    assert values[2] - 0.5 * (values[0] + values[1]) == pytest.approx(found.excess, rel=0.05)
+    with pytest.raises(AssertionError, match="counterexample"):
+        assert_convex(model)
+
+
+def test_one_negative_weight_withdraws_the_certificate_and_is_named():
+    model = ICNN(4, [6, 6], 1)
+    layer = [layer for layer in model.layers if isinstance(layer, ConvexDense)][-1]
+    kernel = array(layer.kernel).copy()
+    kernel[2, 0] = -1e-3
+    layer.kernel.assign(kernel)
+    certificate = certify(model, search=False)
+    assert f"{layer.kernel.path!r} goes down to -0.001" in str(certificate)
+    layer.kernel.assign(np.full_like(kernel, np.nan))
+    assert f"{layer.kernel.path!r} holds NaN or infinite values" in str(certify(model))
+
+
+def test_batch_normalisation_with_a_negative_scale_is_named():
+    model = image(layers.Conv2D(2, 2, activation="relu"), layers.BatchNormalization())
+    scale = model.layers[-1].gamma
+    scale.assign([1.0, -1.0])
+    assert f"{scale.path!r} goes down to -1" in str(certify(model, search=False))
+
+
+def test_a_subclassed_model_with_context():
+    model, inputs = subclassed()
+    assert certify(model, inputs, "x")
+    assert certify(model, inputs, "x", outputs="output.energy")
+    assert certify(model, inputs, search=False).verdict == "cannot tell"
+    model, inputs = subclassed(-1.0)
+    assert certify(model, inputs, "x").verdict == "not convex"
+    assert certify(model, inputs, "x", outputs="output.features")
+    with pytest.raises(ValueError, match=r"outputs names 'energy'.*output.energy, output.features"):
+        certify(model, inputs, "x", outputs="energy")
+
+
+def test_what_is_not_made_of_keras_ops_is_not_guessed():
+    class Numpy(layers.Layer):
+        def call(self, x):
+            return np.abs(np.asarray(x))
+
+        def compute_output_shape(self, shape):
+            return shape
+
+    class Branch(keras.Model):
+        def call(self, x):
+            return x if ops.sum(x) > 0 else -x
+
+    certificate = certify(functional(lambda x: Numpy(name="behind")(x)), search=False)
+    assert "in 'behind' (Numpy) cannot be followed" in str(certificate)
+    model = Branch()
+    model.built = True
+    assert "the model cannot be followed" in str(certify(model, normal(2, 3), search=False))
+
+
+def test_the_models_own_graph_is_left_as_it_was():
+    shared = positive()
+    model = functional(lambda x: shared(ops.relu(layers.Dense(4, name="first")(x))))
+    before = {layer.name: (len(layer._inbound_nodes), len(layer._outbound_nodes)) for layer in model.layers}
+    assert certify(model)
+    assert {layer.name: (len(layer._inbound_nodes), len(layer._outbound_nodes)) for layer in model.layers} == before
+    assert model.get_layer("first").output.shape == (None, 4)
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(TypeError, match="model must be"):
+        certify(layers.ReLU())
+    with pytest.raises(ValueError, match="unbuilt"):
+        certify(keras.Sequential([layers.Dense(2)]))
+    with pytest.raises(ValueError, match=r"convex_inputs names 'y'.*x0"):
+        certify(functional(layers.ReLU()), None, "y")
+    model, _ = subclassed()
+    with pytest.raises(ValueError, match="pass example_inputs"):
+        certify(model)
+    assert not certify(functional(lambda x: ops.cast(x > 0, "int32")), search=False)
+
+
+UNARY = (
+    *(ops.relu, ops.softplus, ops.elu, ops.abs, ops.square, ops.tanh, ops.selu, ops.negative, ops.log_sigmoid),
+    *(ops.squareplus, ops.sparse_plus, ops.celu, ops.leaky_relu, ops.relu6, ops.hard_tanh, ops.silu, ops.sign),
+    lambda z: ops.exp(0.2 * z),
+    lambda z: ops.sqrt(ops.square(z) + 1.0),
+    lambda z: ops.log(1.0 + ops.exp(z)),
+    lambda z: ops.clip(z, -1.0, 1.0),
+    lambda z: ops.maximum(z, 0.1 * z),
+    lambda z: ops.max(z, axis=-1, keepdims=True) + z,
+    lambda z: ops.flip(ops.cumsum(z, axis=-1), -1),
+    lambda z: z - ops.mean(z, axis=-1, keepdims=True),
+    lambda z: ops.sqrt(ops.sum(ops.square(z), axis=-1, keepdims=True)) * ops.ones((1, 4)),
+    lambda z: ops.logsumexp(z, axis=-1, keepdims=True) - z,
+    lambda z: ops.concatenate([z[:, 2:], z[:, :2]], axis=-1) / 2.0,
+    lambda z: ops.power(z, 2),
+    lambda z: ops.where(np.array([True, False, True, False]), z, -z),
+)
+BINARY = (ops.add, ops.subtract, ops.maximum, ops.minimum, ops.multiply, ops.logaddexp)
+
+
+def random_graph(rng, x):
+    made = [x]
+    for _ in range(rng.integers(1, 6)):
+        kind = rng.random()
+        if kind < 0.3:
+            kernel = np.abs(rng.normal(size=(4, 4))) if rng.random() < 0.8 else rng.normal(size=(4, 4))
+            z = ops.matmul(made[-1], (0.5 * kernel).astype("float32"))
+        elif kind < 0.75:
+            z = UNARY[rng.integers(len(UNARY))](made[-1])
+        else:
+            z = BINARY[rng.integers(len(BINARY))](made[-1], made[rng.integers(len(made))])
+        made.append(z)
+    return made[-1]
+
+
+def test_no_certificate_for_a_random_graph_with_a_violation():
+    rng = np.random.default_rng(0)
+    counts = np.zeros(3, dtype=int)
+    for _ in range(100):
+        model = functional(lambda x: random_graph(rng, x))
+        a, b = rng.normal(size=(2, 256, 4)) * 10.0 ** rng.uniform(-1.0, 0.8, (2, 256, 1))
+        values = [array(model(point.astype("float32"))).astype("float64") for point in (a, b, 0.5 * (a + b))]
+        with np.errstate(invalid="ignore"):
+            above = values[2] - 0.5 * (values[0] + values[1])
+        # Rounding of float32; values on the way are at most some hundred times the result's, see the pieces above.
+        slack = 1e-3 * np.maximum.reduce([np.abs(value) for value in values]) + 1e-3
+        violated = bool((above > slack)[np.isfinite(above)].any())
+        certificate = certify(model, search=False)
+        assert not (certificate and violated), str(certificate)
+        counts += [1, bool(certificate), violated]
+    assert counts[1] > 20
+    assert counts[2] > 20
