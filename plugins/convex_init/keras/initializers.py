@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
 from convex_init.keras.activations import ActivationSpec, activation_config, core_activation
 from convex_init.keras.constraints import NonNeg
-from convex_init.keras.drawing import BIAS, KERNEL, KerasDraw, fresh_seed, seed_stream, wide
-from convex_init.keras.fans import Layout, kernel_fan_in
+from convex_init.keras.drawing import BIAS, KERNEL, fresh_seed, seed_stream, wide
+from convex_init.keras.fans import Layout, kernel_fan_in, kernel_geometry
+from convex_init.keras.filling import drawn
 from convex_init.keras.settings import positivity_config, positivity_from
-from convex_init_core import InitSettings, Positivity, Recipe, positive_recipe, sample_raw
+from convex_init_core import InitSettings, Positivity, Recipe, dense_geometry, needs_geometry, positive_recipe
+
+if TYPE_CHECKING:
+    from convex_init_core import Geometry
 
 
 class _LastKernel(threading.local):
     """What the kernel drawn last in this thread was, for the bias of the same layer, which is drawn next."""
 
-    drawn: tuple[tuple[int, ...], float, tuple[Any, ...]] | None = None
+    drawn: tuple[tuple[int, ...], float, tuple[Any, ...], Geometry | None] | None = None
 
 
 _last_kernel = _LastKernel()
@@ -44,7 +49,7 @@ class _ICNNInitializer(keras.initializers.Initializer):
     def __init__(self, settings: InitSettings, activation: ActivationSpec, seed: Any, fan_in: float | None) -> None:
         self.settings, self.activation, self.fan_in = settings, core_activation(activation), fan_in
         if fan_in is not None:
-            self._recipe(fan_in)  # refuses a bad one at once
+            self._check(fan_in)  # refuses a bad one at once
         if isinstance(seed, dict):
             seed = keras.saving.deserialize_keras_object(seed)
         if seed is not None and not isinstance(seed, (int, keras.random.SeedGenerator)):
@@ -53,21 +58,30 @@ class _ICNNInitializer(keras.initializers.Initializer):
         self.seed = fresh_seed() if seed is None else seed
         self._calls = _Calls()
 
-    def _draw(self, shape: Sequence[int], dtype: str) -> KerasDraw:
-        sizes = tuple(int(size) for size in shape)
+    def _seeds(self) -> Iterator[Any]:
         if isinstance(self.seed, keras.random.SeedGenerator):
-            return KerasDraw(sizes, dtype, lambda: self.seed)
+            return repeat(self.seed)
         # Unlike Keras' initializers, every call has its own numbers: layers may share one instance.
         seeds = seed_stream(self.seed, self.role, self._calls.number)
         self._calls.number += 1
-        return KerasDraw(sizes, dtype, lambda: next(seeds))
+        return seeds
 
-    def _recipe(self, fan_in: float, positivity: str | Positivity = "projection") -> Recipe:
-        return positive_recipe(fan_in, self.activation, self.settings, positivity, self.settings.skip_share > 0.0)
+    def _recipe(
+        self, fan_in: float, positivity: str | Positivity = "projection", geometry: Geometry | None = None
+    ) -> Recipe:
+        has_skip = self.settings.skip_share > 0.0
+        return positive_recipe(fan_in, self.activation, self.settings, positivity, has_skip, geometry)
+
+    def _check(self, fan_in: float, positivity: str | Positivity = "projection") -> None:
+        """Refuse what does not fit together, as far as it shows without the kernel's shape."""
+        self._recipe(fan_in, positivity, dense_geometry(2, 2) if needs_geometry(self.settings) else None)
 
     def _key(self) -> tuple[Any, ...]:
         chosen = self.settings
-        return (chosen.correlation, chosen.variance, chosen.bias_noise, chosen.skip_share, self.activation)
+        return (
+            *(chosen.correlation, chosen.variance, chosen.bias_noise, chosen.skip_share),
+            *(chosen.method, self.activation),
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments, for ``from_config``; a seed that Keras chose is not among them."""
@@ -76,6 +90,7 @@ class _ICNNInitializer(keras.initializers.Initializer):
             "variance": self.settings.variance,
             "bias_noise": self.settings.bias_noise,
             "skip_share": self.settings.skip_share,
+            "method": self.settings.method,
             "activation": activation_config(self.activation),
             "fan_in": self.fan_in,
             "seed": keras.saving.serialize_keras_object(self._given_seed),
@@ -105,6 +120,9 @@ class ICNNInit(_ICNNInitializer):
         strides: of a transposed convolution.
         fan_in: N, instead of ``layout``; if both are given they must agree.
         skip_share: share in [0, 1) of what bias noise leaves that a free skip into this layer carries; 0: no skip.
+        method: ``"log_normal"``, the paper's; or ``"isometric"``, a permutation of the features (where widths differ,
+            sums or copies of them), which keeps the signal at any depth: :mod:`convex_init_core.isometric`.
+        match_moments: give every unit exactly the mean and variance of the law.
 
     Raises:
         ValueError: for an argument out of range, an activation that is not convex and non-decreasing, or (when
@@ -127,21 +145,25 @@ class ICNNInit(_ICNNInitializer):
         strides: int | Sequence[int] | None = None,
         fan_in: float | None = None,
         skip_share: float = 0.0,
+        method: str = "log_normal",
+        match_moments: bool = False,
     ) -> None:
-        settings = InitSettings(correlation, variance, bias_noise, distribution, skip_share)
+        settings = InitSettings(correlation, variance, bias_noise, distribution, skip_share, method, match_moments)
         super().__init__(settings, activation, seed, fan_in)
         self.positivity = positivity_from(positivity)
         self.layout = layout if isinstance(layout, str) or layout is None else tuple(layout)
         self.strides = strides if isinstance(strides, int) or strides is None else tuple(strides)
-        self._recipe(_WIDE if fan_in is None else fan_in, self.positivity)  # refuses what does not fit together
+        self._check(_WIDE if fan_in is None else fan_in, self.positivity)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Return a raw kernel of ``shape``; drawn in float32 or wider, cast to ``dtype`` last."""
         fan_in = self._fan_in(shape)
-        precision = wide(dtype)
-        recipe = self._recipe(fan_in, self.positivity)
-        raw = sample_raw(recipe.weight, recipe.positivity, self._draw(shape, precision), ops)
-        _last_kernel.drawn = tuple(shape), fan_in, self._key()
+        where = None
+        if needs_geometry(self.settings):
+            where = kernel_geometry(shape, self.layout, self.strides)
+        recipe = self._recipe(fan_in, self.positivity, where)
+        raw = drawn(recipe.weight, recipe.positivity, shape, wide(dtype), self._seeds())
+        _last_kernel.drawn = tuple(shape), fan_in, self._key(), where
         return ops.cast(raw, keras.backend.standardize_dtype(dtype))
 
     def bound(self, positivity: Positivity, layout: str) -> ICNNInit:
@@ -157,7 +179,7 @@ class ICNNInit(_ICNNInitializer):
         other = copy.copy(self)
         other.positivity = positivity
         other.layout = layout if self.layout is None and self.fan_in is None else self.layout
-        other._recipe(_WIDE if self.fan_in is None else self.fan_in, positivity)
+        other._check(_WIDE if self.fan_in is None else self.fan_in, positivity)
         return other
 
     def bias(self) -> ICNNBias:
@@ -171,6 +193,7 @@ class ICNNInit(_ICNNInitializer):
             self.activation,
             self._given_seed,
             skip_share=chosen.skip_share,
+            method=chosen.method,
         )
 
     def _fan_in(self, shape: Sequence[int]) -> float:
@@ -188,6 +211,7 @@ class ICNNInit(_ICNNInitializer):
         return {
             **super().get_config(),
             "distribution": self.settings.distribution,
+            "match_moments": self.settings.match_moments,
             "positivity": positivity_config(self.positivity),
             "layout": self.layout,
             "strides": self.strides,
@@ -207,6 +231,7 @@ class ICNNBias(_ICNNInitializer):
         activation: φ that feeds the layer.
         seed: matters only with bias noise.
         skip_share: share of a free skip.
+        method: of the kernel. For ``"isometric"`` leave ``fan_in`` out: the bias depends on the kernel's shape.
 
     Raises:
         ValueError: when called without ``fan_in`` and no kernel with the same settings has just been drawn.
@@ -224,32 +249,35 @@ class ICNNBias(_ICNNInitializer):
         seed: Any = None,
         *,
         skip_share: float = 0.0,
+        method: str = "log_normal",
     ) -> None:
-        settings = InitSettings(correlation, variance, bias_noise, skip_share=skip_share)
+        settings = InitSettings(correlation, variance, bias_noise, skip_share=skip_share, method=method)
         super().__init__(settings, activation, seed, fan_in)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Return a bias of ``shape``; drawn in float32 or wider, cast to ``dtype`` last."""
-        fan_in = self._fan_in_of_kernel(shape) if self.fan_in is None else self.fan_in
-        law = self._recipe(fan_in).bias
-        bias = law.sample(self._draw(shape, wide(dtype)))
+        if self.fan_in is None or needs_geometry(self.settings):
+            fan_in, where = self._of_kernel(shape)
+        else:
+            fan_in, where = self.fan_in, None
+        bias = drawn(self._recipe(fan_in, geometry=where).bias, None, shape, wide(dtype), self._seeds())
         return ops.cast(bias, keras.backend.standardize_dtype(dtype))
 
-    def _fan_in_of_kernel(self, shape: Sequence[int]) -> float:
+    def _of_kernel(self, shape: Sequence[int]) -> tuple[float, Geometry | None]:
         found, _last_kernel.drawn = _last_kernel.drawn, None
         if found is None:
             raise ValueError(
                 "ICNNBias does not know its fan_in: no ICNNInit kernel was drawn just before it; use **icnn(...) or "
                 "kernel_initializer=ICNNInit(...) on the same layer, or pass fan_in="
             )
-        kernel_shape, fan_in, key = found
+        kernel_shape, fan_in, key, where = found
         units = int(shape[-1]) if len(shape) else 1
         if key != self._key() or all(units % size for size in kernel_shape[-2:]):
             raise ValueError(
                 f"ICNNBias for {tuple(shape)} does not go with the ICNNInit kernel of shape {kernel_shape} drawn just "
                 "before it: give both the same settings, on the same layer (**icnn(...) does), or pass fan_in="
             )
-        return fan_in
+        return fan_in, where
 
 
 def icnn(
@@ -263,6 +291,8 @@ def icnn(
     bias_noise: float = 0.0,
     distribution: str = "log_normal",
     skip_share: float = 0.0,
+    method: str = "log_normal",
+    match_moments: bool = False,
     seed: int | None = None,
 ) -> dict[str, Any]:
     """Return kernel initializer, bias initializer and constraint for one of Keras' layers.
@@ -282,6 +312,8 @@ def icnn(
         bias_noise: see :class:`ICNNInit`.
         distribution: see :class:`ICNNInit`.
         skip_share: see :class:`ICNNInit`.
+        method: see :class:`ICNNInit`.
+        match_moments: see :class:`ICNNInit`.
         seed: see :class:`ICNNInit`.
     """
     kernel = ICNNInit(
@@ -295,6 +327,8 @@ def icnn(
         strides=strides,
         fan_in=fan_in,
         skip_share=skip_share,
+        method=method,
+        match_moments=match_moments,
     )
     of = "depthwise" if layout == "depthwise" else "kernel"
     return {f"{of}_initializer": kernel, "bias_initializer": kernel.bias(), f"{of}_constraint": NonNeg()}

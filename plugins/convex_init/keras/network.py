@@ -13,7 +13,15 @@ from convex_init.keras.activations import ActivationSpec, core_activation
 from convex_init.keras.drawing import FREE, seed_stream
 from convex_init.keras.initializers import ICNNInit
 from convex_init.keras.layers import ConvexDense
-from convex_init_core import InitSettings, Positivity, free_recipe, positive_recipe, skip_recipe, solve_centred
+from convex_init_core import (
+    InitSettings,
+    Positivity,
+    dense_geometry,
+    free_recipe,
+    positive_recipe,
+    skip_recipe,
+    solve_centred,
+)
 
 
 def ICNN(
@@ -29,6 +37,8 @@ def ICNN(
     bias_noise: float = 0.0,
     distribution: str = "log_normal",
     skip_share: float = 0.5,
+    method: str = "log_normal",
+    match_moments: bool = False,
     seed: int | None = None,
     name: str | None = None,
 ) -> keras.Model:
@@ -50,6 +60,8 @@ def ICNN(
         bias_noise: β.
         distribution: law of the positive weights.
         skip_share: share of what bias noise leaves that the skips carry, in (0, 1); only with ``skip``.
+        method: ``"log_normal"`` or ``"isometric"``.
+        match_moments: give every unit exactly the mean and variance of the law.
         seed: an integer fixes every layer's draw; ``None`` takes seeds from Keras' global state.
         name: of the model.
 
@@ -62,9 +74,15 @@ def ICNN(
     if any(isinstance(width, bool) or not isinstance(width, int) or width < 1 for width in widths):
         raise ValueError(f"in_features, hidden and out_features must be whole numbers of at least 1, got {widths}")
     phi = core_activation(activation)
-    settings = InitSettings(correlation, variance, bias_noise, distribution, skip_share)
+    settings = InitSettings(correlation, variance, bias_noise, distribution, skip_share, method, match_moments)
     share = skip_share if skip else 0.0
-    kernel = ICNNInit(correlation, variance, bias_noise, phi, distribution, seed=seed, skip_share=share)
+    kernel = ICNNInit(
+        *(correlation, variance, bias_noise, phi, distribution),
+        seed=seed,
+        skip_share=share,
+        method=method,
+        match_moments=match_moments,
+    )
     place = count()
 
     def normal(std: float) -> Any:
@@ -83,7 +101,7 @@ def ICNN(
             s = layers.Dense(m, kernel_initializer=he, name=f"dense_{k}")(features)
             beside = None
         else:
-            beside = positive_recipe(n, phi, settings, positivity, skip)
+            beside = positive_recipe(n, phi, settings, positivity, skip, dense_geometry(m, n))
             s = ConvexDense(m, positivity=positivity, kernel_initializer=kernel, name=f"positive_{k}")(features)
         if skip:
             recipe = free_recipe(in_features, settings) if beside is None else skip_recipe(in_features, beside)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
 from convex_init.keras.activations import ActivationSpec, core_activation
 from convex_init.keras.constraints import NonNeg
-from convex_init.keras.drawing import BIAS, KERNEL, KerasDraw, fresh_seed, seed_stream, wide
-from convex_init.keras.fans import AFFINE, kernel_fan_in, layer_layout
+from convex_init.keras.drawing import BIAS, KERNEL, fresh_seed, seed_stream, wide
+from convex_init.keras.fans import AFFINE, kernel_fan_in, layer_geometry, layer_layout
+from convex_init.keras.filling import drawn
 from convex_init.keras.reading import Selection, Site, read
 from convex_init_core import (
     InitSettings,
@@ -23,10 +24,13 @@ from convex_init_core import (
     as_positivity,
     free_recipe,
     has_even_overlap,
+    needs_geometry,
     positive_recipe,
-    sample_raw,
     skip_recipe,
 )
+
+if TYPE_CHECKING:
+    from convex_init_core import Isometric, Matched
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,10 +110,11 @@ def _row(layer: LayerPlan) -> tuple[str, ...]:
     )
 
 
-def _write(variable: Any, law: Law, positivity: Positivity | None, seed: int, *place: int) -> None:
-    seeds = seed_stream(seed, *place)
-    draw = KerasDraw(tuple(variable.shape), wide(variable.dtype), lambda: next(seeds))
-    variable.assign(ops.cast(sample_raw(law, positivity, draw, ops), variable.dtype))
+def _write(
+    variable: Any, law: Law | Matched | Isometric, positivity: Positivity | None, seed: int, *place: int
+) -> None:
+    raw = drawn(law, positivity, variable.shape, wide(variable.dtype), seed_stream(seed, *place))
+    variable.assign(ops.cast(raw, variable.dtype))
 
 
 def _constraint_name(layer: Any) -> str:
@@ -179,7 +184,8 @@ class _Planner:
             phi = feeding_activation(self.activation, site)
             if phi is None:
                 raise ValueError("the activation that feeds it is not known; pass activation='relu' (or yours)")
-            return positive_recipe(fan_in, phi, self.settings, through, site.path in self.skips)
+            where = layer_geometry(site.layer) if needs_geometry(self.settings) else None
+            return positive_recipe(fan_in, phi, self.settings, through, site.path in self.skips, where)
         if through.reparametrises or hasattr(site.layer, "positivity"):
             raise ValueError(
                 f"{type(site.layer).__name__} has non-negative weights, but it is {site.role} ({site.reason}); use "
