@@ -16,9 +16,9 @@ from tests.torch.zoo.pre_activations import living_share, pre_activations, varia
 LOW, HIGH = 0.5, 2.0
 
 
-def judged(model: torch.nn.Module, inputs: Any, others: Any) -> dict[str, Any]:
+def judged(model: torch.nn.Module, inputs: Any, others: Any, entry: str) -> dict[str, Any]:
     """Variances of all pre-activations in order, the smallest share of living units, and the verdict."""
-    found = pre_activations(model, inputs, others)
+    found = pre_activations(model, inputs, others, entry)
     variances = [variance(s) for s in found if s[0].numel() > 1]
     alive = min(living_share(s) for s in found)
     finite = all(0.0 < value < float("inf") for value in variances)
@@ -39,11 +39,11 @@ def measured(name: str, depth: int, seed: int) -> dict[str, Any]:
         fresh = tuple(fresh[i] if i == entry.convex_inputs else shown[i] for i in range(len(shown)))
     if entry.tighten:
         getattr(model, entry.tighten)()
-    found = {"own_init": judged(model, fresh, shown)}
+    found = {"own_init": judged(model, fresh, shown, entry.entry)}
     generator = torch.Generator().manual_seed(seed)
-    ci.apply_(model, shown, convex_inputs=entry.convex_inputs, generator=generator)
-    found["apply_"] = judged(model, shown, fresh)
-    found["apply_, fresh batch"] = judged(model, fresh, shown)
+    ci.apply_(model, shown, convex_inputs=entry.convex_inputs, entry=entry.entry, generator=generator)
+    found["apply_"] = judged(model, shown, fresh, entry.entry)
+    found["apply_, fresh batch"] = judged(model, fresh, shown, entry.entry)
     return {"model": name, "depth": depth, "seed": seed, **found}
 
 

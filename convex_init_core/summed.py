@@ -84,7 +84,10 @@ def solve_sum(
     remains of U as in :func:`~convex_init_core.solver.solve`. Several positive layers count as one that reads all
     features: layer p gets the part ``a_p = N_p / Σ N`` of amplitude and variance::
 
-        μ_p² = a_p² A² / (N_p [Var_p + (N_p − 1) Cov_p])      σ_p² = a_p U / (N_p E[f_p²])
+        μ_p² = a_p² A² / (c N_p [Var_p + (N_p − 1) Cov_p])      σ_p² = a_p U / (N_p E[f_p²])
+
+    with ``c = Σ a_p² (1 − r_p²) + (Σ a_p r_p)²`` and ``r_p² = N_p Cov_p / (Var_p + (N_p − 1) Cov_p)``, the part of a
+    layer's mean over its features that other layers share: c is 1 for one layer and, nearly, for wide ones.
 
     For one layer these are (11), (12), (42), (43). Without a bias nothing can be centred: the mean
     ``Σ N μ E[f] + Σ E[r]`` goes on to the next layer, which a (leaky) ReLU passes on its linear side.
@@ -135,7 +138,11 @@ def solve_sum(
         fed = [replace(term, features=replace(term.features, second=term.features.variance)) for term in fed]
     features = sum(_checks.fan("fan_in", term.fan_in) for term in fed)
     parts = [1.0 if len(fed) == 1 else term.fan_in / features for term in fed]
-    gain = sum(part * _gain(term, amplitude) for part, term in zip(parts, fed, strict=True))
+    fractions = [_common(term.fan_in, term.features) for term in fed]
+    # Amplitudes add up but for what each layer's mean of finitely many features has for itself.
+    whole_part = math.sqrt(_joint(list(zip(parts, fractions, strict=True)))) if fed else 1.0
+    means = [part / whole_part for part in parts]
+    gain = sum(part * _gain(term, amplitude) for part, term in zip(means, fed, strict=True))
     limit = max(gain_limit - sum(part.covariance > 0.0 for part in present), least) if present else gain_limit
     if fed and not maps and not present:
         limit = max(limit, _least_gain(fed, sigma2))
@@ -148,13 +155,16 @@ def solve_sum(
         weights = min(weights, gain**2 * _mean_second(fed) / LEAST_PARTICIPATION)
     if fed:
         free_variance = ((1.0 - beta) * left - weights) / maps if maps else 0.0
-    layers = [_layer(term, amplitude, weights, part) for part, term in zip(parts, fed, strict=True)]
+    layers = [
+        _layer(term, part * amplitude, share * weights) for term, part, share in zip(fed, means, parts, strict=True)
+    ]
     inner = tuple(_inner_variance(free_variance, count) for count in squares)
     mean = sum(part.mean for part in present) + sum(count * each for count, each in zip(squares, inner, strict=True))
     for layer, term in zip(layers, fed, strict=True):
         mean += layer.fan_in * layer.weight_mean * term.features.mean * term.factor
     if (present or is_held) and fed:
-        shared2 = (amplitude + taken_amplitude) ** 2
+        amplitudes = [(part * amplitude, r) for part, r in zip(means, fractions, strict=True)]
+        shared2 = _joint(amplitudes, taken_amplitude)
         total = shared2 + weights + maps * free_variance + beta * left + taken_variance
         outgoing = pre_activation(kept if has_bias else mean, total, shared2 / total)
     else:
@@ -184,7 +194,7 @@ def forward_sum(
     bias_mean: float = 0.0,
     bias_variance: float = 0.0,
 ) -> FeatureMoments:
-    """Return the moments of a sum of layers and other values: (5), (6), (16)–(19), with shared amplitudes added up.
+    """Return the moments of a sum of layers and other values: (5), (6), (16)–(19), with shared parts added up.
 
     Args:
         terms: moments of each layer's weights, and of the features that feed it.
@@ -192,17 +202,35 @@ def forward_sum(
         bias_mean: of all biases together.
         bias_variance: likewise.
     """
-    mean, own, amplitude = bias_mean, bias_variance, 0.0
+    mean, own, taken = bias_mean, bias_variance, 0.0
+    amplitudes = []
     for layer, f in terms:
         n = layer.fan_in
         mean += n * layer.weight_mean * f.mean
         own += n * layer.weight_variance * f.second
-        amplitude += layer.weight_mean * math.sqrt(max(n * (f.variance + (n - 1.0) * f.covariance), 0.0))
+        amplitudes.append((layer.weight_mean * math.sqrt(n * _spread(n, f)), _common(n, f)))
     for part in present:
         mean, own = mean + part.mean, own + unshared_variance(part)
-        amplitude += shared_amplitude(part)
-    variance = own + amplitude**2
-    return FeatureMoments(mean, variance + mean**2, variance, amplitude**2)
+        taken += shared_amplitude(part)
+    covariance = _joint(amplitudes, taken)
+    return FeatureMoments(mean, own + covariance + mean**2, own + covariance, covariance)
+
+
+def _spread(fan_in: float, features: FeatureMoments) -> float:
+    """``Var + (N − 1) Cov``: N times the variance of the mean of N features."""
+    return features.variance + (fan_in - 1.0) * max(features.covariance, 0.0)
+
+
+def _common(fan_in: float, features: FeatureMoments) -> float:
+    """The correlation of the mean of N features with what the features of all layers share."""
+    spread = _spread(fan_in, features)
+    return math.sqrt(fan_in * max(features.covariance, 0.0) / spread) if spread > 0.0 else 0.0
+
+
+def _joint(amplitudes: Sequence[tuple[float, float]], taken: float = 0.0) -> float:
+    """The covariance of two units of a sum: amplitudes of its layers, each with its correlation to what is common."""
+    own = sum(amplitude**2 * (1.0 - r**2) for amplitude, r in amplitudes)
+    return own + (sum(amplitude * r for amplitude, r in amplitudes) + taken) ** 2
 
 
 def _inner_variance(variance: float, squares: float) -> float:
@@ -217,30 +245,26 @@ def _mean_second(fed: Sequence[Fed]) -> float:
 def _least_gain(fed: Sequence[Fed], variance: float) -> float:
     """The M for which ``M² C + M² E[f²]/P = σ²``: the whole variance, at the least participation P."""
     features = sum(term.fan_in for term in fed)
-    shared = (
-        sum((term.features.variance + (term.fan_in - 1.0) * max(term.features.covariance, 0.0)) for term in fed)
-        / features
-    )
+    shared = sum(_spread(term.fan_in, term.features) for term in fed) / features
     second = _mean_second(fed)
     return math.sqrt(LEAST_PARTICIPATION * variance / (second + LEAST_PARTICIPATION * shared)) if second > 0.0 else 0.0
 
 
 def _gain(term: Fed, amplitude: float) -> float:
-    f, n = term.features, term.fan_in
-    spread = f.variance + (n - 1.0) * max(f.covariance, 0.0)
+    spread, n = _spread(term.fan_in, term.features), term.fan_in
     return n * amplitude / math.sqrt(n * spread) if spread > 0.0 else 0.0
 
 
-def _layer(term: Fed, amplitude: float, variance: float, part: float) -> LayerStatistics:
+def _layer(term: Fed, amplitude: float, variance: float) -> LayerStatistics:
     n, f = term.fan_in, term.features
     factor = _checks.positive("factor", term.factor)
-    spread = f.variance + (n - 1.0) * max(f.covariance, 0.0)
+    spread = _spread(n, f)
     if spread <= 0.0 or f.second <= 0.0:
         raise ValueError(
             "its features are constant where the signal lives: no signal passes; choose another activation"
         )
     return LayerStatistics(
         fan_in=n,
-        weight_mean=part * amplitude / math.sqrt(n * spread) / factor,
-        weight_variance=part * variance / (n * f.second) / factor**2,
+        weight_mean=amplitude / math.sqrt(n * spread) / factor,
+        weight_variance=variance / (n * f.second) / factor**2,
     )

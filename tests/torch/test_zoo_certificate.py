@@ -18,7 +18,7 @@ def test_certified_until_one_weight_is_negative(name, depth):
     if entry.tighten:
         getattr(model, entry.tighten)()
         ci.project_(model)
-    certificate = ci.certify(model, shown, entry.convex_inputs, search=False)
+    certificate = ci.certify(model, shown, entry.convex_inputs, method=entry.entry, search=False)
     if entry.certified:
         assert certificate.verdict == "cannot tell"
         assert entry.certified in str(certificate)
@@ -30,7 +30,7 @@ def test_certified_until_one_weight_is_negative(name, depth):
     path = plain[len(plain) // 2]
     with torch.no_grad():
         raw_of(model, path).flatten()[1] = -1e-3
-    certificate = ci.certify(model, shown, entry.convex_inputs, search=False)
+    certificate = ci.certify(model, shown, entry.convex_inputs, method=entry.entry, search=False)
     assert not certificate
     named, _, value = str(certificate).partition(" goes down to ")
     assert f"'{path}.weight'" in named

@@ -21,7 +21,7 @@ def test_the_plan_in_full(name, depth):
     before = torch.get_rng_state()
     model, inputs = entry.make(depth), entry.inputs(32)
     after = torch.get_rng_state()
-    found = {layer.path: layer for layer in ci.plan(model, inputs, convex_inputs=entry.convex_inputs).layers}
+    found = {layer.path: layer for layer in ci.plan(model, inputs, convex_inputs=entry.convex_inputs, entry=entry.entry).layers}
     assert not torch.equal(before, after)
     assert torch.equal(after, torch.get_rng_state())  # reading draws nothing
     wanted = {row.path: row for row in entry.rows(depth)}
@@ -42,7 +42,7 @@ def test_planning_leaves_the_model_as_it_was(name):
     entry = ZOO[name]
     model = entry.make(3 if 3 in entry.depths else entry.depths[0])
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
-    ci.plan(model, entry.inputs(32), convex_inputs=entry.convex_inputs)
+    ci.plan(model, entry.inputs(32), convex_inputs=entry.convex_inputs, entry=entry.entry)
     assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items())
 
 

@@ -90,6 +90,7 @@ class Sum:
         biases: parameters that are added, by name, with their factors.
         present: values that are added as they are.
         fallback_bias: a bias inside a term that only depends on context.
+        cancelled: parameters that also enter the sum another way, so that a bias among them cannot shift it.
         normalised: the batch normalisation that takes the sum, if one does.
     """
 
@@ -98,6 +99,7 @@ class Sum:
     biases: list[tuple[str, float]] = field(default_factory=list)
     present: list[tuple[Node, Factor]] = field(default_factory=list)
     fallback_bias: str = ""
+    cancelled: set[str] = field(default_factory=set)
     normalised: Node | None = None
 
     @property
@@ -268,6 +270,9 @@ class _Reader:
             self._walk(root.inputs[0], Factor(), found, taken, outermost=False)
         else:
             self._walk(root, Factor(), found, taken, outermost=True)
+        if any(source in found.cancelled for source, _ in found.biases):
+            found.biases = [(source, factor) for source, factor in found.biases if source not in found.cancelled]
+            found.fallback_bias = ""
         return found, taken
 
     def _walk(self, node: Node, factor: Factor, found: Sum, taken: set[int], outermost: bool) -> None:
@@ -276,8 +281,10 @@ class _Reader:
             source = parameter_of(node)
             if source:
                 found.biases.append((source, factor.mean))
-            elif not node.sources:  # what is computed from weights is not known before they are written
+            elif not node.sources:
                 found.present.append((node, factor))
+            else:  # its value, such as f(0) in f(x) − f(0), is not known before the weights are written
+                found.cancelled |= _sources(node)
             return
         if id(node) in self.products:
             product = self.products[id(node)]
@@ -298,6 +305,7 @@ class _Reader:
                 self._walk(product.bias, Factor(0.0, 0.0, 0.0), found, taken, outermost=False)
             return
         if node.value.is_constant:
+            found.cancelled |= _sources(node)
             found.fallback_bias = found.fallback_bias or _bias_inside(node)
             found.present.append((node, factor))
             return
@@ -373,6 +381,20 @@ def _summands(node: Node) -> Iterator[tuple[Node, float]]:
         if name == "rsub":
             sign = 1.0 if second else -alpha
         yield part, sign
+
+
+def _sources(node: Node) -> set[str]:
+    """The parameters that a node is made of."""
+    found: set[str] = set()
+    seen: set[int] = set()
+    parts = [node]
+    while parts:
+        part = parts.pop()
+        if id(part) not in seen:
+            seen.add(id(part))
+            found |= set(part.sources)
+            parts += part.inputs
+    return found
 
 
 def parameter_of(node: Node) -> str:

@@ -15,4 +15,6 @@ ZOO: dict[str, Entry] = {
     **sums.MODELS,
 }
 
-__all__ = ["REFUSED", "ZOO", "Entry"]
+IMAGES = frozenset(imaging.MODELS)
+
+__all__ = ["IMAGES", "REFUSED", "ZOO", "Entry"]

@@ -70,7 +70,9 @@ def lyapunov_rows(depth):
     for i in range(depth):
         through = "0.5·softplus" if i < depth - 1 else "softplus"
         rows.append(skip(f"W.{i + 1}", SEEN, f"U.{i}"))
-        rows.append(positive(f"U.{i}", WIDTH, "leaky_relu(0.1)", through, shift=f"bias.{i + 1}"))
+        # The last bias cancels in f(x) − f(0).
+        shift = f"bias.{i + 1}" if i < depth - 1 else ""
+        rows.append(positive(f"U.{i}", WIDTH, "leaky_relu(0.1)", through, shift=shift))
     return rows
 
 

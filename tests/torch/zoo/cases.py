@@ -26,7 +26,7 @@ def case(kind: str, identity: str, *arguments: Any) -> Any:
     return pytest.param(*arguments, id=identity, marks=marks)
 
 
-def initialised(name: str, depth: int, count: int = 256) -> tuple[nn.Module, Any, Any]:
+def initialised(name: str, depth: int, count: int) -> tuple[nn.Module, Any, Any]:
     """A model after ``apply_``, what it was shown, and another batch with the same context."""
     torch.manual_seed(0)
     entry = ZOO[name]
@@ -34,5 +34,5 @@ def initialised(name: str, depth: int, count: int = 256) -> tuple[nn.Module, Any
     if isinstance(entry.convex_inputs, int):
         fresh = tuple(fresh[i] if i == entry.convex_inputs else shown[i] for i in range(len(shown)))
     generator = torch.Generator().manual_seed(1)
-    ci.apply_(model, shown, convex_inputs=entry.convex_inputs, generator=generator)
+    ci.apply_(model, shown, convex_inputs=entry.convex_inputs, entry=entry.entry, generator=generator)
     return model, shown, fresh

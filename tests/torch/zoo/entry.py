@@ -35,15 +35,16 @@ class Entry:
     """A model of the zoo.
 
     ``make`` and ``rows`` take the depth, the number of hidden pre-activations; ``inputs`` takes the number of samples.
-    ``tighten`` names the method with which the model makes its own weights non-negative, called from outside.
-    ``bends`` says how many non-linearities the input goes through at least.
-    ``certified`` is empty, or says why the calculus cannot prove this convex function convex.
+    ``entry`` names the method to run, ``tighten`` the one with which the model makes its own weights non-negative,
+    called from outside. ``bends`` says how many non-linearities the input goes through at least. ``certified`` is
+    empty, or says why the calculus cannot prove this convex function convex.
     """
 
     make: Callable[[int], nn.Module]
     inputs: Callable[[int], Any]
     rows: Callable[[int], list[Row]]
     convex_inputs: Any = None
+    entry: str = "forward"
     tighten: str = ""
     certified: str = ""
     depths: tuple[int, ...] = DEPTHS

@@ -25,16 +25,17 @@ class _Watch(TorchDispatchMode):
 
 
 @torch.no_grad()
-def pre_activations(model: nn.Module, inputs: Any, others: Any) -> list[Tensor]:
+def pre_activations(model: nn.Module, inputs: Any, others: Any, entry: str = "forward") -> list[Tensor]:
     """Return the tensors that enter a non-linearity and depend on what differs between two inputs.
 
     A positivity map sees a parameter and a gate sees the context: with the same context in both inputs, neither
     differs.
     """
+    call = model if entry == "forward" else getattr(model, entry)
     first, second = _Watch(), _Watch()
     for watch, given in ((first, inputs), (second, others)):
         with watch:
-            model(*given) if isinstance(given, tuple) else model(given)
+            call(*given) if isinstance(given, tuple) else call(given)
     assert len(first.seen) == len(second.seen)
     return [a for a, b in zip(first.seen, second.seen, strict=True) if not torch.equal(a, b)]
 

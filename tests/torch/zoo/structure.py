@@ -159,17 +159,6 @@ def parametrized_rows(depth):
     return rows
 
 
-class Via(nn.Module):
-    """The way to a model whose entry point is not ``forward``."""
-
-    def __init__(self, model, entry):
-        super().__init__()
-        self.model, self.entry = model, entry
-
-    def forward(self, *args):
-        return getattr(self.model, self.entry)(*args)
-
-
 class Energy(nn.Module):
     """``forward`` returns a gradient, ``energy`` is convex; a chain with a maximum over pieces instead of ReLU."""
 
@@ -191,8 +180,8 @@ class Energy(nn.Module):
 
 
 def energy_rows(depth):
-    paths = [f"model.maps.{i}" for i in range(1, depth)]
-    return [free("model.maps.0", SEEN), *(positive(p, WIDTH, None, "softplus", shift=p) for p in paths)]
+    paths = [f"maps.{i}" for i in range(1, depth)]
+    return [free("maps.0", SEEN), *(positive(p, WIDTH, None, "softplus", shift=p) for p in paths)]
 
 
 class TiedBlocks(nn.Module):
@@ -227,6 +216,6 @@ MODELS = {
     "plain lists": Entry(PlainLists, vectors, plain_list_rows, tighten="clip"),
     "two inputs": Entry(TwoInputs, lambda n: (vectors(n), torch.randn(n, 5)), two_input_rows),
     "parametrized": Entry(Parametrized, vectors, parametrized_rows),
-    "another entry point": Entry(lambda depth: Via(Energy(depth), "energy"), vectors, energy_rows),
+    "another entry point": Entry(Energy, vectors, energy_rows, entry="energy"),
     "tied blocks": Entry(TiedBlocks, vectors, tied_rows, tighten="project"),
 }
