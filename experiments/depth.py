@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from convex_init.torch import ICNN
 from convex_init.torch.layers import ConvexLinear
 from experiments import records
 from experiments.data.images import flat_images
-from experiments.experiment import PRESETS, Context, Experiment, Record, Results, Run
+from experiments.experiment import Context, Experiment, Record, Results, Run, run_key
 from experiments.networks import he_
 from experiments.styles import middle
 from experiments.training import Schedule, accuracy, fit
@@ -80,30 +81,41 @@ def train(run: Run, context: Context) -> Results:
     )
     network = build(run, inputs.shape[1], images.classes).to(context.device)
     losses = fit(network, inputs, labels, Schedule(run["epochs"], 64, run["lr"], points=5), run["seed"])
-    return {"loss": _of_last_epoch(losses), "accuracy": accuracy(network, test, test_labels), "losses": losses}
+    return {"loss": of_last_epoch(losses), "accuracy": accuracy(network, test, test_labels), "losses": losses}
 
 
-def _of_last_epoch(losses: Sequence[float | None]) -> float | None:
+def of_last_epoch(losses: Sequence[float | None]) -> float | None:
+    """Return the mean training loss over the last epoch, of a course with five points in each."""
     last = [loss for loss in losses[-5:] if loss is not None]
     return sum(last) / 5 if len(last) == 5 else None
 
 
-def grid(settings: Sequence[Run], rates: Sequence[float] = RATES) -> Iterator[Run]:
-    """Yield the runs that choose a rate: each setting, seed 0, at every rate."""
-    for each in settings:
-        for rate in rates:
-            yield {**each, "lr": rate, "seed": 0}
+@dataclass(frozen=True)
+class Scope:
+    """Runs that belong together: some settings, each at several rates with seed 0, then more seeds at the best rate.
+
+    Attributes:
+        settings: of the runs, but for ``lr`` and ``seed``.
+        rates: that are tried with seed 0.
+        seeds: number of seeds at the best rate.
+    """
+
+    settings: Sequence[Run]
+    rates: Sequence[float] = RATES
+    seeds: int = 1
 
 
-def chosen_runs(
-    settings: Sequence[Run], store: str, preset: str, seeds: int, rates: Sequence[float] = RATES
-) -> Iterator[Run]:
-    """Yield the other seeds of each setting at the rate that was best for seed 0, as far as the grid is there."""
+def runs_of(scopes: Sequence[Scope], store: str, preset: str) -> Iterator[Run]:
+    """Yield the runs of all scopes, in order; seeds beyond the first as soon as the file holds the rates of seed 0."""
     best = _best_rates(FOLDER / preset / f"{store}.jsonl")
-    for each in settings:
-        found = best.get(_key(each))
-        if found is not None and found[1] == len(rates):
-            yield from ({**each, "lr": found[0], "seed": seed} for seed in range(1, seeds))
+    for scope in scopes:
+        for each in scope.settings:
+            yield from ({**each, "lr": rate, "seed": 0} for rate in scope.rates)
+        for each in scope.settings:
+            losses = best.get(_key(each), {})
+            if set(scope.rates) <= set(losses):
+                rate = min(losses, key=lambda rate: losses[rate])
+                yield from ({**each, "lr": rate, "seed": seed} for seed in range(1, scope.seeds))
 
 
 def _key(run: Mapping[str, Any]) -> str:
@@ -111,14 +123,14 @@ def _key(run: Mapping[str, Any]) -> str:
 
 
 @lru_cache
-def _best_rates(path: Path) -> dict[str, tuple[float, int]]:
-    """For each setting the rate of the lowest last training loss at seed 0, and how many rates were tried."""
+def _best_rates(path: Path) -> dict[str, dict[float, float]]:
+    """For each setting the last training loss of seed 0 by rate."""
     losses: dict[str, dict[float, float]] = {}
     for record in records.read(path):
         run = record["settings"]
         if run["seed"] == 0:
             losses.setdefault(_key(run), {})[run["lr"]] = middle([record["results"]["loss"]])
-    return {key: (min(of, key=lambda rate: of[rate]), len(of)) for key, of in losses.items()}
+    return losses
 
 
 def at_best_rate(found: Sequence[Record]) -> dict[str, list[Record]]:
@@ -137,24 +149,18 @@ def at_best_rate(found: Sequence[Record]) -> dict[str, list[Record]]:
 def declare(
     name: str,
     title: str,
-    settings: Callable[[str], Sequence[Run]],
+    scopes: Callable[[str], Sequence[Scope]],
     report: Callable[[Sequence[Record], Any], None],
     execute: Callable[[Run, Context], Results] = train,
-    rates: Sequence[float] = RATES,
-    seeds: Mapping[str, int] | None = None,
-) -> list[Experiment]:
-    """Return two experiments on one file: ``NAME_rates`` (seed 0, every rate) and ``NAME`` (more seeds, the best)."""
-    count = {"smoke": 1, "cpu": 5, "paper": 10, **(seeds or {})}
-    assert set(count) == set(PRESETS)
+) -> Experiment:
+    """Return the experiment of these scopes, each rate and seed a run."""
 
-    def of_grid(preset: str, _: Mapping[str, str]) -> Iterator[Run]:
-        return grid(settings(preset), rates if preset != "smoke" else rates[2:3])
+    def runs(preset: str, _: Mapping[str, str]) -> Iterator[Run]:
+        there: set[str] = set()
+        for run in runs_of(scopes(preset), name, preset):
+            key = run_key(run)
+            if key not in there:
+                there.add(key)
+                yield run
 
-    def of_seeds(preset: str, _: Mapping[str, str]) -> Iterator[Run]:
-        yield from of_grid(preset, _)
-        yield from chosen_runs(settings(preset), name, preset, count[preset], rates)
-
-    return [
-        Experiment(f"{name}_rates", f"{title}: rates, one seed", of_grid, execute, report, store=name),
-        Experiment(name, title, of_seeds, execute, report, store=name),
-    ]
+    return Experiment(name, title, runs, execute, report)

@@ -4,44 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.depth import METHODS, declare
+from experiments.depth import METHODS, RATES, Scope, declare
 from experiments.depth_report import depth_report
 from experiments.experiment import Run
 
-_BY_DEPTH = ("non-convex, He", "isometric", "log-normal, matched", "paper, bias noise 1/2", "paper")
+_ALL = ("non-convex, He", "isometric", "log-normal, matched", "paper, bias noise 1/2", "paper")
 _DEEP = ("non-convex, He", "isometric")
 
-# (width, depth, methods) in the order of their importance.
-_SCOPES = {
-    "smoke": [(24, 3, ("non-convex, He", "isometric"))],
-    "cpu": [
-        (784, 5, _DEEP),
-        (256, 20, _BY_DEPTH),
-        (256, 10, _BY_DEPTH),
-        (256, 5, _BY_DEPTH),
-        (256, 50, _DEEP),
-        (784, 20, _DEEP),
-        (256, 100, _DEEP),
-        (256, 3, _BY_DEPTH),
-        (256, 7, _BY_DEPTH),
-        (784, 10, _DEEP),
-        (784, 5, ("paper, bias noise 1/2", "paper", "log-normal, matched")),
-        (256, 5, ("gamma, matched", "spike-and-slab, matched")),
-        (784, 7, _DEEP),
-        (784, 3, _DEEP),
-    ],
-    "paper": [(784, depth, tuple(METHODS)) for depth in (5, 20, 10, 7, 3, 50, 100)],
-}
+
+def _settings(preset: str, width: int, depth: int, methods: Sequence[str]) -> list[Run]:
+    limit, epochs = {"smoke": (320, 1), "cpu": (12000, 4), "paper": (60000, 4)}[preset]
+    common = {"dataset": "mnist", "limit": limit, "epochs": epochs, "width": width, "depth": depth}
+    return [{**common, "method": method} for method in methods]
 
 
-def _settings(preset: str) -> Sequence[Run]:
-    limits = {"smoke": (320, 1), "cpu": (12000, 4), "paper": (60000, 4)}
-    limit, epochs = limits[preset]
+def _scopes(preset: str) -> list[Scope]:
+    """In the order of their importance, since the CPU's runs are cut off where time ends."""
+    if preset == "smoke":
+        return [Scope(_settings(preset, 24, 3, _DEEP), RATES[2:3])]
+    if preset == "paper":
+        depths = (5, 20, 10, 7, 3, 50, 100)
+        return [Scope(_settings(preset, 784, depth, tuple(METHODS)), RATES, 10) for depth in depths]
+    slow = RATES[:3]  # the highest was the worst wherever it was tried
     return [
-        {"dataset": "mnist", "limit": limit, "epochs": epochs, "width": width, "depth": depth, "method": method}
-        for width, depth, methods in _SCOPES[preset]
-        for method in methods
+        Scope(_settings(preset, 784, 5, _DEEP)),
+        Scope(_settings(preset, 256, 20, _DEEP), RATES, 5),
+        Scope(_settings(preset, 256, 20, _ALL[2:]), slow, 1),
+        Scope(_settings(preset, 256, 5, _ALL), slow, 5),
+        Scope(_settings(preset, 256, 10, _ALL), slow, 5),
+        Scope(_settings(preset, 256, 50, _DEEP), RATES[:2], 3),
+        Scope(_settings(preset, 784, 20, _DEEP), RATES[:2], 1),
+        Scope(_settings(preset, 256, 100, _DEEP), RATES[:2], 1),
+        Scope(_settings(preset, 256, 3, _ALL), slow, 5),
+        Scope(_settings(preset, 256, 7, _ALL), slow, 5),
+        Scope(_settings(preset, 784, 5, _ALL[2:]), slow, 5),
+        Scope(_settings(preset, 256, 5, ("gamma, matched", "spike-and-slab, matched")), slow, 5),
+        Scope(_settings(preset, 784, 10, _DEEP), slow, 5),
     ]
 
 
-EXPERIMENTS = declare("depth_mnist", "Depth on MNIST: training loss by method, no skips", _settings, depth_report)
+EXPERIMENT = declare("depth_mnist", "Depth on MNIST: training loss by method, no skips", _scopes, depth_report)
