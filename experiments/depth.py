@@ -81,13 +81,18 @@ def train(run: Run, context: Context) -> Results:
     )
     network = build(run, inputs.shape[1], images.classes).to(context.device)
     losses = fit(network, inputs, labels, Schedule(run["epochs"], 64, run["lr"], points=5), run["seed"])
-    return {"loss": of_last_epoch(losses), "accuracy": accuracy(network, test, test_labels), "losses": losses}
+    return {
+        "loss": of_last_epoch(losses, run["epochs"]),
+        "accuracy": accuracy(network, test, test_labels),
+        "losses": losses,
+    }
 
 
-def of_last_epoch(losses: Sequence[float | None]) -> float | None:
-    """Return the mean training loss over the last epoch, of a course with five points in each."""
-    last = [loss for loss in losses[-5:] if loss is not None]
-    return sum(last) / 5 if len(last) == 5 else None
+def of_last_epoch(losses: Sequence[float | None], epochs: int) -> float | None:
+    """Return the mean training loss over the last epoch, of a course of equal epochs."""
+    points = len(losses) // epochs
+    last = [loss for loss in losses[-points:] if loss is not None]
+    return sum(last) / points if len(last) == points else None
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,11 @@ def _rates(records: Sequence[Record], page: Page) -> None:
         for (method,), of in grouped(found, "method").items():
             points = sorted((record["settings"]["lr"], middle([record["results"]["loss"]])) for record in of)
             finite = [point for point in points if point[1] < 1e3]
-            draw_courses(each, {method: [[y for _, y in finite]]}, [x for x, _ in finite])
-        each.set(xscale="log", yscale="log", xlabel="learning rate")
+            if finite:
+                draw_courses(each, {method: [[y for _, y in finite]]}, [x for x, _ in finite])
+        each.set(xscale="log", xlabel="learning rate")
+        if each.lines:
+            each.set_yscale("log")
         each.set_title(label(key, records), fontsize=9, loc="left")
     for each in axes.flat[len(groups) :]:
         each.set_axis_off()

@@ -64,7 +64,11 @@ def _execute(run: Run, context: Context) -> Results:
         network = _Difference(network, _network(run, images.classes, 1000 + run["seed"]))
     network.to(context.device)
     losses = fit(network, inputs, labels, Schedule(run["epochs"], 64, run["lr"], points=5), run["seed"])
-    return {"loss": of_last_epoch(losses), "accuracy": accuracy(network, test, test_labels), "losses": losses}
+    return {
+        "loss": of_last_epoch(losses, run["epochs"]),
+        "accuracy": accuracy(network, test, test_labels),
+        "losses": losses,
+    }
 
 
 def _settings(preset: str, depth: int, **more: Any) -> list[Run]:
