@@ -149,6 +149,8 @@ CONVEX = {
     "ours": lambda: (ci.ICNN(5, [8, 8], 2), x(), None),
     "ours with skips": lambda: (ci.ICNN(5, [8, 8], 2, skip=True), x(), None),
     "ours with exp": lambda: (ci.ICNN(5, [8, 8], 2, positivity="exp"), x(), None),
+    "squared leaky relu": lambda: (nn.Sequential(nn.Linear(5, 4), Squared(nn.LeakyReLU(0.2))), x(), None),
+    "squared prelu": lambda: (nn.Sequential(nn.Linear(5, 4), Squared(nn.PReLU())), x(), None),
     "ours with prelu": lambda: (ci.ICNN(5, [8, 8], activation=nn.PReLU()), x(), None),
     "skips": lambda: (Skips(), x(), None),
     "bare parameters": lambda: (BareParameters(), x(), None),
@@ -161,6 +163,17 @@ CONVEX = {
     "dict of inputs": lambda: (DictOfInputs(), ({"x": x()},), "0.x"),
     "dropout": lambda: (nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Dropout()), x(), None),
 }
+
+
+class Squared(nn.Module):
+    """Convex behind an affine map only: the square of what takes both signs folds its left side up."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x) ** 2
 
 
 class Product(nn.Module):
@@ -193,6 +206,14 @@ class NegativeViews(nn.Module):
 NOT_CONVEX = {
     "signed weights": (lambda: (ci.ICNN(5, [8, 8], 1, positivity=None), x(), None), "'layers.1.weight' goes down to"),
     "tanh": (lambda: (nn.Sequential(nn.Linear(5, 4), nn.Tanh()), x(), None), "tanh is neither convex nor concave"),
+    "squared leaky relu of features": (
+        lambda: (nn.Sequential(nn.Linear(5, 4), nn.ELU(), Squared(nn.LeakyReLU(0.2))), x(), None),
+        "the power 2 is convex, but not non-decreasing",
+    ),
+    "squared sum of leaky relus": (
+        lambda: (nn.Sequential(nn.Linear(5, 4), nn.LeakyReLU(0.2), Squared(nn.AvgPool1d(4))), x(), None),
+        "the power 2 is convex, but not non-decreasing",
+    ),
     "selu": (lambda: (nn.Sequential(nn.Linear(5, 4), nn.SELU()), x(), None), "slope drops at 0 from 1.76"),
     "jointly with context": (lambda: (Context(), (x(), torch.randn(3, 3)), (0, 1)), "tanh is neither convex"),
     "product of inputs": (lambda: (Product(), (x(), x()), None), "both depend on the input"),

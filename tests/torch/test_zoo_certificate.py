@@ -11,7 +11,7 @@ from tests.torch.zoo.cases import cases, initialised
 from tests.torch.zoo.effective import raw_of
 
 
-@pytest.mark.parametrize(("name", "depth"), cases("certificate"))
+@pytest.mark.parametrize(("name", "depth"), cases())
 def test_certified_until_one_weight_is_negative(name, depth):
     entry = ZOO[name]
     model, shown, _ = initialised(name, depth, count=16)

@@ -7,7 +7,7 @@ import torch
 
 import convex_init.torch as ci
 from tests.torch.zoo import REFUSED, ZOO
-from tests.torch.zoo.cases import case, cases
+from tests.torch.zoo.cases import cases
 
 
 @pytest.fixture(autouse=True)
@@ -15,13 +15,14 @@ def _seed():
     torch.manual_seed(0)
 
 
-@pytest.mark.parametrize(("name", "depth"), cases("plan"))
+@pytest.mark.parametrize(("name", "depth"), cases())
 def test_the_plan_in_full(name, depth):
     entry = ZOO[name]
     before = torch.get_rng_state()
     model, inputs = entry.make(depth), entry.inputs(32)
     after = torch.get_rng_state()
-    found = {layer.path: layer for layer in ci.plan(model, inputs, convex_inputs=entry.convex_inputs, entry=entry.entry).layers}
+    plan = ci.plan(model, inputs, convex_inputs=entry.convex_inputs, entry=entry.entry)
+    found = {layer.path: layer for layer in plan.layers}
     assert not torch.equal(before, after)
     assert torch.equal(after, torch.get_rng_state())  # reading draws nothing
     wanted = {row.path: row for row in entry.rows(depth)}
@@ -37,7 +38,7 @@ def test_the_plan_in_full(name, depth):
         assert layer.reason
 
 
-@pytest.mark.parametrize("name", [case("reading", name, name) for name in ZOO])
+@pytest.mark.parametrize("name", ZOO)
 def test_planning_leaves_the_model_as_it_was(name):
     entry = ZOO[name]
     model = entry.make(3 if 3 in entry.depths else entry.depths[0])
@@ -46,7 +47,7 @@ def test_planning_leaves_the_model_as_it_was(name):
     assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items())
 
 
-@pytest.mark.parametrize("name", [case("refusal", name, name) for name in REFUSED])
+@pytest.mark.parametrize("name", REFUSED)
 def test_what_is_not_convex_is_refused_with_the_reason(name):
     make, in_plan, in_certificate = REFUSED[name]
     model, inputs = make()

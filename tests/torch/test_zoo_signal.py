@@ -11,7 +11,7 @@ from tests.torch.zoo.effective import effective_weight
 from tests.torch.zoo.pre_activations import living_share, pre_activations, variance
 
 
-@pytest.mark.parametrize(("name", "depth"), cases("signal"))
+@pytest.mark.parametrize(("name", "depth"), cases())
 def test_signal_and_weights_after_apply(name, depth):
     model, shown, fresh = initialised(name, depth, count=128 if name in IMAGES else 1024)
     for row in ZOO[name].rows(depth):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import torch
@@ -410,7 +411,7 @@ def _product(call: Call) -> Value:
     """Element by element."""
     a, b = call[0], call[1]
     if isinstance(a, Node) and a is b:
-        return calculus.apply(FUNCTIONS["square"], a.value, call.at)
+        return calculus.apply(FUNCTIONS["square"], _size_of(a), call.at)
     product = calculus.multiply(_value(a), _value(b), call.at)
     if product.curvature is calculus.Curvature.UNKNOWN:
         for mask, value in ((a, b), (b, a)):
@@ -552,7 +553,7 @@ def _norm(call: Call) -> Value:
     order = call["ord"] if call["ord"] is not None else call["p"]
     order = 2 if order is None else order
     if isinstance(order, (int, float)) and order >= 1:
-        return calculus.norm(call.value(0), call.at)
+        return calculus.norm(_size_of(call[0]), call.at)
     return call.unknown(f"is no norm for order {order}")
 
 
@@ -601,7 +602,18 @@ def _hypotenuse(call: Call) -> Value:
 
 
 def _element_wise(function: ElementWise) -> Rule:
-    return lambda call: calculus.apply(function, call.value(0), call.at)
+    value_of = _size_of if function.even else _value
+    return lambda call: calculus.apply(function, value_of(call[0]), call.at)
+
+
+def _size_of(part: Any) -> Value:
+    """What is known of ``|x|``, for functions that look at no more: of a leaky ReLU of an affine value it is convex."""
+    value = _value(part)
+    is_folded = isinstance(part, Node) and part.operation.rstrip("_") in ("leaky_relu", "_prelu_kernel")
+    if is_folded and value.curvature.is_convex and part.args[0].value.curvature is calculus.Curvature.AFFINE:
+        monotone = dict.fromkeys(value.monotone, calculus.Monotonicity.ANY)
+        return replace(value, sign=Sign.NON_NEGATIVE, monotone=monotone)  # max(s, −αs) for a slope α in [0, 1]
+    return value
 
 
 def _with_numbers(function: Callable[..., ElementWise], *names: str) -> Rule:
@@ -628,7 +640,8 @@ def _power(call: Call) -> Value:
     value = _value(base)
     if float(exponent) == 1.0:
         return value
-    return calculus.apply(convex_functions.power(float(exponent), value.sign), value, call.at)
+    function = convex_functions.power(float(exponent), value.sign)
+    return calculus.apply(function, _size_of(base) if function.even else value, call.at)
 
 
 def _batch_norm(call: Call) -> Value:

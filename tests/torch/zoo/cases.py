@@ -1,4 +1,4 @@
-"""The zoo as parameters of a test, with what is not there yet marked as such."""
+"""The zoo as parameters of a test."""
 
 from __future__ import annotations
 
@@ -10,20 +10,12 @@ from torch import nn
 
 import convex_init.torch as ci
 from tests.torch.zoo import ZOO
-from tests.torch.zoo.not_yet import NOT_YET
 
 
-def cases(kind: str) -> list[Any]:
-    """Every model at each of its depths, for one kind of test."""
+def cases() -> list[Any]:
+    """Every model at each of its depths, as the arguments of a test."""
     every = [(name, depth) for name, entry in ZOO.items() for depth in entry.depths]
-    return [case(kind, f"{name}-{depth}", name, depth) for name, depth in every]
-
-
-def case(kind: str, identity: str, *arguments: Any) -> Any:
-    """One set of a test's arguments, expected to fail where the list says so."""
-    reason = NOT_YET[kind].get(identity)
-    marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
-    return pytest.param(*arguments, id=identity, marks=marks)
+    return [pytest.param(name, depth, id=f"{name}-{depth}") for name, depth in every]
 
 
 def initialised(name: str, depth: int, count: int) -> tuple[nn.Module, Any, Any]:
