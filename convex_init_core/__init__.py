@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         stable_fan_in,
     )
     from convex_init_core.geometry import Geometry, dense_geometry
+    from convex_init_core.guidance import carried_depth, depth_advice
     from convex_init_core.isometric import Isometric, solve_isometric, structured_raw
     from convex_init_core.isometric_terms import Part, isometric_sum
     from convex_init_core.matching import Matched, matched
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
 _ON_DEMAND = {
     **dict.fromkeys(("FieldStatistics", "forward_convolution"), "convolution"),
     **dict.fromkeys(("Geometry", "dense_geometry"), "geometry"),
+    **dict.fromkeys(("carried_depth", "depth_advice"), "guidance"),
     **dict.fromkeys(("Isometric", "solve_isometric", "structured_raw"), "isometric"),
     **dict.fromkeys(("Part", "isometric_sum"), "isometric_terms"),
     **dict.fromkeys(("Matched", "matched"), "matching"),
@@ -146,11 +148,13 @@ __all__ = [
     "backward",
     "block_bounds",
     "block_seed",
+    "carried_depth",
     "celu",
     "check_image",
     "convolution_fan_in",
     "custom",
     "dense_geometry",
+    "depth_advice",
     "derivative_moments",
     "elu",
     "expected_output",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -236,3 +237,50 @@ def test_matched_weights_train():
     trained = train(model, project=True)
     assert all(bool((layer.weight >= 0).all()) for layer in list(trained.layers)[1:])
     assert np.isfinite(trained(torch.zeros(1, 3)).item())
+
+
+# Advice.
+
+
+def deep(layers, **options):
+    return ICNN(5, [8] * layers, 1, **options)
+
+
+@pytest.mark.parametrize("with_inputs", [False, True])
+@pytest.mark.parametrize(
+    ("layers", "settings", "is_warned"),
+    [
+        (4, {}, False),
+        (5, {}, True),
+        (7, {"bias_noise": 0.5}, False),
+        (8, {"bias_noise": 0.5}, True),
+        (8, {"match_moments": True}, True),
+        (60, {"method": "isometric"}, False),
+    ],
+)
+def test_the_plan_warns_of_a_depth_that_the_method_is_not_known_to_carry(layers, settings, is_warned, with_inputs):
+    modules = [nn.Linear(5, 8)]
+    for _ in range(layers):
+        modules += [nn.ReLU(), nn.Linear(8, 8)]
+    model = nn.Sequential(*modules)
+    examples = (torch.zeros(1, 5),) if with_inputs else ()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        decided = plan(model, *examples, **settings)
+    assert bool(decided.advice) == is_warned
+    assert str(decided).endswith(decided.advice)
+    assert [str(warning.message) for warning in caught] == ([decided.advice] if is_warned else [])
+    if is_warned:
+        assert "isometric" in decided.advice
+        assert caught[0].filename == __file__, "the warning points at the caller"
+
+
+def test_free_skips_spare_the_advice_and_a_network_can_be_told_its_method():
+    assert not plan(deep(20, skip=True)).advice
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = deep(20, method="isometric")
+        assert_isometric(model.layers[1].weight.detach().numpy())
+        assert_isometric(ConvexLinear(6, 6, method="isometric").weight.detach().numpy())
+    with pytest.warns(UserWarning, match="carry a signal through 4 positive layers, and there are 20 in a row"):
+        deep(20)

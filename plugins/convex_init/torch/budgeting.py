@@ -19,7 +19,7 @@ from convex_init.torch.composites import Composites
 from convex_init.torch.evidence import kept_non_negative
 from convex_init.torch.fans import caveats, geometry_of
 from convex_init.torch.feeding import Signals, as_factor, feeding_activation
-from convex_init.torch.planning import LayerPlan, Plan, check_patterns, check_weight
+from convex_init.torch.planning import LayerPlan, Plan, advise, check_patterns, check_weight
 from convex_init.torch.positivity import read_positivity
 from convex_init.torch.reading import Selection, activation_for
 from convex_init.torch.recording import Node, record
@@ -143,7 +143,7 @@ def plan_by_running(
         for slot, budget in budgeting.biases.values()
     )
     biases += tuple((Slot(layer.module, "bias", layer.path), layer.recipe.bias) for layer in layers if layer.add_bias)
-    return Plan(tuple(layers), settings, biases, calibration)
+    return Plan(tuple(layers), settings, biases, calibration, advise(settings, budgeting.in_a_row))
 
 
 def choose(argument: str, selection: Selection, model: nn.Module) -> set[str]:
@@ -270,6 +270,9 @@ class _Budgeting:
         self.residuals = sum(1 for found in reading.sums if any(map(_is_convex, (n for n, _ in found.present))))
         self.as_skip = {term.product.source for found in reading.sums if found.positive for term in found.free}
         self.depth = _depth(reading)
+        positive = [found for found in reading.sums if found.positive]
+        is_plain = not any(found.free or found.present or found.normalised is not None for found in positive)
+        self.in_a_row = self.depth if is_plain else 0
         self.uses = Counter(product.source for product in reading.products)
         self.kept = kept_non_negative(model)
         self.alone = {term.product.source for found in reading.sums if not found.positive for term in found.free}

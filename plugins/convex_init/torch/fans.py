@@ -56,11 +56,11 @@ def geometry(module: nn.Module) -> core.Geometry:
     Raises:
         TypeError: for a module without a known layout.
     """
-    shape = _weight_shape(module)
     if isinstance(module, nn.Linear):
-        return core.Geometry(shape, (0,), (1,))
+        return core.Geometry(_weight_shape(module), (0,), (1,))
     if not isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED)):
         raise TypeError(f"{type(module).__name__} has no known geometry")
+    shape = _weight_shape(module)
     window, transposed = tuple(range(2, len(shape))), isinstance(module, _TRANSPOSED)
     sides = None
     if not isinstance(module.padding, str):
@@ -100,10 +100,11 @@ def geometry_of(module: nn.Module, name: str, summed: float) -> core.Geometry:
 def _weight_shape(module: nn.Module) -> tuple[int, ...]:
     if isinstance(module, nn.Linear):
         return module.out_features, module.in_features
-    channels = (module.out_channels, module.in_channels // module.groups)  # type: ignore[operator]
+    assert isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED))
+    first, second = module.out_channels, module.in_channels
     if isinstance(module, _TRANSPOSED):
-        channels = (module.in_channels, module.out_channels // module.groups)
-    return (*channels, *module.kernel_size)  # type: ignore[misc,arg-type]
+        first, second = second, first
+    return (first, second // module.groups, *module.kernel_size)
 
 
 def _pads(module: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> bool:

@@ -25,11 +25,13 @@ class _ConvexLayer(nn.Module):
         *args: Any,
         positivity: str | Positivity = "projection",
         activation: ActivationLike = "relu",
+        method: str = "log_normal",
         **kwargs: Any,
     ) -> None:
         """Make torch's layer and put the map on its weight; see the class."""
         super().__init__(*args, **kwargs)
         through = as_positivity(positivity)
+        self.method = method
         self.feeding_activation = read_activation(activation)
         if through.reparametrises:
             parametrize.register_parametrization(self, "weight", Positive(through))
@@ -42,7 +44,8 @@ class _ConvexLayer(nn.Module):
 
         Args:
             generator: source of randomness; torch's global CPU generator by default.
-            **settings: ``correlation``, ``variance``, ``bias_noise``, ``distribution``, as for ``icnn_``.
+            **settings: ``correlation``, ``variance``, ``bias_noise``, ``distribution``, ``method``, ``match_moments``,
+                as for ``icnn_``; the layer's own method by default.
         """
         if not hasattr(self, "feeding_activation"):
             return  # called by torch's constructor, before there is a map to write through
@@ -58,7 +61,7 @@ class _ConvexLayer(nn.Module):
             activation=self.feeding_activation,
             positivity=read_positivity(self),
             generator=generator,
-            **settings,
+            **{"method": self.method, **settings},
         )
 
     def extra_repr(self) -> str:
@@ -90,6 +93,7 @@ class ConvexLinear(_ConvexLayer, nn.Linear):
         positivity: ``"projection"`` (clamp with :func:`project_after_step`) or a map: ``"exp"``, ``"softplus"``,
             ``"square"``, ``"abs"``, ``"relu"``, or a :class:`convex_init_core.Positivity`.
         activation: what *feeds* the layer: a name, module or function.
+        method: of initialisation, ``"log_normal"`` (the paper's) or ``"isometric"`` (for any depth); see ``icnn_``.
         **kwargs: of torch's layer.
 
     Raises:

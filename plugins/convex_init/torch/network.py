@@ -35,6 +35,8 @@ class ICNN(nn.Module):
         positivity: ``"projection"`` (then use :func:`project_after_step`), a map such as ``"exp"`` (the paper's
             exp-ICNN), or ``None`` for the paper's *non-convex* baseline: the same network with weights of either sign.
         bias: whether the layers have biases; positive layers without need ``skip``, whose maps then carry the shift.
+        method: of initialisation, ``"log_normal"`` (the paper's) or ``"isometric"``, which carries any depth; for a
+            convex network only.
         device: of the parameters.
         dtype: of the parameters.
 
@@ -55,6 +57,7 @@ class ICNN(nn.Module):
         skip: bool = False,
         positivity: str | Positivity | None = "projection",
         bias: bool = True,
+        method: str = "log_normal",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -75,11 +78,12 @@ class ICNN(nn.Module):
             if positivity is None:
                 self.layers.append(nn.Linear(n, m, bias, **options))
             else:
-                self.layers.append(ConvexLinear(n, m, bias, positivity=positivity, activation=phi, **options))
+                layer = ConvexLinear(n, m, bias, positivity=positivity, activation=phi, method=method, **options)
+                self.layers.append(layer)
         # Somewhere there must be a bias for the centring shift: in the skips if not in the layers.
         self.skips = nn.ModuleList(nn.Linear(in_features, m, not bias, **options) for _, m in pairs) if skip else None
         self.activations = nn.ModuleList(copy.deepcopy(phi) for _ in hidden)
-        self.is_convex = positivity is not None
+        self.is_convex, self.method = positivity is not None, method
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None, **settings: Any) -> None:
@@ -87,13 +91,13 @@ class ICNN(nn.Module):
 
         Args:
             generator: source of randomness; torch's global CPU generator by default.
-            **settings: ``correlation``, ``variance``, ``bias_noise``, ``distribution``, ``skip_share``, as for
-                :func:`convex_init.torch.apply_`; none for the baseline.
+            **settings: as for :func:`convex_init.torch.apply_`, with the network's own method by default; none for the
+                baseline.
         """
         if any(parameter.device.type == "meta" for parameter in self.parameters()):
             return
         if self.is_convex:
-            apply_(self, generator=generator, **settings)
+            apply_(self, generator=generator, **{"method": self.method, **settings})
         elif settings:
             raise ValueError(f"{sorted(settings)} are settings of the convex initialisation; the baseline has none")
         else:

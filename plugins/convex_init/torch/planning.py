@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -80,19 +81,22 @@ class Plan:
         settings: that the recipes were made with.
         biases: what is written to the biases.
         calibration: what is measured afterwards, on the example inputs; ``None`` for nothing.
+        advice: what would suit the model better than the chosen method; empty if nothing is known to.
     """
 
     layers: tuple[LayerPlan, ...]
     settings: InitSettings
     biases: tuple[tuple[Slot, Normal], ...] = ()
     calibration: Callable[[], None] | None = None
+    advice: str = ""
 
     def __str__(self) -> str:
-        """Return the table."""
+        """Return the table, and the advice below it."""
         head = ("layer", "role", "fan_in", "fed by", "weight law", "mean", "variance", "bias", "through", "why")
         rows = [head, *(_row(layer) for layer in self.layers)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([*lines, *([self.advice] if self.advice else [])])
 
     def execute(self, generator: torch.Generator | None = None) -> None:
         """Draw every parameter as planned; see :func:`apply_`."""
@@ -239,7 +243,28 @@ def plan(
     layers = [layer for layer in map(planner.layer, sites) if layer is not None]
     if planner.problems:
         raise ValueError("nothing was written: " + "\n".join(planner.problems))
-    return Plan(tuple(layers), chosen, _biases(layers))
+    beside = {path for layer in layers for path in layer.beside}
+    in_a_row = sum(layer.role == "positive" and layer.path not in beside for layer in layers)
+    return Plan(tuple(layers), chosen, _biases(layers), advice=advise(chosen, in_a_row))
+
+
+def advise(settings: InitSettings, depth: int) -> str:
+    """Return the core's advice for so many positive layers in a row, and warn where it has some.
+
+    Warns:
+        UserWarning: if the method is not known to carry the depth.
+    """
+    if depth <= 1:
+        return ""
+    from convex_init_core import depth_advice
+
+    advice = depth_advice(settings, depth)
+    if advice:
+        frame, level = sys._getframe(), 1  # told to whoever called the library
+        while frame.f_back is not None and frame.f_globals["__name__"].startswith("convex_init"):
+            frame, level = frame.f_back, level + 1
+        warnings.warn(advice, stacklevel=level)
+    return advice
 
 
 def check_patterns(activation: ActivationLike | Mapping[str, ActivationLike] | None, paths: list[str]) -> None:

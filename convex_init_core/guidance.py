@@ -1,0 +1,34 @@
+"""How many layers each method is known to carry, from our own figures (docs/depth.md), and what to use beyond."""
+
+from __future__ import annotations
+
+from convex_init_core.recipe import InitSettings
+
+_CARRIED = 4
+_CARRIED_WITH_BIAS_NOISE = 7
+"""Positive layers in a row, without free skips, normalisation or residual sums, through which independent weights still
+train on MNIST in four epochs; random biases keep some units on, matched weights the variance of each unit."""
+
+
+def carried_depth(settings: InitSettings) -> float:
+    """Return the number of positive layers in a row that a method is known to carry; infinite for the isometric one."""
+    if settings.method == "isometric":
+        return float("inf")
+    return _CARRIED_WITH_BIAS_NOISE if settings.bias_noise >= 0.5 or settings.match_moments else _CARRIED
+
+
+def depth_advice(settings: InitSettings, depth: int) -> str:
+    """Say what is wrong with a method at a depth, and what to use; empty if nothing is known to be.
+
+    Args:
+        settings: for the whole network.
+        depth: number of positive layers one behind the other, without free skips, normalisation or residual sums.
+    """
+    carried = carried_depth(settings)
+    if depth <= carried:
+        return ""
+    return (
+        f"method 'log_normal' is known to carry a signal through {carried:g} positive layers, and there are {depth} in "
+        "a row: each halves what tells two inputs apart, and units die; use method='isometric', or free skips from the "
+        "input"
+    )
