@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     )
     from convex_init_core.operating import OperatingPoint, operating_point
     from convex_init_core.propagation import backward, forward
+    from convex_init_core.separating import Separation, separation
 
 # Initialising a network needs none of these: they are imported when first asked for, which keeps the import short.
 _ON_DEMAND = {
@@ -96,6 +97,7 @@ _ON_DEMAND = {
     **dict.fromkeys(("Matched", "matched"), "matching"),
     **dict.fromkeys(("OperatingPoint", "operating_point"), "operating"),
     **dict.fromkeys(("backward", "forward"), "propagation"),
+    **dict.fromkeys(("Separation", "separation"), "separating"),
     **dict.fromkeys(
         ("Stability", "feature_sum", "feature_sum_derivative", "stability", "stable_fan_in"), "fixed_point"
     ),
@@ -139,6 +141,7 @@ __all__ = [
     "Part",
     "Positivity",
     "Recipe",
+    "Separation",
     "SignalStatistics",
     "SpikeAndSlab",
     "Stability",
@@ -183,6 +186,7 @@ __all__ = [
     "relu",
     "residual_gain",
     "sample_raw",
+    "separation",
     "skip_recipe",
     "softplus",
     "solve",
