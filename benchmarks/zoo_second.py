@@ -1,0 +1,106 @@
+"""How much of the second dozen of models is read at once: ``python -m benchmarks.zoo_second --label first``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import warnings
+from typing import Any
+
+import torch
+
+import convex_init.torch as ci
+from benchmarks.measure import RESULTS, environment, write
+from tests.torch.zoo.entry import Entry
+from tests.torch.zoo.pre_activations import living_share, pre_activations, variance
+from tests.torch.zoo.unlike import MODELS
+
+
+def reading(entry: Entry, model: torch.nn.Module, shown: Any, depth: int) -> str:
+    """``"as expected"``, or what is different."""
+    wanted = {row.path: row for row in entry.rows(depth)}
+    try:
+        plan = ci.plan(model, shown, convex_inputs=entry.convex_inputs, entry=entry.entry)
+    except Exception as error:
+        kind = "refused" if isinstance(error, ValueError) else "fails"
+        text = f"{kind}: {str(error).splitlines()[0]}"
+        return f"as expected, {text}" if not wanted and kind == "refused" else text
+    found = {layer.path: layer for layer in plan.layers}
+    if set(found) != set(wanted):
+        return f"other weights: {sorted(set(found) ^ set(wanted))}"
+    for path, row in wanted.items():
+        layer = found[path]
+        through = layer.recipe.positivity
+        pairs = {
+            "role": (layer.role, row.role),
+            "fan-in": (layer.recipe.statistics.fan_in, row.fan_in),
+            "through": (None if through is None else str(through), row.through),
+            "beside": (set(layer.beside), set(row.beside)),
+            "shift": (layer.shift_into, row.shift),
+            "fed": (str(layer.recipe.activation) if row.fed else None, row.fed),
+        }
+        for what, (is_found, is_wanted) in pairs.items():
+            if is_found != is_wanted:
+                return f"{path}: {what} is {is_found}, not {is_wanted}"
+    return "as expected"
+
+
+def judged(name: str, depth: int) -> dict[str, Any]:
+    """What plan, apply_ and certify make of one model."""
+    torch.manual_seed(0)
+    entry = MODELS[name]
+    count = 128 if name == "hourglass" else 1024
+    model, shown, fresh = entry.make(depth), entry.inputs(count), entry.inputs(count)
+    if isinstance(shown, tuple):
+        fresh = (fresh[0], *shown[1:])
+    found: dict[str, Any] = {"model": name, "depth": depth, "plan": reading(entry, model, shown, depth)}
+    if not entry.rows(depth):
+        return found
+    try:
+        generator = torch.Generator().manual_seed(0)
+        ci.apply_(model, shown, convex_inputs=entry.convex_inputs, entry=entry.entry, generator=generator)
+    except Exception as error:
+        return {**found, "apply_": str(error).splitlines()[0]}
+    for label, inputs, others in (("shown", shown, fresh), ("fresh", fresh, shown)):
+        seen = pre_activations(model, inputs, others, entry.entry)
+        found[f"variances, {label}"] = [float(f"{variance(s):.3g}") for s in seen if s[0].numel() > 1]
+        found[f"living, {label}"] = round(min(living_share(s) for s in seen), 3)
+    within = all(0.5 <= value <= 2.0 for value in found["variances, shown"]) and found["living, shown"] > 0.5
+    found["signal"] = "within [0.5, 2]" if within else "outside"
+    if entry.tighten:
+        getattr(model, entry.tighten)()
+    outputs = "output.0" if name == "standardised" else None
+    certificate = ci.certify(model, shown, entry.convex_inputs, method=entry.entry, outputs=outputs, search=False)
+    found["certificate"] = str(certificate).splitlines()[0]
+    return found
+
+
+def main() -> None:
+    """Judge every model, print the shares, add them to results/zoo_second.json under the label."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--label", default="latest")
+    label = parser.parse_args().label
+    warnings.simplefilter("error")
+    rows = [judged(name, depth) for name, entry in MODELS.items() for depth in entry.depths]
+    signal = [row for row in rows if MODELS[row["model"]].rows(row["depth"])]
+    shares = {
+        "cases": len(rows),
+        "plan as expected": sum(row["plan"].startswith("as expected") for row in rows),
+        "with a signal": len(signal),
+        "signal within [0.5, 2]": sum(row.get("signal") == "within [0.5, 2]" for row in signal),
+        "certified": sum(row.get("certificate") == "convex" for row in signal),
+    }
+    for row in rows:
+        print({key: value for key, value in row.items() if "living" not in key})
+    print(shares)
+    path = RESULTS / "zoo_second.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    run = {"commit": commit.stdout.strip(), "shares": shares, "models": rows, "environment": environment("torch")}
+    what = "models written before any of them was read; 'first' is the reading before anything was changed for them"
+    write("zoo_second", {"what": what, **before, label: run})
+
+
+if __name__ == "__main__":
+    main()
