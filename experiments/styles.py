@@ -86,9 +86,8 @@ def legend_above(figure: Any, axes: NDArray[Any]) -> None:
     labels: dict[str, Any] = {}
     for each in axes.flat:
         labels.update(zip(*reversed(each.get_legend_handles_labels()), strict=True))
-    figure.legend(
-        labels.values(), labels, loc="outside upper left", ncols=min(4, len(labels)), frameon=False, fontsize=9
-    )
+    columns = min(2 * axes.shape[1], 5)  # what fits above the panels
+    figure.legend(labels.values(), labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=9)
 
 
 def grouped(records: Sequence[Record], *names: str) -> dict[tuple[Any, ...], list[Record]]:
