@@ -40,7 +40,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name, model in networks().items():
         model.to(device)
-        decided = ci.plan(model)
+        decided, isometric = ci.plan(model), ci.plan(model, method="isometric")
         weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
 
         def kaiming(weights: list[nn.Parameter] = weights) -> None:
@@ -67,6 +67,8 @@ def main() -> None:
             "normal_().exp_()": normal_exp,
             "fill_ (bandwidth floor)": floor,
             "apply_": lambda model=model: ci.apply_(model),
+            "apply_, isometric": lambda model=model: ci.apply_(model, method="isometric"),
+            "executing a plan, isometric": lambda isometric=isometric: isometric.execute(),
             "executing a plan": lambda decided=decided: decided.execute(),
         }
         if device.type == "cuda" or name == "mlp 20x128":

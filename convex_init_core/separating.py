@@ -1,14 +1,14 @@
 """How well a layer of independent non-negative weights keeps two inputs apart: why depth ends the paper's method.
 
 Given an input x, all units of a layer share one mean m(x) and differ by their weights. Two inputs that are a little
-apart differ by an *own* part in each unit, independent from unit to unit, and by a *shared* part, the difference of their m.
-Averaged over the weights, a layer multiplies the squares of the two by::
+apart differ by an *own* part in each unit, independent from unit to unit, and by a *shared* part, the difference of
+their m. Averaged over the weights, a layer multiplies the squares of the two by::
 
     own      N σ_w² E[φ'(s)²]
     shared   (N μ_w E[φ'(s)])²
 
 At the paper's fixed point and for ReLU the former is (1−ρ*)(1−β), one half, at any width; the latter is 0.86, and it
-is a single number for each input. So after L layers there is left ``2^−L`` of what tells inputs apart, and one common mode.
+is a single number for each input. So L layers leave ``2^−L`` of what tells inputs apart, and one common mode.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ def _network(run: Run, classes: int, seed: int) -> nn.Module:
     first = True
     for layer in model:
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            gain = "linear" if first else "relu"
-            nn.init.kaiming_normal_(layer.weight, nonlinearity=gain, generator=generator)
+            second = 1.0 if first else 2.0  # LeCun's first layer, He's behind a ReLU
+            nn.init.normal_(layer.weight, 0.0, (second / layer.weight[0].numel()) ** 0.5, generator=generator)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
             first = False
     return model

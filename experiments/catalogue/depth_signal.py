@@ -32,7 +32,7 @@ def _execute(run: Run, context: Context) -> Results:
     assert isinstance(network, ICNN)
     first = network.layers[0]
     s = first(inputs)
-    jacobian = first.weight.double()  # type: ignore[operator]
+    jacobian = first.weight.double()
     point = inputs[0].double()
     at_point = first.double()(point)
     found: Results = {"mean": [], "over_data": [], "active": [], "singular": []}

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import convex_init.torch as ci
 from convex_init.torch import drawing
+from convex_init.torch.fans import geometry
 
 
 @contextlib.contextmanager
@@ -69,6 +70,37 @@ def check_every_placement(rank, world_size, shape, distribution, positivity):
                          generator=seeded())  # fmt: skip
                 assert_same(weight, full)
                 assert torch.equal(second.to_local(), bias)
+
+
+def check_a_method(rank, world_size, shape, chosen, positivity):
+    from torch.distributed.tensor import distribute_tensor
+
+    with small_blocks():
+        options = {"fan_in": 9, "positivity": positivity, **chosen}
+        if len(shape) > 2:
+            options["geometry"] = geometry(nn.Conv1d(shape[1], shape[0], shape[2]))
+        full = ci.icnn_(torch.empty(shape), generator=seeded(), **options)
+        assert float(full.std()) > 0
+        for mesh in meshes(world_size):
+            for placed in placements(mesh, len(shape)):
+                weight = distribute_tensor(torch.full(shape, torch.nan), mesh, placed)
+                ci.icnn_(weight, generator=seeded(), **options)
+                assert_same(weight, full)
+
+
+@pytest.mark.parametrize(
+    ("shape", "chosen", "positivity"),
+    [
+        ((13, 29), {"method": "isometric"}, None),
+        ((29, 13), {"method": "isometric"}, "exp"),
+        ((24, 24), {"method": "isometric"}, "softplus"),
+        ((6, 5, 3), {"method": "isometric"}, None),
+        ((13, 29), {"match_moments": True}, None),
+        ((3, 200), {"match_moments": True, "distribution": "gamma"}, "exp"),
+    ],
+)
+def test_every_method_gives_a_shard_what_one_machine_gives(world, shape, chosen, positivity):
+    world.run(check_a_method, world.size, shape, chosen, positivity)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -93,7 +94,7 @@ class Fill:
     @property
     def unit(self) -> int:
         """Consecutive weights that a draw must not separate, because the law is matched by unit; else 1."""
-        return self.raw[:1].numel() if is_matched(self.law) and self.raw.ndim > 1 else 1
+        return prod(self.raw.shape[self.raw.ndim > 1 :]) if is_matched(self.law) else 1
 
 
 @torch.no_grad()
