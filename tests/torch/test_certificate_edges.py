@@ -441,3 +441,32 @@ def test_several_convex_inputs_jointly():
     assert ci.certify(model, inputs, ["x", "y"])
     assert ci.certify(model, inputs, ["t"])
     assert not ci.certify(model, inputs, ["x", "t"], search=False)
+
+
+@dataclass
+class Batch:
+    y: torch.Tensor
+
+
+def test_tensors_inside_an_object_are_context():
+    model = Function(lambda self, x, batch: x.relu() * batch.y)
+    assert not ci.certify(model, (torch.randn(3, 4), Batch(torch.ones(3, 4))), 0, search=False)
+    model = Function(lambda self, x, batch: x.relu() * batch.y.exp())
+    assert ci.certify(model, (torch.randn(3, 4), Batch(torch.ones(3, 4))), 0)
+
+
+def test_memory_that_no_recorded_operation_wrote_is_not_taken_for_a_constant():
+    by_a_kernel = certificate_of(lambda self, x: torch.empty_like(x).add_(1.0))  # which torch would not see
+    assert "before a recorded operation has written" in str(by_a_kernel)
+
+    def in_two_parts(self, x):
+        y = torch.empty_like(x)
+        y[:, :2], y[:, 2:] = x[:, :2].relu(), x[:, 2:].square()
+        return y
+
+    assert certificate_of(in_two_parts)
+
+
+def test_random_numbers_and_places_are_constants():
+    assert certificate_of(lambda self, x: x.relu()[:, torch.randperm(4)] * torch.rand(4))
+    assert not certificate_of(lambda self, x: x.relu() * torch.randn(4))

@@ -46,9 +46,9 @@ class Node:
 
     value: Value
     operation: str
-    inputs: tuple[Node, ...] = ()
-    args: tuple[Any, ...] = ()
-    keywords: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[Node, ...] = field(default=(), repr=False)
+    args: tuple[Any, ...] = field(default=(), repr=False)
+    keywords: Mapping[str, Any] = field(default_factory=dict, repr=False)
     fixed: bool = False
     path: str = ""
     sources: tuple[str, ...] = ()
@@ -189,16 +189,37 @@ def _recorded(
             raise ValueError(f"convex_inputs names {name!r}, which is no tensor among the inputs {', '.join(named)}")
     for name, tensor in named.items():
         if name in convex_inputs:
-            node = Node(calculus.variable(name), "input", path=name)
+            recorder.hold(tensor, Node(calculus.variable(name), "input", path=name))
         else:
-            node = Node(calculus.constant(label=f"input {name!r}"), "context", path=name)
-        recorder.hold(tensor, node)
+            recorder.hold(tensor, _context(tensor, name))
+    for tensor in _inside((new_args, new_kwargs)):  # of objects that hold tensors, nothing is assumed either
+        recorder.hold(tensor, _context(tensor, "inside an object"))
     with torch.set_grad_enabled(gradients), _eager(), recorder.watching_modules(), _Escapes(recorder), recorder:
         try:
             result = (model if call is None else call)(*new_args, **new_kwargs)
         except _Enough:
             result = ()
     return recorder.finish(result)
+
+
+def _context(tensor: Tensor, name: str) -> Node:
+    sign = Sign.NON_NEGATIVE if tensor.dtype == torch.bool else Sign.ANY
+    return Node(calculus.constant(sign, label=f"input {name!r}"), "context", path=name)
+
+
+def _inside(tree: Any, depth: int = 3) -> Iterator[Tensor]:
+    """The tensors that are attributes of objects among the inputs."""
+    if isinstance(tree, Mapping):
+        parts: Any = tree.values()
+    elif isinstance(tree, (list, tuple)):
+        parts = tree
+    elif isinstance(tree, (Tensor, nn.Module, type)) or not hasattr(tree, "__dict__") or depth == 0:
+        return
+    else:
+        parts, depth = vars(tree).values(), depth - 1
+        yield from (part for part in parts if isinstance(part, Tensor))
+    for part in parts:
+        yield from _inside(part, depth)
 
 
 def _eager() -> Any:
@@ -333,7 +354,7 @@ class _Recorder(TorchDispatchMode):
         keywords = {key: _map(item, self.node) for key, item in kwargs.items()}
         call = Call(func, operands, keywords, place)
         written = [tensor for i in _written(func) for tensor in _tensors(_given(func, i, args, kwargs))]
-        fixed = all(node.fixed for node in call.nodes) and not call.random
+        fixed = all(node.fixed for node in call.nodes) and not call.random and not call.is_uninitialised
         if call.random:
             note = f"{place} draws random numbers; the answer holds for each draw"
             if note not in self.recording.notes:
@@ -371,6 +392,9 @@ class _Recorder(TorchDispatchMode):
         key = id(tensor)
         found = self.by_id.get(key)
         if found is not None and self.storages[key] == _storage(tensor):
+            made = found.fixed and found.bounds is not None and found.operation not in ("parameter", "buffer")
+            if made and constant_of(tensor, "")[1] != found.bounds:
+                self.doubt(f"the numbers of {found.at} were changed behind torch's back")
             return found
         shared = [other for other in self.aliases.get(_storage(tensor) or -1, []) if other != key]
         if shared:
@@ -406,8 +430,6 @@ class _Recorder(TorchDispatchMode):
     def _fixed(self, call: Any, tensor: Tensor) -> Node:
         sources = tuple(dict.fromkeys(path for node in call.nodes for path in node.sources))
         label = " and ".join(repr(path) for path in sources) or "a constant"
-        if call.is_uninitialised:  # whatever lies in memory
-            return Node(calculus.constant(label=label), call.name, fixed=True, sources=sources)
         first = call.nodes[0] if call.nodes else None
         same = call.only_moves and first is not None and first.tensor is not None and first.tensor.dtype == tensor.dtype
         if first is not None and same and first.bounds is not None:
@@ -424,7 +446,7 @@ class _Recorder(TorchDispatchMode):
                 sources = tuple(dict.fromkeys((*before.sources, *node.sources)))
                 label = " and ".join(map(repr, sources)) or "a constant"
                 after = _fixed_node(held, label, node.operation, (before, node), node.path, sources)
-            elif _covers(held, tensor) or _holds(tensor, held):
+            elif _covers(held, tensor) or _holds(tensor, held) or is_uninitialised(before):
                 after = Node(node.value, node.operation, (before, node), path=node.path)
             else:
                 place = f"a write in place in {self._where()!r}"
@@ -435,6 +457,16 @@ class _Recorder(TorchDispatchMode):
 
     def _where(self) -> str:
         return next((path for path in reversed(self.path) if path), "")
+
+
+def is_uninitialised(node: Node) -> bool:
+    """Whether a tensor, or the one that it is a view of, holds whatever lay in its memory."""
+    while node.operation in _VIEWS and node.inputs:
+        node = node.inputs[0]
+    return "empty" in node.operation
+
+
+_VIEWS = ("detach", "alias", "slice", "select", "view", "reshape", "t", "transpose", "permute", "expand", "unsqueeze")
 
 
 def _written(func: Any) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from convex_init.torch.blocks import contraction, product_by_blocks
 from convex_init.torch.choices import chosen
-from convex_init.torch.recording import Node, constant_of
+from convex_init.torch.recording import Node, constant_of, is_uninitialised
 from convex_init_core import calculus, convex_functions
 from convex_init_core.calculus import ElementWise, Sign, Value
 from convex_init_core.convex_functions import FUNCTIONS
@@ -183,7 +183,7 @@ class Call:
     @property
     def is_uninitialised(self) -> bool:
         """Whether the result is whatever lies in memory."""
-        return self.base in _UNINITIALISED or self.base in ("resize", "set")
+        return self.base in _UNINITIALISED
 
     @property
     def asks_if_finite(self) -> bool:
@@ -217,15 +217,19 @@ def result_of(call: Call, index: int, made: Tensor) -> Value:
         return call.unknown("is a custom operation, which has no rule")
     if made.is_complex() or any(node.tensor is not None and node.tensor.is_complex() for node in call.nodes):
         return call.unknown("has complex numbers, for which there is no rule")
-    if not made.is_floating_point():  # indices, masks and counts: piecewise constant
+    if not made.is_floating_point() and call.nodes:  # indices, masks and counts: piecewise constant
         sign = Sign.NON_NEGATIVE if made.dtype == torch.bool else Sign.ANY
         return calculus.unknown(
             f"{call.at} makes whole numbers or truth values from the input", *call.values, sign=sign
         )
     if call.overload == "dtype" and call.base == "view":
         return call.unknown("reads memory as another type")
+    if call.is_uninitialised:  # what looks empty may have been filled by a kernel that torch does not know
+        return calculus.unknown(f"{call.at} makes a tensor that is used before a recorded operation has written to it")
     if call.name in _NOISE or call.base in _NOISE:
         return _noise(call)
+    if call.random and not call.nodes:
+        return calculus.constant()
     if call.base.endswith("_backward"):
         return call.unknown(
             "is the derivative of an operation: the gradient of a convex function is no convex function"
@@ -344,10 +348,11 @@ def _put(*places: int) -> Rule:
     """Some elements of the first argument are replaced by (or increased by) those of another; all else is constant."""
 
     def rule(call: Call) -> Value:
-        moved = [call[0], *(call[place] for place in places)]
+        empty = isinstance(call[0], Node) and is_uninitialised(call[0])
+        moved = [*([] if empty else [call[0]]), *(call[place] for place in places)]
         if call["reduce"] is not None:
             return call.unknown("multiplies or averages where it writes")
-        others = [node for node in call.nodes if not any(node is part for part in moved)]
+        others = [node for node in call.nodes if not any(node is part for part in (call[0], *moved))]
         if any(not node.value.is_constant for node in others):
             return call.unknown("chooses places by a condition on the input")
         return calculus.side_by_side([_value(part) for part in moved], call.at)
@@ -396,8 +401,7 @@ def _filled(call: Call) -> Value:
 
 
 def _from_shape(call: Call) -> Value:
-    if call.is_uninitialised or call.made is None:
-        return calculus.constant(Sign.ANY)
+    assert call.made is not None
     filled = _nodes(call.arguments[1:])
     if any(not node.value.is_constant for node in filled):
         return calculus.side_by_side([node.value for node in filled], call.at)
@@ -650,7 +654,8 @@ def _batch_norm(call: Call) -> Value:
         return call.unknown(_STATISTIC)
     if call["training"]:
         return call.unknown("divides by a statistic of the batch; call model.eval()")
-    floor = variance.bounds[0] + float(call["eps"]) if variance.bounds is not None else 0.0
+    margin = call["eps"] if call["eps"] is not None else call["epsilon"]
+    floor = variance.bounds[0] + float(margin) if variance.bounds is not None else 0.0
     if not variance.value.is_constant or floor <= 0.0:
         return call.unknown("divides by the root of a variance that is not known to be positive")
     result = call.value(0) if not isinstance(scale, Node) else calculus.multiply(scale.value, call.value(0), call.at)
@@ -720,7 +725,7 @@ _RULES: dict[str, Rule] = {
     "std": _spread(True),
     "hypot": _hypotenuse,
     **_all(("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training"), _batch_norm),
-    **_all(("cudnn_batch_norm", "miopen_batch_norm", "_batch_norm_no_update", "_batch_norm_with_update"), _batch_norm),
+    **_all(("cudnn_batch_norm", "miopen_batch_norm"), _batch_norm),
     "native_dropout": _dropout,
     "where": _choice,
     **_all(("index", "index_select", "gather", "take", "take_along_dim", "embedding"), _indexed),
