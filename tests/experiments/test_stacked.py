@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from experiments.catalogue import catalogue
+from experiments.command import main
 from experiments.networks import METHODS, build
+from experiments.records import read
 from experiments.stacked import Stack, fit_stacked, shares_right
 from experiments.training import Schedule, accuracy, fit
 
@@ -81,3 +84,21 @@ def test_accuracies_on_samples_of_each_networks_own(data):
     found = shares_right(stack.outputs_of_parts(inputs, parts), labels[parts])
     for place, each in enumerate(networks):
         assert found[place] == pytest.approx(accuracy(each, inputs[parts[place]], labels[parts[place]]))
+
+
+@pytest.mark.parametrize("name", ["figure5", "figure3"])
+def test_the_command_gives_the_same_lines_either_way(name, shared_data, tmp_path):
+    pytest.importorskip("sklearn")
+    found = []
+    for together in ("1", "2"):
+        out = tmp_path / together
+        arguments = ["--preset", "smoke", "--out", str(out), "--data", str(shared_data), "--workers", "1"]
+        picked = ["--only", "dataset=mnist", "--only", "method=ICNN", "--only", "method=non-convex"]
+        assert main(["run", name, *arguments, *picked, "--together", together]) == 0
+        records = read(catalogue()[name].file(out, "smoke"))
+        assert {record["together"] for record in records} == {int(together)}
+        found.append({record["key"]: record["results"]["losses"] for record in records})
+    assert len(found[0]) == 4  # two networks from two seeds
+    assert found[0].keys() == found[1].keys()
+    for key, losses in found[0].items():
+        assert found[1][key] == pytest.approx(losses, rel=1e-3)
