@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,17 +55,17 @@ class Geometry:
         if self._size(grouped) % self.groups:
             raise ValueError(f"groups {self.groups} does not divide the {self._size(grouped)} channels of {self.shape}")
 
-    @property
+    @cached_property
     def outputs_of_group(self) -> int:
         """Output channels of one group."""
         return self._size(self.outputs) // (1 if self.transposed else self.groups)
 
-    @property
+    @cached_property
     def inputs_of_group(self) -> int:
         """Input channels of one group."""
         return self._size(self.inputs) // (self.groups if self.transposed else 1)
 
-    @property
+    @cached_property
     def fan_in(self) -> float:
         """Number of weights that one output sums, an average over positions for a transposed convolution."""
         taps = math.prod(self.shape[axis] for axis in self.window)

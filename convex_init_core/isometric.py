@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ class Isometric:
         """Whether some weights are exactly 0."""
         return self.background == 0.0
 
-    @property
+    @cached_property
     def row_sum(self) -> float:
         """``gain · R``, the sum of the weights of an output on its support."""
         return self.gain * _row_sum(self._targets, self._sources)
@@ -88,40 +89,39 @@ class Isometric:
         return self._moment(2) - self.mean**2
 
     def entries(self, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return where the support lies in the flat tensor, ascending, and the weights there.
+        """Return where the support lies in the flat tensor, in any order, and the weights there.
 
         Args:
             seed: at least 0; decides the permutations, one for each group of channels.
         """
         rng, geometry = np.random.default_rng(seed), self.geometry
         phases = np.array(self._phases, np.int64).reshape(len(self._phases), -1)
-        targets, sources = geometry.outputs_of_group, self._sources
         places: list[NDArray[np.int64]] = []
         values: list[NDArray[np.float64]] = []
         for group in range(geometry.groups):
-            output, source, count = _assign(targets, sources, rng)
-            weight = self.row_sum / count[output].astype(np.float64)
+            output, source, count = _assign(self._targets, self._sources, rng)
+            weight = self.row_sum / count[output]
             if geometry.transposed:  # every phase of the output repeats the same channels
                 output, source = np.repeat(output, len(phases)), np.repeat(source, len(phases))
                 weight = np.repeat(weight, len(phases))
                 tap = np.tile(phases, (len(output) // len(phases), 1))
+            elif len(phases) == 1:
+                tap = phases
             else:
                 source, tap = source // len(phases), phases[source % len(phases)]
             places.append(geometry.positions(np.array(group), output, source, tap))
             values.append(weight)
-        place, value = np.concatenate(places), np.concatenate(values)
-        order = np.argsort(place)
-        return place[order], value[order]
+        return np.concatenate(places), np.concatenate(values)
 
-    @property
+    @cached_property
     def _phases(self) -> list[tuple[int, ...]]:
         return self.geometry.phases()
 
-    @property
+    @cached_property
     def _targets(self) -> int:
         return self.geometry.outputs_of_group
 
-    @property
+    @cached_property
     def _sources(self) -> int:
         return self.geometry.inputs_of_group * (1 if self.geometry.transposed else len(self._phases))
 
@@ -190,7 +190,7 @@ def solve_isometric(
 def structured_raw(
     law: Isometric, positivity: Positivity, seed: int
 ) -> tuple[float, NDArray[np.int64], NDArray[np.float64]]:
-    """Return the raw value off the support, the flat positions of the support, ascending, and the raw values there.
+    """Return the raw value off the support, the flat positions of the support, and the raw values there.
 
     The same on every device and however the tensor is spread: each part takes the positions that it holds.
 
@@ -212,11 +212,12 @@ def _row_sum(targets: int, sources: int) -> float:
 
 def _assign(
     targets: int, sources: int, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Return pairs of output and source, and for each output the number of its sources."""
     if targets > sources:
         rounds = -(-targets // sources)
         source = np.concatenate([rng.permutation(sources) for _ in range(rounds)])[:targets]
-        return np.arange(targets), source, np.ones(targets, np.int64)
+        return np.arange(targets), source, np.ones(targets)
     count = np.full(targets, sources // targets) + (np.arange(targets) < sources % targets)
-    return np.repeat(np.arange(targets), count), rng.permutation(sources), count
+    output = np.arange(targets) if targets == sources else np.repeat(np.arange(targets), count)
+    return output, rng.permutation(sources), count.astype(np.float64)

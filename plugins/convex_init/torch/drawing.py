@@ -150,8 +150,11 @@ def _fill_structured(held: Tensor, fill: Fill, law: Isometric, seed: int) -> Non
     if is_sharded(fill.raw):
         at, here = Shard.of(fill.raw).held(at)
         raw = raw[here]
-    coordinates = torch.unravel_index(at, held.shape)
-    held[tuple(index.to(held.device) for index in coordinates)] = raw.to(held.device, held.dtype)
+    raw, at = raw.to(held.device, held.dtype), at.to(held.device)
+    if held.is_contiguous():
+        held.view(-1)[at] = raw
+    else:
+        held[torch.unravel_index(at, held.shape)] = raw
 
 
 @torch.no_grad()
