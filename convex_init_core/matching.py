@@ -22,7 +22,7 @@ LEAST_EFFECTIVE = 2.0
 """A unit must have so many weights for each one that matters, ``N · mean² / E[w²]``, to be matched; it has about 3.4
 with the paper's moments, whatever N. Fewer can hardly have both moments, and are left as drawn."""
 
-_STEPS = 8
+_STEPS = 12
 _ABSENT = -1e4  # stands for the logarithm of 0: e to this is 0, and its products are numbers
 _LEAST_POWER, _LARGEST_POWER = 0.02, 50.0  # so that e^(power · _ABSENT) is 0, and the rest finite
 _TINY = 1e-12
