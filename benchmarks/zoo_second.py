@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("--label", default="latest")
     label = parser.parse_args().label
     warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", message="method 'log_normal' is known")
     rows = [judged(name, depth) for name, entry in MODELS.items() for depth in entry.depths]
     signal = [row for row in rows if MODELS[row["model"]].rows(row["depth"])]
     shares = {

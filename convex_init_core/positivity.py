@@ -7,7 +7,7 @@ The maps are written over an array namespace ``xp`` that offers ``exp, expm1, lo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,10 +17,12 @@ from convex_init_core import _checks
 
 @dataclass(frozen=True)
 class Positivity:
-    """An effective weight ``w = scale · map(raw)``.
+    """An effective weight ``w = scale · map(slope · raw + offset)``.
 
     Attributes:
         scale: a positive factor around the map, such as 1/fan_in.
+        slope: a positive factor inside the map.
+        offset: what is added inside the map, such as −4 in ``exp(raw − 4)``.
         name: of the map.
         reparametrises: ``False`` for the projection, whose raw parameter *is* the weight and is clamped from
             outside after each optimiser step.
@@ -28,17 +30,29 @@ class Positivity:
     """
 
     scale: float = 1.0
+    slope: float = field(default=1.0, kw_only=True)
+    offset: float = field(default=0.0, kw_only=True)
     name: ClassVar[str]
     reparametrises: ClassVar[bool] = True
     takes_zero: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        """Check the scale."""
+        """Check the numbers."""
         _checks.positive("scale", self.scale)
+        _checks.positive("slope", self.slope)
+        _checks.real("offset", self.offset)
+        if not self.reparametrises and (self.slope != 1.0 or self.offset != 0.0):
+            raise ValueError(f"positivity {self.name} takes the raw parameter as it is, without slope and offset")
 
     def __str__(self) -> str:
-        """Return the name, with the scale if there is one."""
-        return self.name if self.scale == 1.0 else f"{self.scale:g}·{self.name}"
+        """Return the name, with what is around and inside it if there is anything."""
+        around = "" if self.scale == 1.0 else f"{self.scale:g}·"
+        slope = "" if self.slope == 1.0 else f"{self.slope:g}·"
+        offset = "" if self.offset == 0.0 else f"{self.offset:+g}"
+        return f"{around}{self._shown()}" + (f"[{slope}raw{offset}]" if slope or offset else "")
+
+    def _shown(self) -> str:
+        return self.name
 
     def scaled(self, scale: float) -> Positivity:
         """Return the same map with ``scale`` multiplied in."""
@@ -46,19 +60,29 @@ class Positivity:
 
     def value(self, raw: Any, xp: Any = np) -> Any:
         """Return the effective weight."""
-        return self._times_scale(self._value(raw, xp))
+        return self._times_scale(self._value(self._inside(raw), xp))
 
     def inverse(self, weight: Any, xp: Any = np) -> Any:
         """Return the raw parameter of a weight ≥ 0 (> 0 where the map reaches 0 only in the limit)."""
-        return self._inverse(weight if self.scale == 1.0 else weight / self.scale, xp)
+        return self._outside(self._inverse(weight if self.scale == 1.0 else weight / self.scale, xp))
 
     def inverse_log(self, log_weight: Any, xp: Any = np) -> Any:
         """Return the raw parameter of ``exp(log_weight)``, exact where the weight itself would underflow."""
-        return self._inverse_log(log_weight if self.scale == 1.0 else log_weight - math.log(self.scale), xp)
+        log_map = log_weight if self.scale == 1.0 else log_weight - math.log(self.scale)
+        return self._outside(self._inverse_log(log_map, xp))
 
     def derivative(self, raw: Any, xp: Any = np) -> Any:
         """Return d weight / d raw."""
-        return self._times_scale(self._derivative(raw, xp))
+        value = self._times_scale(self._derivative(self._inside(raw), xp))
+        return value if self.slope == 1.0 else self.slope * value
+
+    def _inside(self, raw: Any) -> Any:
+        moved = raw if self.slope == 1.0 else self.slope * raw
+        return moved if self.offset == 0.0 else moved + self.offset
+
+    def _outside(self, image: Any) -> Any:
+        moved = image if self.offset == 0.0 else image - self.offset
+        return moved if self.slope == 1.0 else moved / self.slope
 
     def _times_scale(self, value: Any) -> Any:
         return value if self.scale == 1.0 else self.scale * value  # spares a pass over the weights
@@ -141,10 +165,8 @@ class Softplus(Positivity):
         super().__post_init__()
         _checks.positive("beta", self.beta)
 
-    def __str__(self) -> str:
-        """Return the name with β if it is not 1."""
-        shown = super().__str__()
-        return shown if self.beta == 1.0 else f"{shown}(beta={self.beta:g})"
+    def _shown(self) -> str:
+        return self.name if self.beta == 1.0 else f"{self.name}(beta={self.beta:g})"
 
     def _value(self, raw: Any, xp: Any) -> Any:
         x = self.beta * raw

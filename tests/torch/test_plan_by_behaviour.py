@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import convex_init.torch as ci
-from tests.torch.certified_models import Context, InPlace, Recurrent, Residual, Skips, x
+from tests.torch.certified_models import Context, Recurrent, Residual, Skips, x
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +51,8 @@ MAPS = {
     "abs": (torch.abs, "abs"),
     "1/fan_in": (lambda w: F.softplus(w) / 16, "0.0625·softplus"),
     "gain": (lambda w: 0.5 * w.exp(), "0.5·exp"),
+    "moved inside": (lambda w: torch.exp(w - 3), "exp[raw-3]"),
+    "scaled and moved inside": (lambda w: F.softplus(2 * (w + 1)) / 4, "0.25·softplus[2·raw+2]"),
 }
 
 
@@ -180,8 +182,13 @@ REFUSED = {
     "subtracted": (Subtracted, "'b': sub subtracts it"),
     "free and positive": (UsedTwice, "'a': its weight is used both as free and as positive"),
     "unknown map": (lambda: Published(torch.tanh), "'wx.0': its weight goes through tanh"),
-    "scale inside the map": (lambda: Published(lambda w: (2 * w).exp()), "scaled inside its positivity map"),
-    "two maps": (lambda: Published(lambda w: F.softplus(w).square()), "goes through 2 maps"),
+    "learnt scale inside the map": (
+        lambda: Published(lambda w: (w * torch.linspace(1, 2, w.shape[1])).exp()),
+        "scaled by mul inside its positivity map",
+    ),
+    "two maps": (lambda: Published(lambda w: F.softplus(w).square()), "goes through softplus and square"),
+    "normalised": (lambda: Published(lambda w: w.exp() / w.exp().sum(1, True)), "normalised by a value"),
+    "moved outside of the map": (lambda: Published(lambda w: w.exp() + 1), "goes through add"),
     "unknown activation": (lambda: Published(F.softplus, torch.tanh), "tanh is neither convex nor concave"),
 }
 

@@ -10,6 +10,9 @@ from tests.torch.zoo.cases import cases, initialised
 from tests.torch.zoo.effective import effective_weight
 from tests.torch.zoo.pre_activations import living_share, pre_activations, variance
 
+# Deep chains without skips are in the zoo, too.
+pytestmark = pytest.mark.filterwarnings("ignore:method 'log_normal' is known:UserWarning")
+
 
 @pytest.mark.parametrize(("name", "depth"), cases())
 def test_signal_and_weights_after_apply(name, depth):

@@ -218,7 +218,7 @@ class _Reader:
         try:
             traced = trace(weight)
         except ValueError as error:
-            paths = [slot_of(self.model, source).path for source in weight.sources]
+            paths = list(dict.fromkeys(slot_of(self.model, source).path for source in weight.sources))
             self.problems.append((paths[0], f"{', '.join(map(shown, paths))}: {error}"))
             return
         slot = slot_of(self.model, traced.source)

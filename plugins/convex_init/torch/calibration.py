@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from convex_init.torch.inputs import floating_inputs
 from convex_init.torch.recording import record
 from convex_init.torch.slots import Slot
 from convex_init_core import Positivity
@@ -149,7 +150,7 @@ def _calibrate(
             kept += factor * float(value.double().mean()) if stays else 0.0
     whole = float(total.var(correction=0))
     if found.tolerance > 1.0:
-        if total.numel() < _ENOUGH or total.shape[0] < _SAMPLES:
+        if total.numel() < _ENOUGH or _samples(inputs, convex_inputs) < _SAMPLES:
             return
         off = max(whole / variance, variance / whole) if whole > 0.0 else math.inf
         if off <= found.tolerance and abs(float(total.mean()) - kept) <= math.sqrt(variance * (found.tolerance - 1.0)):
@@ -167,6 +168,11 @@ def _calibrate(
         target = kept - (scale * float(branch.mean()) + float(fixed.mean()))
         if abs(target - shift) > _CLOSE * math.sqrt(variance):
             slot.raw.add_((target - shift) / factor)
+
+
+def _samples(inputs: tuple[tuple[object, ...], dict[str, object]], convex_inputs: Sequence[str]) -> int:
+    named = floating_inputs(*inputs)
+    return min((named[name].shape[0] for name in convex_inputs if named[name].ndim), default=1)
 
 
 def _scale(branch: Tensor, fixed: Tensor, variance: float) -> float:

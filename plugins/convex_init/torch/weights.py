@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from convex_init.torch.recording import Node
 from convex_init.torch.rules import MOVES
@@ -47,8 +47,8 @@ def trace(weight: Node) -> Traced:
     Raises:
         ValueError: if what lies between is none of the known maps.
     """
-    scale = 1.0
-    maps: list[Positivity] = []
+    scale, slope, offset = 1.0, 1.0, 0.0  # around the map, and inside it
+    through: Positivity | None = None
     while weight.operation != "parameter":
         name = base_name(weight)
         parts = [part for part in weight.inputs if part.sources]
@@ -56,24 +56,49 @@ def trace(weight: Node) -> Traced:
             raise ValueError(f"its weight is made by {weight.operation}, which is no known positivity map")
         main = max(parts, key=_size)
         if name in ("mul", "div") and not (len(parts) == 2 and parts[0] is parts[1]):
-            other = weight.args[1] if weight.args[0] is main else weight.args[0]
-            factor = _number(other)
-            if factor is None or factor <= 0.0 or (name == "div" and weight.args[0] is not main):
-                raise ValueError(f"its weight is scaled by {weight.operation} in a way that is not known")
-            if maps:
-                raise ValueError("its weight is scaled inside its positivity map, which is not known")
-            scale *= factor if name == "mul" else 1.0 / factor
+            factor = _factor(weight, main, exactly=through is not None)
+            scale, slope = (scale * factor, slope) if through is None else (scale, slope * factor)
+        elif name in ("add", "sub") and through is not None:
+            offset += slope * _shift(weight, main)
         elif len({id(part) for part in parts}) > 1:
             made_of = ", ".join(map(repr, weight.sources))
-            raise ValueError(f"its weight is made of {made_of} by {weight.operation}, which is not known")
+            raise ValueError(
+                f"its weight is made of {made_of} by {weight.operation}, which is not known; initialise it before that "
+                "is put on it (such as a weight norm), or leave it out with exclude="
+            )
         elif name not in RESHAPES and name not in _COPIES:
-            maps.append(_named_map(name, weight))
+            if through is not None:
+                raise ValueError(f"its weight goes through {name} and {through}, which together are not known")
+            through = _named_map(name, weight)
         weight = main
-    if len(maps) > 1:
-        raise ValueError(f"its weight goes through {len(maps)} maps, which together are not known")
-    if not maps:
+    if through is None:
         return Traced(weight.sources[0], None, scale)
-    return Traced(weight.sources[0], maps[0] if scale == 1.0 else maps[0].scaled(scale))
+    return Traced(weight.sources[0], replace(through, scale=scale, slope=slope, offset=offset))
+
+
+def _factor(weight: Node, main: Node, exactly: bool) -> float:
+    """The positive number by which a product or quotient scales ``main``."""
+    other = weight.args[1] if weight.args[0] is main else weight.args[0]
+    if isinstance(other, Node) and set(other.sources) & set(main.sources):
+        raise ValueError(
+            "its weight is normalised by a value that is made of itself, so it is no function of one raw number; "
+            "initialise it yourself, and leave it out with exclude="
+        )
+    number = _exact_number(other) if exactly else _number(other)
+    is_upside_down = base_name(weight) == "div" and weight.args[0] is not main
+    if number is None or number <= 0.0 or is_upside_down:
+        where = " inside its positivity map" if exactly else ""
+        raise ValueError(f"its weight is scaled by {weight.operation}{where} in a way that is not known")
+    return number if base_name(weight) == "mul" else 1.0 / number
+
+
+def _shift(weight: Node, main: Node) -> float:
+    """The number that a sum or difference adds to ``main``."""
+    is_first = weight.args[0] is main
+    number = _exact_number(weight.args[1] if is_first else weight.args[0])
+    if number is None or len(weight.args) > 2 or weight.keywords or (base_name(weight) == "sub" and not is_first):
+        raise ValueError(f"its weight is moved by {weight.operation} inside its positivity map in an unknown way")
+    return number if base_name(weight) == "add" else -number
 
 
 def _size(node: Node) -> int:
@@ -93,6 +118,13 @@ def _named_map(name: str, node: Node) -> Positivity:
     if name == "softplus":
         return Softplus(beta=float(numbers[0])) if numbers else as_positivity("softplus")
     raise ValueError(f"its weight goes through {name}, which is no known positivity map")
+
+
+def _exact_number(part: object) -> float | None:
+    """The one number that a factor or summand consists of."""
+    if isinstance(part, Node):
+        return part.bounds[0] if part.bounds is not None and part.bounds[0] == part.bounds[1] else None
+    return float(part) if isinstance(part, (int, float)) else None
 
 
 def _number(part: object) -> float | None:

@@ -155,9 +155,8 @@ class Offset(nn.Module):
 
 
 def offset_rows(depth):
-    through = f"{float(torch.tensor(-4.0).exp()):g}·exp"
     paths = [f"layers.{i}" for i in range(1, depth)]
-    rows = [positive(path, WIDTH, "softplus(1, 20)", through, shift=path) for path in paths]
+    rows = [positive(path, WIDTH, "softplus(1, 20)", "exp[raw-4]", shift=path) for path in paths]
     return [free("layers.0", SEEN), *rows]
 
 
@@ -285,7 +284,7 @@ def share_rows(depth):
 
 
 class Gradient(nn.Module):
-    """A gradient map: ``forward`` differentiates the potential, which is a log-sum-exp at a temperature, twice."""
+    """A gradient map: ``forward`` differentiates the potential, which has smooth maxima at a temperature."""
 
     def __init__(self, depth):
         super().__init__()
@@ -297,7 +296,7 @@ class Gradient(nn.Module):
         z = F.softplus(self.pieces[0](x) / self.temperature) * self.temperature
         for pieces, mix in zip(self.pieces[1:], self.mix, strict=True):
             z = self.temperature * F.softplus((pieces(x) + torch.mm(z, mix.exp())) / self.temperature)
-        return self.temperature * torch.logsumexp(z / self.temperature, 1)
+        return z.sum(1)
 
     def forward(self, x):
         with torch.enable_grad():
@@ -309,7 +308,7 @@ def gradient_rows(depth):
     rows = [free("pieces.0", SEEN)]
     for i in range(depth - 1):
         rows.append(skip(f"pieces.{i + 1}", SEEN, f"mix.{i}"))
-        rows.append(positive(f"mix.{i}", WIDTH, None, "exp", shift=f"pieces.{i + 1}"))
+        rows.append(positive(f"mix.{i}", WIDTH, None, "2·exp", shift=f"pieces.{i + 1}"))
     return rows
 
 
