@@ -18,11 +18,12 @@ from torch.nn.utils import parametrize
 
 from convex_init.timm.replacing import suggestion
 from convex_init.timm.rules import CONVOLVING, ELEMENTWISE, KEEPING, LARGEST, LINEAR, REASONS
-from convex_init.timm.values import Blocker, FoundLayer, FoundScale, Sort, Value, joined
+from convex_init.timm.values import Blocker, FoundLayer, FoundScale, Value, joined
 from convex_init.torch import read_activation
 from convex_init.torch.positivity import read_positivity
 from convex_init.torch.sites import join
 from convex_init_core import Activation, as_activation, celu, custom, elu, identity, leaky_relu, softplus
+from convex_init_core.calculus import Curvature
 
 
 class Refusal(Exception):
@@ -83,18 +84,18 @@ class Flow:
         if node.op == "placeholder":
             self._values[node] = self._placeholder(node)
         elif node.op == "output":
-            if all(value.sort is Sort.CONSTANT for value in self._read(node.args)):
+            if all(value.curvature is Curvature.CONSTANT for value in self._read(node.args)):
                 self._block(node, "the output does not depend on the input")
         elif node.op == "call_function":
             self._values[node] = self._called(node)
         else:
             self._block(node, f"uses {node.op} {node.target}, of which nothing is known")
-            self._values[node] = Value(Sort.CONVEX)
+            self._values[node] = Value(Curvature.CONVEX)
 
     def _placeholder(self, node: fx.Node) -> Value:
         if node.name in self._inputs:
-            return Value(Sort.AFFINE)
-        return Value(Sort.CONSTANT, self._parameters.get(node.name, ""), self._constants.get(node.name))
+            return Value(Curvature.AFFINE)
+        return Value(Curvature.CONSTANT, self._parameters.get(node.name, ""), self._constants.get(node.name))
 
     def _called(self, node: fx.Node) -> Value:
         call = self._replaced_call(node)
@@ -102,11 +103,11 @@ class Flow:
         written = node.args[0] if name.endswith("_") and not name.endswith("__") and node.args else None
         try:
             value = self._through_replacement(node, *call) if call else self._operation(node, name.rstrip("_"))
-            if value.sort is not Sort.CONSTANT and not _is_floating(node):
+            if value.curvature is not Curvature.CONSTANT and not _is_floating(node):
                 raise Refusal(f"turns the signal into integers or truth values ({name})")
         except Refusal as refusal:
             self._block(node, str(refusal))
-            value = Value(Sort.CONVEX)  # go on, to find the other offenders, too
+            value = Value(Curvature.CONVEX)  # go on, to find the other offenders, too
         self._note_views(node, name, written)
         if isinstance(written, fx.Node):
             self._overwrite(written, value)
@@ -123,8 +124,8 @@ class Flow:
         for node, seen in list(self._values.items()):
             if node is written:
                 self._values[node] = value
-            elif self._roots.get(node, node) is root and seen.sort < value.sort:
-                self._values[node] = Value(value.sort)
+            elif self._roots.get(node, node) is root and seen.curvature | value.curvature is not seen.curvature:
+                self._values[node] = Value(value.curvature)
 
     def _read(self, arguments: Any) -> list[Value]:
         found: list[Value] = []
@@ -153,14 +154,15 @@ class Flow:
         outside = [
             other
             for other in node.all_input_nodes
-            if (self._replaced_call(other) or ("",))[0] != key and self._values[other].sort is not Sort.CONSTANT
+            if (self._replaced_call(other) or ("",))[0] != key
+            and self._values[other].curvature is not Curvature.CONSTANT
         ]
         if key not in self._calls:
             if len(outside) != 1:
-                return Value(Sort.CONSTANT)
+                return Value(Curvature.CONSTANT)
             value = self._values[outside[0]]
             if not isinstance(self.replaced[path], nn.Identity):
-                value = Value(Sort.CONVEX, fed_by=read_activation(self.replaced[path]))
+                value = Value(Curvature.CONVEX, fed_by=read_activation(self.replaced[path]))
             self._calls[key] = outside[0], value
         source, value = self._calls[key]
         if any(other is not source for other in outside):
@@ -171,7 +173,7 @@ class Flow:
 
     def _operation(self, node: fx.Node, name: str) -> Value:
         values = self._read((node.args, node.kwargs))
-        if all(value.sort is Sort.CONSTANT for value in values):
+        if all(value.curvature is Curvature.CONSTANT for value in values):
             return self._folded(node)
         if name in CONVOLVING:
             return self._convolution(node)
@@ -180,7 +182,7 @@ class Flow:
         if name in KEEPING:
             return self._kept(node, name, values)
         if name in LARGEST:
-            return Value(Sort.CONVEX, fed_by=joined(values).fed_by)
+            return Value(Curvature.CONVEX, fed_by=joined(values).fed_by)
         if name in ELEMENTWISE or name in ("clamp", "clamp_min"):
             return self._elementwise(node, name)
         rule: Callable[[fx.Node], Value] | None = getattr(self, f"_rule_{name}", None)
@@ -195,17 +197,17 @@ class Flow:
             return constants[0]
         unknown = any(value.number is None for value in constants) or _name(node).endswith("_")
         if unknown or not isinstance(node.target, torch._ops.OpOverload):
-            return Value(Sort.CONSTANT)
+            return Value(Curvature.CONSTANT)
         arguments = fx.node.map_arg((node.args, node.kwargs), lambda other: self._values[other].number)
         with torch.no_grad():
-            return Value(Sort.CONSTANT, number=node.target(*arguments[0], **arguments[1]))
+            return Value(Curvature.CONSTANT, number=node.target(*arguments[0], **arguments[1]))
 
     def _kept(self, node: fx.Node, name: str, values: list[Value]) -> Value:
-        signals = [value for value in values if value.sort is not Sort.CONSTANT]
+        signals = [value for value in values if value.curvature is not Curvature.CONSTANT]
         if name not in ("cat", "concat", "stack") and len(signals) > 1:
             raise Refusal(f"{name}: the signal chooses places in another signal")
         if name == "getitem" and _name(node.args[0]) in LARGEST and node.args[1] != 0:  # type: ignore[arg-type]
-            return Value(Sort.CONVEX) if not node.users else self._refuse(f"{_name(node.args[0])}: uses the place")  # type: ignore[arg-type]
+            return Value(Curvature.CONVEX) if not node.users else self._refuse(f"{_name(node.args[0])}: uses the place")  # type: ignore[arg-type]
         return joined(values)
 
     def _refuse(self, reason: str) -> Value:
@@ -213,17 +215,17 @@ class Flow:
 
     def _convolution(self, node: fx.Node) -> Value:
         signal, weight = (self._of(argument) for argument in node.args[:2])
-        if weight.sort is not Sort.CONSTANT or signal.sort is Sort.CONSTANT:
+        if weight.curvature is not Curvature.CONSTANT or signal.curvature is Curvature.CONSTANT:
             raise Refusal("its weight depends on the input")
-        if any(value.sort is not Sort.CONSTANT for value in self._read(node.args[2:])):
+        if any(value.curvature is not Curvature.CONSTANT for value in self._read(node.args[2:])):
             raise Refusal("its bias depends on the input")
         if weight.number is None and not weight.parameter:
             weight = self._behind_a_map(node)
-        if signal.sort is Sort.CONVEX and "parametrizations" not in weight.parameter:
+        if signal.curvature is Curvature.CONVEX and "parametrizations" not in weight.parameter:
             self._non_negative(weight, node)
         if weight.parameter:
             known = self._weights.get(weight.parameter)
-            if known and (known[1].sort, known[1].fed_by) != (signal.sort, signal.fed_by):
+            if known and (known[1].curvature, known[1].fed_by) != (signal.curvature, signal.fed_by):
                 raise Refusal("its weight is used at two places that need different laws")
             self._weights.setdefault(weight.parameter, (node, signal))
         return signal.plain()
@@ -237,14 +239,14 @@ class Flow:
                 read_positivity(module)
             except ValueError as error:
                 raise Refusal(str(error)) from error
-            return Value(Sort.CONSTANT, join(path, "parametrizations.weight.original"))
-        return Value(Sort.CONSTANT)
+            return Value(Curvature.CONSTANT, join(path, "parametrizations.weight.original"))
+        return Value(Curvature.CONSTANT)
 
     def _batch_norm(self, node: fx.Node, name: str) -> Value:
         signal, weight = self._of(node.args[0]), self._of(node.args[1])
         if name == "batch_norm" and node.args[5]:
             raise Refusal("normalises by the batch in evaluation mode, too (it keeps no running statistics)")
-        if signal.sort is Sort.CONVEX:
+        if signal.curvature is Curvature.CONVEX:
             self._non_negative(weight, node)
         elif weight.parameter:
             self._factors.setdefault(weight.parameter, (node, False))
@@ -262,18 +264,18 @@ class Flow:
     def _of(self, argument: Any) -> Value:
         if isinstance(argument, fx.Node):
             return self._values[argument]
-        return Value(Sort.CONSTANT, number=1.0 if argument is None else argument)
+        return Value(Curvature.CONSTANT, number=1.0 if argument is None else argument)
 
     def _elementwise(self, node: fx.Node, name: str) -> Value:
         try:
-            return Value(Sort.CONVEX, fed_by=_activation(name, _arguments(node)))
+            return Value(Curvature.CONVEX, fed_by=_activation(name, _arguments(node)))
         except ValueError as error:
             raise Refusal(f"{name}: {error}") from error
 
     def _rule_add(self, node: fx.Node) -> Value:
         one, other = self._of(node.args[0]), self._of(node.args[1])
-        if other.sort is Sort.CONVEX:
-            self._non_negative(Value(Sort.CONSTANT, number=node.kwargs.get("alpha", 1)), node)
+        if other.curvature is Curvature.CONVEX:
+            self._non_negative(Value(Curvature.CONSTANT, number=node.kwargs.get("alpha", 1)), node)
         return joined([one, other])
 
     def _rule_sub(self, node: fx.Node) -> Value:
@@ -284,27 +286,27 @@ class Flow:
         return self._difference(self._of(node.args[1]), self._of(node.args[0]), 1)
 
     def _difference(self, one: Value, other: Value, alpha: Any) -> Value:
-        if other.sort is Sort.CONVEX and alpha > 0:
+        if other.curvature is Curvature.CONVEX and alpha > 0:
             raise Refusal("subtracts a convex signal")
-        return joined([one, other]) if other.sort is Sort.CONSTANT else Value(max(one.sort, other.sort))
+        return joined([one, other]) if other.curvature is Curvature.CONSTANT else Value(one.curvature | other.curvature)
 
     def _rule_neg(self, node: fx.Node) -> Value:
-        return self._difference(Value(Sort.CONSTANT), self._of(node.args[0]), 1)
+        return self._difference(Value(Curvature.CONSTANT), self._of(node.args[0]), 1)
 
     def _rule_mul(self, node: fx.Node) -> Value:
         one, other = self._of(node.args[0]), self._of(node.args[1])
-        if Sort.CONSTANT not in (one.sort, other.sort):
+        if Curvature.CONSTANT not in (one.curvature, other.curvature):
             raise Refusal("multiplies two signals (a gate or attention)")
-        signal, factor = (one, other) if other.sort is Sort.CONSTANT else (other, one)
-        if signal.sort is Sort.CONVEX:
+        signal, factor = (one, other) if other.curvature is Curvature.CONSTANT else (other, one)
+        if signal.curvature is Curvature.CONVEX:
             self._non_negative(factor, node)
         return signal.plain()
 
     def _rule_div(self, node: fx.Node) -> Value:
         signal, divisor = self._of(node.args[0]), self._of(node.args[1])
-        if divisor.sort is not Sort.CONSTANT:
+        if divisor.curvature is not Curvature.CONSTANT:
             raise Refusal("divides by a signal")
-        if signal.sort is Sort.CONVEX:
+        if signal.curvature is Curvature.CONVEX:
             if divisor.number is None:
                 raise Refusal("divides a convex signal by a learnt number, of unknown sign")
             self._non_negative(divisor, node)
@@ -322,7 +324,7 @@ class Flow:
         places = {node: key for key, (node, _) in self._weights.items()}
         for key, (node, signal) in self._weights.items():
             path, _, name = key.replace("parametrizations.weight.original", "weight").rpartition(".")
-            positive = signal.sort is Sort.CONVEX
+            positive = signal.curvature is Curvature.CONVEX
             if name == "weight" and path in owners:
                 fed_by = signal.fed_by if positive else None
                 self.layers.append(FoundLayer(path, owners[path], positive, fed_by, self._meets_norm(node)))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from convex_init.torch.rules import MOVES, WHY_NOT
+
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
 # Linear with non-negative coefficients, or a mere rearrangement: convex stays convex, affine stays affine.
-KEEPING = _names("""
-    adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d avg_pool1d avg_pool2d avg_pool3d mean sum cumsum
-    view _unsafe_view reshape flatten unflatten permute transpose t mT movedim swapaxes unsqueeze squeeze contiguous
-    clone alias detach to _to_copy type_as expand expand_as repeat repeat_interleave tile cat concat stack split
-    split_with_sizes chunk tensor_split unbind select slice narrow index index_select roll flip pixel_shuffle
-    pixel_unshuffle channel_shuffle native_channel_shuffle unfold im2col upsample_nearest1d upsample_nearest2d
-    upsample_linear1d upsample_bilinear2d pad constant_pad_nd reflection_pad1d reflection_pad2d replication_pad2d
-    getitem lift_fresh_copy lift_fresh
+KEEPING = frozenset(MOVES) | _names("""
+    adaptive_avg_pool3d mT type_as expand_as repeat_interleave cat concat stack tensor_split index index_select pad
+    constant_pad_nd getitem
     """)
 
 # The largest of several: convex behind affine, too.
@@ -35,17 +32,10 @@ ELEMENTWISE = _names("""
     """)
 
 REASONS = {
-    "layer_norm": "divides by a statistic of its input, which is not convex",
-    "native_layer_norm": "divides by a statistic of its input, which is not convex",
-    "group_norm": "divides by a statistic of its input, which is not convex",
-    "instance_norm": "divides by a statistic of its input, which is not convex",
-    "rms_norm": "divides by a statistic of its input, which is not convex",
-    "scaled_dot_product_attention": "is attention, which multiplies signals",
+    **WHY_NOT,
+    **dict.fromkeys(("group_norm", "instance_norm"), WHY_NOT["layer_norm"]),
     "softmax": "is attention or another softmax, which is not convex in all its outputs",
-    "matmul": "multiplies signals",
-    "bmm": "multiplies signals",
-    "einsum": "multiplies signals",
-    "upsample_bicubic2d": "interpolates with negative coefficients",
+    **dict.fromkeys(("matmul", "bmm", "einsum"), "multiplies signals"),
     "prelu": "has learnt slopes, which training may take out of [0, 1]",
 }
 """Why well-known operations are refused; any other is refused because nothing is known of it."""

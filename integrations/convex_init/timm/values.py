@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import IntEnum
+from functools import reduce
 from typing import Any
 
 from torch import nn
 
 from convex_init_core import Activation
-
-
-class Sort(IntEnum):
-    """How a value depends on the network's input; each sort includes those before it."""
-
-    CONSTANT = 0
-    AFFINE = 1
-    CONVEX = 2
+from convex_init_core.calculus import Curvature
 
 
 @dataclass(frozen=True)
@@ -24,13 +17,13 @@ class Value:
     """One tensor (or a tuple of parts of one) in the data flow.
 
     Attributes:
-        sort: how it depends on the input.
+        curvature: constant, affine or convex in the network's input; a concave one is not followed.
         parameter: dotted name, where it is a parameter as it stands.
         number: a number or tensor, where it is a constant that training does not change.
         fed_by: the activation that it has just been through; ``None`` behind anything else.
     """
 
-    sort: Sort
+    curvature: Curvature
     parameter: str = ""
     number: Any = None
     fed_by: Activation | None = None
@@ -42,11 +35,11 @@ class Value:
 
 def joined(values: list[Value]) -> Value:
     """Return a sum or concatenation of values; the feeding activation stays if all signals in it share it."""
-    signals = [value for value in values if value.sort is not Sort.CONSTANT]
+    signals = [value for value in values if value.curvature is not Curvature.CONSTANT]
     if not signals:
-        return Value(Sort.CONSTANT)
+        return Value(Curvature.CONSTANT)
     fed = signals[0].fed_by if all(value.fed_by == signals[0].fed_by for value in signals) else None
-    return Value(max(value.sort for value in signals), fed_by=fed)
+    return Value(reduce(Curvature.__or__, (value.curvature for value in signals)), fed_by=fed)
 
 
 @dataclass(frozen=True)

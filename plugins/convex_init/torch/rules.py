@@ -86,7 +86,7 @@ _OF_TRUTHS = (
 )
 
 _STATISTIC = "divides by a statistic of its own input, which no product of convex values allows, in eval() or not"
-_WHY_NOT = {
+WHY_NOT = {
     **dict.fromkeys(
         ("native_layer_norm", "native_group_norm", "_fused_rms_norm", "layer_norm", "rms_norm"), _STATISTIC
     ),
@@ -109,12 +109,13 @@ _WHY_NOT = {
         "picks by rank: only sums of the largest elements are convex",
     ),
     "glu": "multiplies two values that both depend on the input",
-    "upsample_bicubic2d": "interpolates with weights of both signs",
+    "upsample_bicubic2d": "interpolates with negative coefficients",
     "_softmax": "is not convex in all its elements",
     "nan_to_num": "turns NaN into a number, where the value may not be defined",
     **dict.fromkeys(("fmax", "fmin"), "prefers a number to NaN, where the other value may not be defined"),
     "relu6": "its slope drops at 6",
 }
+"""Why well-known operations are refused; any other is refused because it has no rule."""
 
 
 def _signature(func: Any) -> tuple[str, str, str, bool, bool, list[tuple[int, str, Any]]]:
@@ -240,7 +241,7 @@ def result_of(call: Call, index: int, made: Tensor) -> Value:
         return (calculus.minimum, calculus.maximum)[index]([call.value(0)], call.at)
     rule = _RULES.get(call.name) or _RULES.get(call.base)
     if rule is None or (call.random and call.base != "native_dropout"):
-        return call.unknown(_WHY_NOT.get(call.base, "has no rule"))
+        return call.unknown(WHY_NOT.get(call.base, "has no rule"))
     return rule(call)
 
 
@@ -590,7 +591,7 @@ def _log_softmax(call: Call) -> Value:
 
 
 def _softmax(call: Call) -> Value:
-    return calculus.unknown(f"{call.at} {_WHY_NOT['_softmax']}", *call.values, sign=Sign.NON_NEGATIVE)
+    return calculus.unknown(f"{call.at} {WHY_NOT['_softmax']}", *call.values, sign=Sign.NON_NEGATIVE)
 
 
 def _spread(root: bool) -> Rule:
