@@ -22,9 +22,9 @@ LEAST_EFFECTIVE = 2.0
 """A unit must have so many weights for each one that matters, ``N · mean² / E[w²]``, to be matched; it has about 3.4
 with the paper's moments, whatever N. Fewer can hardly have both moments, and are left as drawn."""
 
-_STEPS = 12
+_STEPS = 16
 _ABSENT = -1e4  # stands for the logarithm of 0: e to this is 0, and its products are numbers
-_LEAST_POWER, _LARGEST_POWER = 0.02, 50.0  # so that e^(power · _ABSENT) is 0, and the rest finite
+_LEAST_POWER, _LARGEST_POWER = 0.02, 64.0  # so that e^(power · _ABSENT) is 0, and the rest finite
 _TINY = 1e-12
 
 
@@ -91,17 +91,18 @@ class Matched:
         logs = logs - _largest(logs, xp)
         target = math.sqrt(math.log(ratio))
         power = _mean(xp.zeros_like(logs), xp) + 1.0
-        # Newton's method on √ln(mean(w²)/mean(w)²), which is proportional to the power for a log-normal law and concave
-        # in it for a finite sample: from below it climbs to the root and never jumps over it.
+        low, high = 0.0 * power + _LEAST_POWER, 0.0 * power + _LARGEST_POWER
+        # Newton's method on √ln(mean(w²)/mean(w)²), which is about proportional to the power, between two powers that
+        # are too small and too large: a unit with one weight far above the others would send it back and forth.
         for _ in range(_STEPS):
             once = xp.exp(power * logs)
             weighted = logs * once
             sum_1, sum_2 = _mean(once, xp), _mean(once * once, xp)
             spread = xp.sqrt(xp.log(sum_2 / (sum_1 * sum_1)) + _TINY)  # 0 for a unit of one positive weight
             slope = (_mean(weighted * once, xp) / sum_2 - _mean(weighted, xp) / sum_1) / spread
+            low, high = xp.where(spread < target, power, low), xp.where(spread < target, high, power)
             power = power + (target - spread) / (slope + _TINY)
-            power = xp.where(power > _LEAST_POWER, power, xp.zeros_like(power) + _LEAST_POWER)
-            power = xp.where(power < _LARGEST_POWER, power, xp.zeros_like(power) + _LARGEST_POWER)
+            power = xp.where((power > low) & (power < high), power, xp.sqrt(low * high))
         found = power * logs + (math.log(self.mean) - xp.log(_mean(xp.exp(power * logs), xp)))
         found = xp.where(absent, xp.zeros_like(found) + _ABSENT, found)
         return xp.reshape(found, shape)
