@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from convex_init.torch import ICNN
+from convex_init.torch import ICNN, apply_
 from convex_init.torch.layers import ConvexLinear
 from experiments import records
 from experiments.data.images import flat_images
@@ -30,6 +30,7 @@ METHODS: dict[str, dict[str, Any] | None] = {
     "paper": {},
     "paper, bias noise 1/2": {"bias_noise": 0.5},
     "log-normal, matched": {"match_moments": True},
+    "log-normal, matched, measured": {"match_moments": True, "calibrate": True},
     "gamma, matched": {"distribution": "gamma", "match_moments": True},
     "spike-and-slab, matched": {"distribution": "spike_and_slab", "match_moments": True},
     "isometric": {"method": "isometric"},
@@ -44,8 +45,10 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def build(run: Run, inputs: int, outputs: int) -> nn.Module:
+def build(run: Run, inputs: int, outputs: int, examples: torch.Tensor | None = None) -> nn.Module:
     """Return the network of a run, drawn from its seed.
+
+    Methods that measure the signal do so on ``examples``.
 
     Settings: ``width``, ``depth``, ``method``, ``seed``; and, if not the usual, ``positivity``, ``activation`` and
     ``variance`` (of the first layer's outputs).
@@ -63,6 +66,9 @@ def build(run: Run, inputs: int, outputs: int) -> nn.Module:
     if chosen is None:
         network.reset_parameters(generator)
         return network
+    if chosen.get("calibrate"):
+        apply_(network, examples, generator=generator, **chosen)
+        return network
     he_(network, generator)  # for the first layer, which is LeCun's
     with torch.no_grad():
         network.layers[0].weight.mul_(variance**0.5)  # type: ignore[operator]
@@ -79,7 +85,7 @@ def train(run: Run, context: Context) -> Results:
         torch.from_numpy(part).to(context.device)
         for part in (images.train, images.train_labels, images.test, images.test_labels)
     )
-    network = build(run, inputs.shape[1], images.classes).to(context.device)
+    network = build(run, inputs.shape[1], images.classes, inputs[:512].cpu()).to(context.device)
     losses = fit(network, inputs, labels, Schedule(run["epochs"], 64, run["lr"], points=5), run["seed"])
     return {
         "loss": of_last_epoch(losses, run["epochs"]),
