@@ -243,6 +243,22 @@ def test_the_models_own_graph_is_left_as_it_was():
     assert model.get_layer("first").output.shape == (None, 4)
 
 
+def test_a_layer_that_counts_its_calls_is_certified_and_keeps_its_count():
+    class Counting(layers.Layer):
+        def build(self, shape):
+            self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False, name="calls")
+
+        def call(self, x):
+            self.calls.assign(self.calls + 1.0)
+            return ops.relu(x)
+
+    layer = Counting()
+    model = functional(lambda x: layer(x))
+    before = float(array(layer.calls))
+    assert certify(model)
+    assert float(array(layer.calls)) == before
+
+
 def test_wrong_arguments_are_named():
     with pytest.raises(TypeError, match="model must be"):
         certify(layers.ReLU())
@@ -294,7 +310,7 @@ def random_graph(rng, x):
 def test_no_certificate_for_a_random_graph_with_a_violation():
     rng = np.random.default_rng(0)
     counts = np.zeros(3, dtype=int)
-    for _ in range(100):
+    for _ in range(60):
         model = functional(lambda x: random_graph(rng, x))
         a, b = rng.normal(size=(2, 256, 4)) * 10.0 ** rng.uniform(-1.0, 0.8, (2, 256, 1))
         values = [array(model(point.astype("float32"))).astype("float64") for point in (a, b, 0.5 * (a + b))]
@@ -306,5 +322,5 @@ def test_no_certificate_for_a_random_graph_with_a_violation():
         certificate = certify(model, search=False)
         assert not (certificate and violated), str(certificate)
         counts += [1, bool(certificate), violated]
-    assert counts[1] > 20
-    assert counts[2] > 20
+    assert counts[1] > 12
+    assert counts[2] > 12

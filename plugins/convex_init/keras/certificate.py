@@ -145,7 +145,8 @@ def _proof(
     for name, tensor in zip(names, keras.tree.flatten(structure), strict=True):
         value = calculus.variable(name) if name in chosen else calculus.constant(label=f"input {name!r}")
         follower.hold(tensor, value)
-    with unchanged_graph(model._flatten_layers(include_self=True)):
+    # Layers that count their calls, or keep averages, write to the scope and not to their variables.
+    with unchanged_graph(model._flatten_layers(include_self=True)), keras.StatelessScope():
         try:
             result = follower.through(model, [structure], {}, "")
         except Exception as error:  # whatever a model does with a tensor that has no numbers
