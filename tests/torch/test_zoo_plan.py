@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import convex_init.torch as ci
-from tests.torch.zoo import REFUSED, ZOO
+from tests.torch.zoo import REFUSED, ZOO, unlike
 from tests.torch.zoo.cases import cases
 
 # Deep chains without skips are in the zoo, too.
@@ -62,3 +62,21 @@ def test_what_is_not_convex_is_refused_with_the_reason(name):
     certificate = ci.certify(model, inputs, search=False)
     assert not certificate
     assert in_certificate in str(certificate)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("normed skips", r"'x.0': its weight is made of .*weight_norm.*exclude="),
+        ("rows of shares", r"'raw.0': its weight is normalised by a value that is made of itself.*exclude="),
+        ("doubled", r"'U'.*its weight is made non-negative \(by abs\), but it is skip.*positive="),
+    ],
+)
+def test_what_is_convex_but_not_read_is_refused_with_a_remedy(name, reason):
+    entry = unlike.MODELS[name]
+    model, inputs = entry.make(3), entry.inputs(32)
+    assert ci.certify(model, inputs, search=False) or entry.tighten
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    with pytest.raises(ValueError, match=reason):
+        ci.apply_(model, inputs)
+    assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items())

@@ -275,6 +275,8 @@ class _Budgeting:
         self.in_a_row = self.depth if is_plain else 0
         self.uses = Counter(product.source for product in reading.products)
         self.kept = kept_non_negative(model)
+        # A bias of a free map that is a skip elsewhere, as in a recurrent network, is there for the shift.
+        self.shifting = {source for found in reading.sums if found.positive for source, _ in found.biases}
         self.alone = {term.product.source for found in reading.sums if not found.positive for term in found.free}
         self._check_uses()
         self._check_scales()
@@ -530,7 +532,7 @@ class _Budgeting:
         own = {term.product.slot.module for term in found.positive}
         if not found.positive:
             for source, slot in writable.items():
-                if source != found.fallback_bias:
+                if source != found.fallback_bias and source not in self.shifting:
                     self.biases[source] = (slot, budget if budget.bias_mean != 0.0 else None)
                     self.carrier[id(found)] = source
                     budget = replace(budget, bias_mean=0.0)

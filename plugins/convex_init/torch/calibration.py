@@ -83,10 +83,12 @@ def calibrate_(
         ValueError: if a sum is not finite, or does not vary at all.
     """
     before = {id(raw): (raw, raw.clone()) for found in sums for raw in _written(found)}
+    others = [(raw, raw.clone()) for raw in (*model.parameters(), *model.buffers()) if id(raw) not in before]
     training = {module: module.training for module in model.modules()}
     try:
         model.eval()
         for found in sums:
+            _restore(others)  # a model may set itself by the first batch that it sees, and do other things afterwards
             if isinstance(found, Normalised):
                 _set_statistics(model, entry, inputs, convex_inputs, found)
             else:
@@ -96,8 +98,15 @@ def calibrate_(
             raw.copy_(values)
         raise
     finally:
+        _restore(others)
         for module, mode in training.items():
             module.training = mode
+
+
+def _restore(values: list[tuple[Tensor, Tensor]]) -> None:
+    for raw, kept in values:
+        if raw.device.type != "meta" and not torch.equal(raw, kept):
+            raw.copy_(kept)
 
 
 def _written(found: Measured | Normalised) -> list[Tensor]:

@@ -51,6 +51,9 @@ def trace(weight: Node) -> Traced:
     through: Positivity | None = None
     while weight.operation != "parameter":
         name = base_name(weight)
+        if name == "copy" or (len(weight.inputs) == 2 and not weight.args):  # written in place, perhaps by another name
+            weight = weight.inputs[-1]
+            continue
         parts = [part for part in weight.inputs if part.sources]
         if not parts:
             raise ValueError(f"its weight is made by {weight.operation}, which is no known positivity map")
@@ -67,9 +70,11 @@ def trace(weight: Node) -> Traced:
                 "is put on it (such as a weight norm), or leave it out with exclude="
             )
         elif name not in RESHAPES and name not in _COPIES:
-            if through is not None:
-                raise ValueError(f"its weight goes through {name} and {through}, which together are not known")
-            through = _named_map(name, weight)
+            found = _named_map(name, weight)
+            is_again = through == found and found.name in ("relu", "abs") and (slope, offset) == (1.0, 0.0)
+            if through is not None and not is_again:
+                raise ValueError(f"its weight goes through {found} and {through}, which together are not known")
+            through = found
         weight = main
     if through is None:
         return Traced(weight.sources[0], None, scale)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.torch.zoo import bare, context, dense, imaging, structure, sums
+from tests.torch.zoo import bare, context, dense, imaging, structure, sums, unlike, within
 from tests.torch.zoo.entry import Entry
 from tests.torch.zoo.refused import REFUSED
 
@@ -13,8 +13,10 @@ ZOO: dict[str, Entry] = {
     **context.MODELS,
     **imaging.MODELS,
     **sums.MODELS,
+    **within.MODELS,
+    **{name: entry for name, entry in unlike.MODELS.items() if name not in unlike.NOT_READ},
 }
 
-IMAGES = frozenset(imaging.MODELS)
+IMAGES = frozenset((*imaging.MODELS, "hourglass", "strided"))
 
 __all__ = ["IMAGES", "REFUSED", "ZOO", "Entry"]

@@ -20,7 +20,9 @@ _MAPS = {
     "abs": torch.abs,
     "softplus": F.softplus,
 }
-_SHOWN = re.compile(r"(?:(?P<scale>[\d.e-]+)·)?(?P<name>[a-z]+)(?:\(beta=(?P<beta>[\d.]+)\))?")
+_SHOWN = re.compile(
+    r"(?:(?P<scale>[\d.e-]+)·)?(?P<name>[a-z]+)(?:\(beta=(?P<beta>[\d.]+)\))?(?:\[raw(?P<offset>[+-][\d.]+)\])?"
+)
 
 
 def raw_of(model: nn.Module, path: str) -> Tensor:
@@ -43,6 +45,6 @@ def effective_weight(model: nn.Module, row: Row) -> Tensor:
         return modules[row.path].weight
     found = _SHOWN.fullmatch(row.through or "projection")
     assert found is not None, row.through
-    raw = raw_of(model, row.path)
+    raw = raw_of(model, row.path) + float(found["offset"] or 0)
     weight = F.softplus(raw, beta=float(found["beta"])) if found["beta"] else _MAPS[found["name"]](raw)
     return weight * float(found["scale"] or 1)

@@ -35,9 +35,9 @@ class Entry:
     """A model of the zoo.
 
     ``make`` and ``rows`` take the depth, the number of hidden pre-activations; ``inputs`` takes the number of samples.
-    ``entry`` names the method to run, ``tighten`` the one with which the model makes its own weights non-negative,
-    called from outside. ``bends`` says how many non-linearities the input goes through at least. ``certified`` is
-    empty, or says why the calculus cannot prove this convex function convex.
+    ``entry`` names the method to run, ``outputs`` what it returns that is convex, ``tighten`` the method with which the
+    model makes its own weights non-negative, called from outside. ``bends`` says how many non-linearities the input
+    goes through at least. ``certified`` is empty, or says why the calculus cannot prove this convex function convex.
     """
 
     make: Callable[[int], nn.Module]
@@ -45,6 +45,7 @@ class Entry:
     rows: Callable[[int], list[Row]]
     convex_inputs: Any = None
     entry: str = "forward"
+    outputs: str | None = None
     tighten: str = ""
     certified: str = ""
     depths: tuple[int, ...] = DEPTHS
