@@ -70,7 +70,7 @@ if TYPE_CHECKING:
         stable_fan_in,
     )
     from convex_init_core.geometry import Geometry, dense_geometry
-    from convex_init_core.guidance import carried_depth, depth_advice
+    from convex_init_core.guidance import carried_depth, depth_advice, warn_of_depth
     from convex_init_core.isometric import Isometric, solve_isometric, structured_raw
     from convex_init_core.isometric_terms import Part, isometric_sum
     from convex_init_core.matching import Matched, matched
@@ -91,7 +91,7 @@ if TYPE_CHECKING:
 _ON_DEMAND = {
     **dict.fromkeys(("FieldStatistics", "forward_convolution"), "convolution"),
     **dict.fromkeys(("Geometry", "dense_geometry"), "geometry"),
-    **dict.fromkeys(("carried_depth", "depth_advice"), "guidance"),
+    **dict.fromkeys(("carried_depth", "depth_advice", "warn_of_depth"), "guidance"),
     **dict.fromkeys(("Isometric", "solve_isometric", "structured_raw"), "isometric"),
     **dict.fromkeys(("Part", "isometric_sum"), "isometric_terms"),
     **dict.fromkeys(("Matched", "matched"), "matching"),
@@ -199,6 +199,7 @@ __all__ = [
     "stable_fan_in",
     "structured_raw",
     "transposed_convolution_fan_in",
+    "warn_of_depth",
 ]
 
 

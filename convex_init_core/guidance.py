@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 from convex_init_core.recipe import InitSettings
 
 _CARRIED = 4
@@ -32,3 +35,18 @@ def depth_advice(settings: InitSettings, depth: int) -> str:
         "a row: each halves what tells two inputs apart, and units die; use method='isometric', or free skips from the "
         "input"
     )
+
+
+def warn_of_depth(settings: InitSettings, depth: int) -> str:
+    """Return :func:`depth_advice`, and warn where it has some, in the name of whoever called the library.
+
+    Warns:
+        UserWarning: if the method is not known to carry the depth.
+    """
+    advice = depth_advice(settings, depth)
+    if advice:
+        frame, level = sys._getframe(), 1
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("convex_init"):
+            frame, level = frame.f_back, level + 1
+        warnings.warn(advice, stacklevel=level)
+    return advice

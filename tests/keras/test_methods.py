@@ -105,3 +105,14 @@ def test_every_unit_has_exactly_the_moments(shape, positivity):
     weights = initializer.positivity.value(raw).reshape(-1, shape[-1])
     assert weights.mean(0) == pytest.approx(recipe.statistics.weight_mean, rel=1e-4)
     assert weights.var(0) == pytest.approx(recipe.statistics.weight_variance, rel=1e-3)
+
+
+def test_the_plan_warns_of_a_depth_that_the_method_is_not_known_to_carry():
+    with pytest.warns(
+        UserWarning, match="carry a signal through 4 positive layers, and there are 6 in a row"
+    ) as caught:
+        decided = plan(ICNN(4, [6] * 6, 1, seed=1))
+    assert str(decided).endswith(decided.advice)
+    assert caught[0].filename == __file__
+    assert not plan(ICNN(4, [6] * 6, 1, skip=True, seed=1)).advice
+    assert not plan(ICNN(4, [6] * 6, 1, seed=1), method="isometric").advice

@@ -27,6 +27,7 @@ from convex_init_core import (
     needs_geometry,
     positive_recipe,
     skip_recipe,
+    warn_of_depth,
 )
 
 if TYPE_CHECKING:
@@ -64,11 +65,13 @@ class Plan:
 
     layers: tuple[LayerPlan, ...]
     settings: InitSettings
+    advice: str = ""
 
     def __str__(self) -> str:
-        """Return the table."""
+        """Return the table, and the advice below it, if there is any."""
         head = ("layer", "role", "fan_in", "fed by", "weight law", "mean", "variance", "bias", "through", "why")
-        return table([head, *(_row(layer) for layer in self.layers)])
+        shown = table([head, *(_row(layer) for layer in self.layers)])
+        return f"{shown}\n{self.advice}" if self.advice else shown
 
     def execute(self, seed: int | None = None) -> None:
         """Draw every parameter as planned; see :func:`apply_`."""
@@ -262,7 +265,9 @@ def plan(
     layers = [layer for layer in map(planner.layer, sites) if layer is not None]
     if planner.problems:
         raise ValueError("nothing was written: " + "\n".join(planner.problems))
-    return Plan(tuple(layers), chosen)
+    beside = {site.beside for site in sites if site.role == "skip"}
+    in_a_row = sum(layer.role == "positive" and layer.path not in beside for layer in layers)
+    return Plan(tuple(layers), chosen, warn_of_depth(chosen, in_a_row))
 
 
 def apply_(
@@ -291,12 +296,16 @@ def apply_(
         activation: what *feeds* the positive layers, where it cannot be read, or a mapping from patterns to it.
         seed: an integer draws everything from it and leaves global state alone; ``None`` takes one from Keras'.
         **settings: ``correlation`` (ρ*, 0.5), ``variance`` (σ*², 1.0), ``bias_noise`` (β, 0.0), ``distribution``
-            (``"log_normal"``), ``skip_share`` (0.5); see :class:`convex_init_core.InitSettings`.
+            (``"log_normal"``), ``skip_share`` (0.5), ``method`` (``"log_normal"``, or ``"isometric"`` for any depth),
+            ``match_moments`` (``False``); see :class:`convex_init_core.InitSettings`.
 
     Raises:
         ValueError: if a layer cannot be decided or an argument is out of range. All problems are listed with the
             paths of their layers, and nothing has been written.
         TypeError: if an argument has the wrong type.
+
+    Warns:
+        UserWarning: if the method is not known to carry so many positive layers in a row.
     """
     decided = plan(model, positive=positive, exclude=exclude, activation=activation, **settings)
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):

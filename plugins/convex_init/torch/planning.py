@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -249,22 +248,12 @@ def plan(
 
 
 def advise(settings: InitSettings, depth: int) -> str:
-    """Return the core's advice for so many positive layers in a row, and warn where it has some.
-
-    Warns:
-        UserWarning: if the method is not known to carry the depth.
-    """
+    """Return the core's advice for so many positive layers in a row, and warn where it has some."""
     if depth <= 1:
         return ""
-    from convex_init_core import depth_advice
+    from convex_init_core import warn_of_depth  # spares short networks the import
 
-    advice = depth_advice(settings, depth)
-    if advice:
-        frame, level = sys._getframe(), 1  # told to whoever called the library
-        while frame.f_back is not None and frame.f_globals["__name__"].startswith("convex_init"):
-            frame, level = frame.f_back, level + 1
-        warnings.warn(advice, stacklevel=level)
-    return advice
+    return warn_of_depth(settings, depth)
 
 
 def check_patterns(activation: ActivationLike | Mapping[str, ActivationLike] | None, paths: list[str]) -> None:
@@ -496,7 +485,8 @@ def apply_(
             1.5 (a sample of a heavy-tailed law in a narrow layer); ``True`` for every layer, ``False`` for none.
         generator: source of randomness; torch's global CPU generator by default. One number is taken from it.
         **settings: ``correlation`` (ρ*, 0.5), ``variance`` (σ*², 1.0), ``bias_noise`` (β, 0.0), ``distribution``
-            (``"log_normal"``), ``skip_share`` (0.5); see :class:`convex_init_core.InitSettings`.
+            (``"log_normal"``), ``skip_share`` (0.5), ``method`` (``"log_normal"``, or ``"isometric"`` for any depth),
+            ``match_moments`` (``False``); see :class:`convex_init_core.InitSettings`.
 
     Returns:
         ``model``.
@@ -507,7 +497,8 @@ def apply_(
         TypeError: if an argument has the wrong type.
 
     Warns:
-        UserWarning: if some weights are on the meta device; those are not written.
+        UserWarning: if some weights are on the meta device; those are not written. If the method is not known to carry
+            so many positive layers in a row.
     """
     decided = plan(
         model,
