@@ -17,7 +17,7 @@ from experiments import records
 from experiments.data.images import flat_images
 from experiments.experiment import Context, Experiment, Record, Results, Run, run_key
 from experiments.networks import he_
-from experiments.styles import middle
+from experiments.styles import STYLES, middle
 from experiments.training import Schedule, accuracy, fit
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
@@ -36,6 +36,18 @@ METHODS: dict[str, dict[str, Any] | None] = {
     "isometric": {"method": "isometric"},
 }
 """Settings of the positive layers by method; ``None`` is the network with weights of both signs."""
+
+STYLES.update(
+    {
+        "non-convex, He": {"color": "#000000", "linestyle": (0, (1, 1.2))},
+        "isometric": {"color": "#009E73", "linestyle": "-"},
+        "log-normal, matched": {"color": "#E69F00", "linestyle": (0, (5, 1.5))},
+        "log-normal, matched, measured": {"color": "#CC79A7", "linestyle": (0, (5, 1.5, 1, 1.5))},
+        "paper, bias noise 1/2": {"color": "#56B4E9", "linestyle": (0, (3, 1))},
+        "paper": {"color": "#0072B2", "linestyle": "-"},
+        "ICNN, He": {"color": "#D55E00", "linestyle": "-"},
+    }
+)
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,

@@ -9,7 +9,7 @@ from typing import Any
 from experiments.depth import at_best_rate
 from experiments.experiment import Record
 from experiments.page import Page
-from experiments.styles import draw_courses, grouped, legend_above, middle, panels, shown
+from experiments.styles import draw_courses, grouped, legend_above, middle, panels, shown, style_of
 
 _OWN = ("lr", "seed", "method", "limit", "epochs")
 
@@ -17,7 +17,7 @@ _OWN = ("lr", "seed", "method", "limit", "epochs")
 def depth_report(records: Sequence[Record], page: Page) -> None:
     """Learning curves at each method's best rate, the loss by rate, and a table of both."""
     of_curves = [record for found in at_best_rate(records).values() for record in found]
-    groups = grouped(of_curves, *_names(records))
+    groups = dict(sorted(grouped(of_curves, *_names(records)).items(), key=lambda item: str([*map(_order, item[0])])))
     _curves(groups, page)
     _rates(records, page)
     page.table(
@@ -26,6 +26,11 @@ def depth_report(records: Sequence[Record], page: Page) -> None:
         "Each method at the rate that was best for seed 0 (by training loss, last epoch); median and quartiles over "
         "the seeds. Test: accuracy, or for regression the root mean square error in deviations of the target.",
     )
+
+
+def _order(value: Any) -> str:
+    """Sort numbers by size and everything else as text."""
+    return f"{value:09.3f}" if isinstance(value, (int, float)) else str(value)
 
 
 def _names(records: Sequence[Record]) -> list[str]:
@@ -67,7 +72,8 @@ def _curves(groups: dict[tuple[Any, ...], list[Record]], page: Page) -> None:
 
 def _rates(records: Sequence[Record], page: Page) -> None:
     of_seed_0 = [record for record in records if record["settings"]["seed"] == 0]
-    groups = grouped(of_seed_0, *_names(records))
+    groups = dict(sorted(grouped(of_seed_0, *_names(records)).items(), key=lambda item: str([*map(_order, item[0])])))
+    methods = [method for (method,) in grouped(of_seed_0, "method")]
     columns = min(3, len(groups))
     drawing, axes = panels(-(-len(groups) // columns), columns)
     for each, (key, found) in zip(axes.flat, groups.items(), strict=False):
@@ -75,7 +81,7 @@ def _rates(records: Sequence[Record], page: Page) -> None:
             points = sorted((record["settings"]["lr"], middle([record["results"]["loss"]])) for record in of)
             finite = [point for point in points if point[1] < 1e3]
             if finite:
-                draw_courses(each, {method: [[y for _, y in finite]]}, [x for x, _ in finite])
+                each.plot(*zip(*finite, strict=True), marker=".", label=method, **style_of(method, methods))
         each.set(xscale="log", xlabel="learning rate")
         if each.lines:
             each.set_yscale("log")

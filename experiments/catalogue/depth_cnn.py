@@ -80,7 +80,7 @@ def _settings(preset: str, depth: int, **more: Any) -> list[Run]:
 def _scopes(preset: str) -> list[Scope]:
     if preset == "smoke":
         return [Scope(_settings(preset, 3), RATES[2:3])]
-    rates = RATES[1:] if preset == "cpu" else RATES
+    rates = RATES[2:] if preset == "cpu" else RATES
     plain = [Scope(_settings(preset, depth), rates, 1 if preset == "cpu" else 10) for depth in (10, 5, 20)]
     convex = slice(1, 2)
     return [
