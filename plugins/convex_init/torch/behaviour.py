@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import nn
 
 import convex_init_core as core
@@ -19,6 +20,7 @@ from convex_init.torch.slots import Slot, slot_of
 from convex_init.torch.weights import RESHAPES, Traced, base_name, trace
 from convex_init_core import Positivity
 
+_FINITE = 0.01  # stands for NaN and infinite numbers in the copy that is run
 _ADDS = ("add", "sub", "rsub")
 _WITH_BIAS = ("addmm", "baddbmm", "addmv")  # input + a × b, where the input may be another layer's output
 _NORMS = ("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "cudnn_batch_norm")
@@ -170,7 +172,7 @@ def read_behaviour(
     """
     args, kwargs = arguments_of(example_inputs)
     chosen = names_of(convex_inputs) if convex_inputs is not None else list(floating_inputs(args, kwargs))
-    copied = copy.deepcopy(model).eval()
+    copied = _copy(model)
     if not callable(getattr(copied, entry, None)):
         raise ValueError(f"entry {entry!r} is no method of {type(model).__name__}")
     call = copied if entry == "forward" else getattr(copied, entry)
@@ -180,6 +182,22 @@ def read_behaviour(
     return Reading(
         copied, recording, list(reader.products.values()), reader.sums, (args, kwargs), chosen, entry, reader.problems
     )
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    """A copy in evaluation mode, with finite parameters: what they hold is to be overwritten anyway."""
+    try:
+        copied = copy.deepcopy(model).eval()
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(
+            f"{type(model).__name__} cannot be copied to be run ({error}); take what cannot be copied off it while it "
+            "is initialised, or leave example_inputs out and say which layers are positive with positive="
+        ) from error
+    with torch.no_grad():
+        for parameter in copied.parameters():
+            if parameter.is_floating_point() and parameter.device.type != "meta":
+                parameter.nan_to_num_(_FINITE, _FINITE, _FINITE)
+    return copied
 
 
 class _Reader:

@@ -132,7 +132,7 @@ def plan_by_running(
         for found in budgeting.to_measure(calibrate)
     ]
     calibration = None
-    if sums:
+    if sums and all(layer.written for layer in layers):
         inputs, convex = reading.inputs, reading.convex_inputs
 
         def calibration() -> None:
@@ -169,6 +169,8 @@ def choose(argument: str, selection: Selection, model: nn.Module) -> set[str]:
 def why_not_convex(reading: Reading) -> list[str]:
     """Say why the model would not be convex (or concave) even if its positive weights were non-negative."""
     model, entry = reading.model, reading.entry
+    if any(parameter.device.type == "meta" for parameter in model.parameters()):
+        return []  # there are no numbers to judge by
     with torch.no_grad():
         for product in reading.products:  # those that are excluded are their user's business
             through = product.positivity or read_positivity(product.slot.module, product.slot.name)
