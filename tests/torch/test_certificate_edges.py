@@ -467,6 +467,15 @@ def test_memory_that_no_recorded_operation_wrote_is_not_taken_for_a_constant():
     assert certificate_of(in_two_parts)
 
 
+def test_a_model_that_fails_on_other_inputs_is_not_certified():
+    def looked_up(self, x, t):
+        return x.relu() * self.table[(t * 3).long()].exp()
+
+    model, t = Function(looked_up, table=torch.randn(4, 1)), torch.tensor([0.1, 0.5, 0.9])
+    certificate = ci.certify(model, (torch.randn(3, 4), t), 0, search=False)
+    assert certificate or "a run on other inputs, which has to do the same, ended with IndexError" in str(certificate)
+
+
 def test_random_numbers_and_places_are_constants():
     assert certificate_of(lambda self, x: x.relu()[:, torch.randperm(4)] * torch.rand(4))
     assert not certificate_of(lambda self, x: x.relu() * torch.randn(4))

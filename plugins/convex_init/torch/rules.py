@@ -12,6 +12,7 @@ from torch import Tensor
 
 from convex_init.torch.blocks import contraction, product_by_blocks
 from convex_init.torch.choices import chosen
+from convex_init.torch.forms import quadratic_form
 from convex_init.torch.recording import Node, constant_of, is_uninitialised
 from convex_init_core import calculus, convex_functions
 from convex_init_core.calculus import ElementWise, Sign, Value
@@ -295,7 +296,22 @@ def _first(call: Call) -> Value:
 
 def _summed(call: Call) -> Value:
     """Sums and means; also of the largest elements, which is convex as a sum only."""
-    return _sum_of_largest(call) or _first(call)
+    return _sum_of_largest(call) or _sum_of_form(call) or _first(call)
+
+
+def _sum_of_form(call: Call) -> Value | None:
+    data = call[0]
+    if data.value.curvature is not calculus.Curvature.UNKNOWN or (
+        call["dim"] and len(data.shape) - 1 not in [d % len(data.shape) for d in call["dim"]]
+    ):
+        return None
+    form = quadratic_form(data)
+    if form is None:
+        return None
+    refusal = "" if form[1] else "its matrix has a negative eigenvalue"
+    sign = Sign.NON_NEGATIVE if form[1] else Sign.ANY
+    function = ElementWise("a quadratic form", convex=form[1], sign=sign, refusal=refusal)
+    return calculus.apply(function, form[0].value, call.at)
 
 
 def _sum_of_largest(call: Call) -> Value | None:
