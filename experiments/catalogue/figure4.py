@@ -22,7 +22,7 @@ _DRAWN = 5  # compounds of a path, beside the target
 _TARGETS_QED = "QED of the target"
 _SCALES = {  # compounds, epochs, assays, pairs, steps
     "smoke": (300, 1, ("NR-AR",), 2, 5),
-    "cpu": (None, 300, ("NR-AR", "NR-ER-LBD"), 5, 100),
+    "cpu": (None, 300, ("NR-AR", "NR-ER-LBD"), 20, 100),
     "paper": (None, 300, ("NR-AR", "NR-ER-LBD"), 50, 100),
 }
 
@@ -55,7 +55,7 @@ def execute(run: Run, context: Context) -> Results:
     inputs, tested = features(run["network"]["descriptors"], context, part, data.test)
     network = _trained(run["network"], inputs, part.labels, context).eval()
     column = ASSAYS.index(run["assay"])
-    generator = np.random.default_rng(run["seed"])
+    generator = np.random.default_rng([run["seed"], column])
     logits_of_all = outputs_of(network, torch.from_numpy(tested).to(context.device))[:, column].cpu().numpy()
     on_floor = logits_of_all <= logits_of_all.min() + TOLERANCE
     harmless = np.flatnonzero((data.test.labels[:, column] == 0) & ~on_floor)
