@@ -7,17 +7,18 @@ import warnings
 
 from convex_init_core.recipe import InitSettings
 
-_CARRIED = 4
-_CARRIED_WITH_BIAS_NOISE = 7
+_CARRIED, _CARRIED_IF_MATCHED, _CARRIED_WITH_BIAS_NOISE = 4, 5, 7
 """Positive layers in a row, without free skips, normalisation or residual sums, through which independent weights still
-train on MNIST in four epochs; random biases keep some units on, matched weights the variance of each unit."""
+train on MNIST in four epochs. Matched weights keep the variance of each unit, random biases keep some units on."""
 
 
 def carried_depth(settings: InitSettings) -> float:
     """Return the number of positive layers in a row that a method is known to carry; infinite for the isometric one."""
     if settings.method == "isometric":
         return float("inf")
-    return _CARRIED_WITH_BIAS_NOISE if settings.bias_noise >= 0.5 or settings.match_moments else _CARRIED
+    if settings.bias_noise >= 0.5:
+        return _CARRIED_WITH_BIAS_NOISE
+    return _CARRIED_IF_MATCHED if settings.match_moments else _CARRIED
 
 
 def depth_advice(settings: InitSettings, depth: int) -> str:

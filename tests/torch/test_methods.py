@@ -254,7 +254,8 @@ def deep(layers, **options):
         (5, {}, True),
         (7, {"bias_noise": 0.5}, False),
         (8, {"bias_noise": 0.5}, True),
-        (8, {"match_moments": True}, True),
+        (5, {"match_moments": True}, False),
+        (6, {"match_moments": True}, True),
         (60, {"method": "isometric"}, False),
     ],
 )
