@@ -15,8 +15,8 @@ from torch import nn
 import convex_init_core as core
 from convex_init.torch.inputs import arguments_of, floating_inputs, names_of
 from convex_init.torch.recording import Node, Recording, is_linear, record
-from convex_init.torch.sites import shown
-from convex_init.torch.slots import Slot, slot_of
+from convex_init.torch.sites import Slot, shown
+from convex_init.torch.slots import slot_of
 from convex_init.torch.weights import RESHAPES, Traced, base_name, trace
 from convex_init_core import Positivity
 
@@ -444,8 +444,8 @@ def _fan_in(node: Node, weight: Node, data: Node) -> float:
         kernel = tuple(weight.tensor.shape[2:])
         if not transposed:
             return weight.tensor.shape[1] * math.prod(kernel)
-        fill = lambda given: tuple(given) * (len(kernel) if len(given) == 1 else 1)  # noqa: E731
-        return core.transposed_convolution_fan_in(weight.tensor.shape[0], kernel, fill(stride), groups, fill(dilation))
+        strides, dilations = (tuple(given) * (len(kernel) // len(given)) for given in (stride, dilation))
+        return core.transposed_convolution_fan_in(weight.tensor.shape[0], kernel, strides, groups, dilations)
     factors = node.inputs[1:3] if base_name(node) in _WITH_BIAS else node.inputs[:2]
     left = factors[0].tensor
     assert left is not None

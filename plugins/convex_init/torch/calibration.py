@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from convex_init.torch.inputs import floating_inputs
 from convex_init.torch.recording import record
-from convex_init.torch.slots import Slot
+from convex_init.torch.sites import Slot
 from convex_init_core import Positivity
 
 _ENOUGH = 32  # numbers for a variance; below, the theory's estimate is the better one

@@ -113,10 +113,10 @@ class Signals:
             for part, other in (node.args[:2], node.args[1::-1]):
                 is_data = isinstance(part, Node) and not part.value.is_constant
                 if is_data and (name == "mul" or part is node.args[0]):
-                    moments = factor_moments(other) if not isinstance(other, Node) or other.value.is_constant else None
-                    if moments is not None and (name == "mul" or moments[0] != 0.0):
+                    factor = factor_moments(other) if not isinstance(other, Node) or other.value.is_constant else None
+                    if factor is not None and (name == "mul" or factor[0] != 0.0):
                         signal, doubt = self.of(part)
-                        mean, second = moments if name == "mul" else (1.0 / moments[0], 1.0 / moments[1])
+                        mean, second = factor if name == "mul" else (1.0 / factor[0], 1.0 / factor[1])
                         return scaled(signal, mean, second), doubt
         if name in BATCH_NORMS:
             return pre_activation(0.0, 1.0, self.correlation), ""

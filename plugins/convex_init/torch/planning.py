@@ -19,8 +19,7 @@ from convex_init.torch.fans import caveats, fan_in, geometry, units
 from convex_init.torch.positivity import mark_projected, raw_parameter, read_positivity
 from convex_init.torch.reading import Selection, activation_for, is_read_by_running, read, selected
 from convex_init.torch.sharding import check_placements, is_sharded, local, reshard
-from convex_init.torch.sites import Site, shown
-from convex_init.torch.slots import Slot
+from convex_init.torch.sites import Site, Slot, shown
 from convex_init_core import (
     InitSettings,
     Normal,
@@ -211,7 +210,7 @@ def plan(
     if example_inputs is not None and (
         calibrate or entry != "forward" or is_read_by_running(model, register_missing_bias)
     ):
-        from convex_init.torch.budgeting import plan_by_running  # only needed here, and not small
+        from convex_init.torch.running import plan_by_running  # only needed here, and not small
 
         return plan_by_running(
             model,
@@ -380,7 +379,7 @@ class _Planner:
         note = "; ".join(part for part in notes if part)
         return LayerPlan(
             *(site.path, site.module, site.role, recipe, site.reason, note, shift_into, add_bias, written),
-            beside=site.beside,
+            beside=(site.beside,) if isinstance(site.beside, str) else site.beside,
         )
 
     def _recipe(self, site: Site) -> Recipe:

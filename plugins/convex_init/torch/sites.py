@@ -1,11 +1,12 @@
-"""What a reader finds in a model: one :class:`Site` for each layer that has a weight."""
+"""What a reader finds in a model: a :class:`Site` for each layer that has a weight, a :class:`Slot` for a parameter."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from torch import nn
+from torch import Tensor, nn
 
+from convex_init.torch.positivity import raw_parameter
 from convex_init_core import Activation, Positivity
 
 ROLES = ("free", "positive", "skip")
@@ -50,6 +51,26 @@ class Site:
         if not prefix:
             return self
         return replace(self, path=join(prefix, self.path), beside=tuple(join(prefix, path) for path in self.beside))
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """One parameter and its place.
+
+    Attributes:
+        module: that holds it; for a parametrized one, the module that it belongs to.
+        name: of the parameter in the module, such as ``"weight"`` or ``"bias"``.
+        path: of the module, for the ``weight`` and ``bias`` of a layer; of the parameter itself otherwise.
+    """
+
+    module: nn.Module
+    name: str
+    path: str
+
+    @property
+    def raw(self) -> Tensor:
+        """The tensor to write to."""
+        return raw_parameter(self.module, self.name)
 
 
 def join(prefix: str, path: str) -> str:

@@ -1,37 +1,16 @@
-"""Where the parameters of a model are: in its modules, or in lists and dicts that torch does not look into."""
+"""Find the parameters of a model: in its modules, or in lists and dicts that torch does not look into."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
 from convex_init.torch.fans import AFFINE
-from convex_init.torch.positivity import raw_parameter
+from convex_init.torch.sites import Slot
 
 _PARAMETRIZED = ".parametrizations."
-
-
-@dataclass(frozen=True, eq=False)
-class Slot:
-    """One parameter and its place.
-
-    Attributes:
-        module: that holds it; for a parametrized one, the module that it belongs to.
-        name: of the parameter in the module, such as ``"weight"`` or ``"bias"``.
-        path: of the module, for the ``weight`` and ``bias`` of a layer; of the parameter itself otherwise.
-    """
-
-    module: nn.Module
-    name: str
-    path: str
-
-    @property
-    def raw(self) -> Tensor:
-        """The tensor to write to."""
-        return raw_parameter(self.module, self.name)
 
 
 def slot_of(model: nn.Module, source: str) -> Slot:
