@@ -17,7 +17,7 @@ from convex_init.torch.inputs import arguments_of, floating_inputs, names_of
 from convex_init.torch.recording import Node, Recording, is_linear, record
 from convex_init.torch.sites import Slot, shown
 from convex_init.torch.slots import slot_of
-from convex_init.torch.weights import RESHAPES, Traced, base_name, trace
+from convex_init.torch.weights import RESHAPES, base_name, trace
 from convex_init_core import Positivity
 
 _FINITE = 0.01  # stands for NaN and infinite numbers in the copy that is run
@@ -244,7 +244,15 @@ class _Reader:
         if slot.path in self.positive or slot.path in self.free:
             positive = slot.path in self.positive
         self.products[id(node)] = Product(
-            node, slot, traced.source, data, _fan_in(node, weight, data), *_map(traced), positive, _bias(node)
+            node,
+            slot,
+            traced.source,
+            data,
+            _fan_in(node, weight, data),
+            traced.positivity,
+            traced.factor,
+            positive,
+            _bias(node),
         )
 
     def _may_be_root(self, node: Node) -> bool:
@@ -369,10 +377,6 @@ class _Reader:
         if product is None or product.positive or len(self.consumers[id(product.node)]) > 1:
             return None
         return product, inner.tensor.numel() / max(node.tensor.numel(), 1)
-
-
-def _map(traced: Traced) -> tuple[Positivity | None, float]:
-    return traced.positivity, traced.factor
 
 
 def _bias(node: Node) -> Node | None:
