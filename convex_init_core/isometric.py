@@ -151,7 +151,7 @@ def solve_isometric(
 
         b = κ (c − g φ(c)) − (R √(p(1−γ)) − κ + η) g E[φ(c + σz)]
 
-    and that of a fresh signal, whose weights are scaled by ``σ*/√(g² Var[φ(c + σz)])``, ``b = c − R g E[φ(c + σz)]``.
+    and that of a fresh signal, whose weights are scaled by ``σ*/√Var[φ(c + σz)]``, ``b = c − Σw E[φ(c + σz)]``.
 
     It takes c to c, which is no centring: φ − E[φ] would switch off a part of the units in every layer, and nothing
     would bring them back. What the row sum adds to that of a copy is removed at its mean.

@@ -285,3 +285,42 @@ def test_free_skips_spare_the_advice_and_a_network_can_be_told_its_method():
         assert_isometric(ConvexLinear(6, 6, method="isometric").weight.detach().numpy())
     with pytest.warns(UserWarning, match="carry a signal through 4 positive layers, and there are 20 in a row"):
         deep(20)
+
+
+# Models that are read by running them.
+
+
+class Summed(nn.Module):
+    """Fifteen layers with free skips, or with residual identities."""
+
+    def __init__(self, *, residual):
+        super().__init__()
+        self.first = nn.Linear(300, 64)
+        self.hidden = nn.ModuleList(nn.Linear(64, 64) for _ in range(15))
+        self.skips = None if residual else nn.ModuleList(nn.Linear(300, 64, bias=False) for _ in range(15))
+        self.last = nn.Linear(64, 1)
+
+    def forward(self, x):
+        s = self.first(x)
+        for place, layer in enumerate(self.hidden):
+            new = layer(torch.relu(s))
+            s = s + new if self.skips is None else new + self.skips[place](x)
+        return self.last(torch.relu(s))
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_sums_are_isometric_too_and_bounded(residual):
+    model, x = Summed(residual=residual), torch.randn(200, 300, generator=generator(1))
+    apply_(model, x, **ISOMETRIC, generator=generator())
+    decided = plan(model, x, **ISOMETRIC)
+    assert not decided.advice
+    laws = {layer.path: type(layer.recipe.weight).__name__ for layer in decided.layers}
+    assert laws["hidden.3"] == laws["last"] == "Isometric"
+    for layer in (*model.hidden, model.last):
+        assert_isometric(layer.weight.detach().numpy())
+    seen = []
+    for layer in model.hidden:
+        layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].square().mean().item()))
+    model(x)
+    # E[φ²] is 1/2 behind the first layer; a residual sum may let the deviation grow by e.
+    assert all(0.2 < second < 0.5 * np.e**2 for second in seen)
