@@ -342,7 +342,8 @@ class _Recorder(TorchDispatchMode):
             self.busy = False
 
     def _operation(self, func: Any, args: Any, kwargs: Any) -> Any:
-        from convex_init.torch.rules import Call, result_of
+        from convex_init.torch.calls import Call
+        from convex_init.torch.rules import result_of
 
         place = f"{func.__name__.split('.')[0]} in {self._where()!r}"
         if not isinstance(func, torch._ops.OpOverload):  # control flow, and other functions of functions

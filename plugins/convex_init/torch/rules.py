@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from convex_init.torch.blocks import contraction, product_by_blocks
+from convex_init.torch.calls import Call, nodes_in, value_of
 from convex_init.torch.choices import chosen
 from convex_init.torch.forms import quadratic_form
 from convex_init.torch.recording import Node, constant_of, is_uninitialised
@@ -36,28 +36,12 @@ MOVES = [
 ]
 """Operations that move, repeat or drop elements, and sums with non-negative weights that do not depend on the input."""
 
-_SAME_NUMBERS = {
-    *(
-        "view",
-        "_unsafe_view",
-        "reshape",
-        "_reshape_alias",
-        "t",
-        "transpose",
-        "permute",
-        "expand",
-        "unsqueeze",
-        "squeeze",
-    ),
-    *("alias", "detach", "clone", "contiguous", "flatten", "unflatten", "movedim", "swapaxes", "view_as", "lift_fresh"),
-}
 _JOIN = ("cat", "stack", "hstack", "vstack")
 _MATRIX_PRODUCTS = ("mm", "bmm", "mv", "dot", "matmul", "linear", "vdot", "inner")
 _MADE_FROM_SHAPES = (
     *("zeros_like", "ones_like", "new_zeros", "new_ones", "new_full", "full_like"),
     *("empty_like", "new_empty", "empty_strided", "new_empty_strided", "empty", "empty_permuted", "empty_quantized"),
 )
-_UNINITIALISED = {name for name in _MADE_FROM_SHAPES if "empty" in name}
 # Draws that depend on no value but those of numbers and of constants.
 _NOISE = {
     **dict.fromkeys(("rand", "rand_like", "bernoulli", "bernoulli_", "exponential_"), Sign.NON_NEGATIVE),
@@ -80,12 +64,6 @@ _POOLS = (
     *("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "max_pool1d_with_indices"),
     *("mkldnn_max_pool2d", "mkldnn_max_pool3d", "quantized_max_pool2d"),
 )
-_ASKS_IF_FINITE = ("isnan", "isinf", "isfinite", "isposinf", "isneginf")
-_OF_TRUTHS = (
-    *("mul", "any", "all", "logical_not", "logical_or", "logical_and", "bitwise_not", "bitwise_or", "bitwise_and"),
-    *("_local_scalar_dense", "is_nonzero", "_to_copy", "view", "detach", "alias"),
-)
-
 _STATISTIC = "divides by a statistic of its own input, which no product of convex values allows, in eval() or not"
 WHY_NOT = {
     **dict.fromkeys(
@@ -117,89 +95,6 @@ WHY_NOT = {
     "relu6": "its slope drops at 6",
 }
 """Why well-known operations are refused; any other is refused because it has no rule."""
-
-
-def _signature(func: Any) -> tuple[str, str, str, bool, bool, list[tuple[int, str, Any]]]:
-    """What is the same for all calls of an operation; torch builds a schema's parts anew whenever it is asked."""
-    found = _SIGNATURES.get(func)
-    if found is None:
-        schema, name = func._schema, func.overloadpacket.__name__
-        in_place = schema.is_mutable and name.endswith("_") and not name.endswith("__")
-        found = _SIGNATURES[func] = (
-            name,
-            name[:-1] if in_place else name,
-            func._overloadname,
-            func.namespace == "aten",
-            torch.Tag.nondeterministic_seeded in func.tags,
-            [(i, spec.name, spec.default_value) for i, spec in enumerate(schema.arguments) if not spec.is_out],
-        )
-    return found
-
-
-_SIGNATURES: dict[Any, Any] = {}
-
-
-class Call:
-    """One operation as the rules see it: its arguments by place and by name, with nodes for tensors and defaults set.
-
-    Attributes:
-        name: ATen name without overload, with the underscore of an operation in place.
-        base: the same without that underscore.
-        overload: name of the overload.
-        at: the operation and its place, for messages.
-        arguments: in the order of the schema, without those that are only written to.
-        nodes: all nodes among them.
-        known: whether it is one of torch's own operations.
-        random: whether the operation draws random numbers.
-    """
-
-    def __init__(self, func: Any, operands: list[Any], keywords: dict[str, Any], at: str) -> None:
-        """Bind operands and keywords to the schema of ``func``."""
-        self.at = at
-        self.name, self.base, self.overload, self.known, self.random, parameters = _signature(func)
-        self.by_name = {
-            name: operands[i] if i < len(operands) else keywords.get(name, default) for i, name, default in parameters
-        }
-        self.arguments = list(self.by_name.values())
-        self.nodes = _nodes(self.arguments)
-        self.made: Tensor | None = None
-
-    def __getitem__(self, place: int | str) -> Any:
-        """An argument by place or name; ``None`` if there is none of that name."""
-        return self.by_name.get(place) if isinstance(place, str) else self.arguments[place]
-
-    def value(self, place: int | str) -> Value:
-        """What is known of an argument, which may be a Python number."""
-        return _value(self[place])
-
-    @property
-    def values(self) -> list[Value]:
-        """What is known of all tensors among the arguments."""
-        return [node.value for node in self.nodes]
-
-    @property
-    def only_moves(self) -> bool:
-        """Whether the result has the numbers of the first argument, all of them and no others."""
-        return self.known and self.base in _SAME_NUMBERS and self.overload != "dtype" and len(self.nodes) == 1
-
-    @property
-    def is_uninitialised(self) -> bool:
-        """Whether the result is whatever lies in memory."""
-        return self.base in _UNINITIALISED
-
-    @property
-    def asks_if_finite(self) -> bool:
-        """Whether it asks for NaN or infinite numbers only, which no input that the function is defined for has."""
-        return all(_asks_if_finite(node) for node in self.nodes)
-
-    @property
-    def writes_its_statistics(self) -> bool:
-        """Whether arguments that are written without being a result change; normalisation does so in training only."""
-        return "batch_norm" not in self.base or self["training"] is not False
-
-    def unknown(self, why: str) -> Value:
-        """A value of which nothing is known, because the operation ``why``."""
-        return calculus.unknown(f"{self.at} {why}", *self.values)
 
 
 # A rule returns what is known of the first result of a call.
@@ -249,47 +144,20 @@ def result_of(call: Call, index: int, made: Tensor) -> Value:
 _EQUAL_RESULTS = {"split", "split_with_sizes", "chunk", "unbind", "unsafe_split", "unsafe_chunk"}
 
 
-def _nodes(tree: Any) -> list[Node]:
-    if isinstance(tree, Node):
-        return [tree]
-    if isinstance(tree, (list, tuple)):
-        return [node for part in tree for node in _nodes(part)]
-    return []
-
-
-def _value(operand: Any) -> Value:
-    if isinstance(operand, Node):
-        return operand.value
-    number = float(operand)
-    label = f"the number {number:g}"
-    if not math.isfinite(number):
-        return calculus.constant(Sign.ANY, label, f"{label} is not finite", finite=False)
-    sign = Sign.ZERO if number == 0.0 else Sign.NON_NEGATIVE if number > 0.0 else Sign.NON_POSITIVE
-    return calculus.constant(sign, label)
-
-
-def _asks_if_finite(node: Node) -> bool:
-    if node.operation in _ASKS_IF_FINITE:
-        return True
-    if node.operation in ("eq", "ne"):  # x == x and x.abs() != inf
-        return node.args[0] is node.args[1] or (isinstance(node.args[1], float) and math.isinf(node.args[1]))
-    return node.operation in _OF_TRUTHS and bool(node.inputs) and all(map(_asks_if_finite, node.inputs))
-
-
 # Moves, joins and choices by place
 
 
 def _noise(call: Call) -> Value:
     # The tensor that is overwritten, or whose shape is taken, does not matter; one with the law's parameters does.
     first = 0 if "bernoulli" in call.base and call.name == "bernoulli" else 1
-    laws = call.nodes if call.name == "normal" else _nodes(call.arguments[first:])
+    laws = call.nodes if call.name == "normal" else nodes_in(call.arguments[first:])
     if any(not node.value.is_constant for node in laws):
         return calculus.unknown(f"{call.at} draws from a law that depends on the input", *(n.value for n in laws))
     return calculus.constant(_NOISE.get(call.name, _NOISE.get(call.base, Sign.ANY)), reason=f"{call.at} is random")
 
 
 def _first(call: Call) -> Value:
-    if any(not node.fixed for node in _nodes(call.arguments[1:])):
+    if any(not node.fixed for node in nodes_in(call.arguments[1:])):
         return call.unknown("depends on more than its first argument")
     return call.value(0)
 
@@ -358,7 +226,7 @@ def _cumulated(call: Call) -> Value:
 
 
 def _join(call: Call) -> Value:
-    return calculus.side_by_side([_value(node) for node in call[0]], call.at)
+    return calculus.side_by_side([value_of(node) for node in call[0]], call.at)
 
 
 def _put(*places: int) -> Rule:
@@ -372,14 +240,14 @@ def _put(*places: int) -> Rule:
         others = [node for node in call.nodes if not any(node is part for part in (call[0], *moved))]
         if any(not node.value.is_constant for node in others):
             return call.unknown("chooses places by a condition on the input")
-        return calculus.side_by_side([_value(part) for part in moved], call.at)
+        return calculus.side_by_side([value_of(part) for part in moved], call.at)
 
     return rule
 
 
 def _scattered_by(call: Call) -> Value:
     """``index_add`` and ``scatter_add``: places from constants, ``alpha`` a number."""
-    source = calculus.multiply(_value(call["alpha"]), call.value(3), call.at) if call["alpha"] else call.value(3)
+    source = calculus.multiply(value_of(call["alpha"]), call.value(3), call.at) if call["alpha"] else call.value(3)
     if not call.value(2).is_constant:
         return call.unknown("chooses places by a condition on the input")
     return calculus.add([call.value(0), source], call.at)
@@ -400,7 +268,7 @@ def _choice(call: Call) -> Value:
 
 
 def _indexed(call: Call) -> Value:
-    if any(not node.value.is_constant for node in _nodes(call.arguments[1:])):
+    if any(not node.value.is_constant for node in nodes_in(call.arguments[1:])):
         return call.unknown("looks up places that depend on the input")
     return call.value(0)
 
@@ -419,7 +287,7 @@ def _filled(call: Call) -> Value:
 
 def _from_shape(call: Call) -> Value:
     assert call.made is not None
-    filled = _nodes(call.arguments[1:])
+    filled = nodes_in(call.arguments[1:])
     if any(not node.value.is_constant for node in filled):
         return calculus.side_by_side([node.value for node in filled], call.at)
     return constant_of(call.made, "a constant")[0]
@@ -433,7 +301,7 @@ def _product(call: Call) -> Value:
     a, b = call[0], call[1]
     if isinstance(a, Node) and a is b:
         return calculus.apply(FUNCTIONS["square"], _size_of(a), call.at)
-    product = calculus.multiply(_value(a), _value(b), call.at)
+    product = calculus.multiply(value_of(a), value_of(b), call.at)
     if product.curvature is calculus.Curvature.UNKNOWN:
         for mask, value in ((a, b), (b, a)):
             if (written_out := chosen(mask, value, 0.0)) is not None:  # x * (x > 0)
@@ -449,7 +317,7 @@ def _map(call: Call, a: Any, b: Any) -> Value:
     """A product of two tensors that sums over one dimension."""
     if isinstance(a, Node) and a is b and call.base in ("dot", "vdot", "inner") and len(a.shape) == 1:
         return calculus.apply(FUNCTIONS["square"], a.value, call.at)
-    product = calculus.multiply(_value(a), _value(b), call.at)
+    product = calculus.multiply(value_of(a), value_of(b), call.at)
     if product.curvature is calculus.Curvature.UNKNOWN and isinstance(a, Node) and isinstance(b, Node):
         where = contraction(call.base, a, b, call)
         return product_by_blocks(a, b, where, call.at) or product if where else product
@@ -479,7 +347,7 @@ def _plus_product(call: Call) -> Value:
     product = (
         calculus.apply(FUNCTIONS["square"], a.value, call.at)
         if same
-        else calculus.multiply(_value(a), _value(b), call.at)
+        else calculus.multiply(value_of(a), value_of(b), call.at)
     )
     return calculus.add([call.value(0), calculus.multiply(call.value("value"), product, call.at)], call.at)
 
@@ -496,15 +364,15 @@ def _sum(sign: int) -> Rule:
         if call[0] is call[1] and isinstance(call[0], Node):  # x − x need not be constant for the calculus
             if factor == -1.0:
                 return calculus.constant(Sign.ZERO)
-            return calculus.multiply(_value(1.0 + factor), call.value(0), call.at)
-        return calculus.add([call.value(0), calculus.multiply(_value(factor), call.value(1), call.at)], call.at)
+            return calculus.multiply(value_of(1.0 + factor), call.value(0), call.at)
+        return calculus.add([call.value(0), calculus.multiply(value_of(factor), call.value(1), call.at)], call.at)
 
     return rule
 
 
 def _reversed_difference(call: Call) -> Value:
     factor = float(call["alpha"])
-    return calculus.add([call.value(1), calculus.multiply(_value(-factor), call.value(0), call.at)], call.at)
+    return calculus.add([call.value(1), calculus.multiply(value_of(-factor), call.value(0), call.at)], call.at)
 
 
 def _interpolated(call: Call) -> Value:
@@ -623,13 +491,13 @@ def _hypotenuse(call: Call) -> Value:
 
 
 def _element_wise(function: ElementWise) -> Rule:
-    value_of = _size_of if function.even else _value
-    return lambda call: calculus.apply(function, value_of(call[0]), call.at)
+    seen = _size_of if function.even else value_of
+    return lambda call: calculus.apply(function, seen(call[0]), call.at)
 
 
 def _size_of(part: Any) -> Value:
     """What is known of ``|x|``, for functions that look at no more: of a leaky ReLU of an affine value it is convex."""
-    value = _value(part)
+    value = value_of(part)
     is_folded = isinstance(part, Node) and part.operation.rstrip("_") in ("leaky_relu", "_prelu_kernel")
     if is_folded and value.curvature.is_convex and part.args[0].value.curvature is calculus.Curvature.AFFINE:
         monotone = dict.fromkeys(value.monotone, calculus.Monotonicity.ANY)
@@ -658,7 +526,7 @@ def _power(call: Call) -> Value:
         if exponent.bounds is None or exponent.bounds[0] != exponent.bounds[1]:
             return call.unknown("has a variable exponent")
         exponent = exponent.bounds[0]
-    value = _value(base)
+    value = value_of(base)
     if float(exponent) == 1.0:
         return value
     function = convex_functions.power(float(exponent), value.sign)
@@ -687,7 +555,7 @@ def _dropout(call: Call) -> Value:
 
 def _average_pool(call: Call) -> Value:
     divisor = call["divisor_override"]
-    scale = calculus.constant(Sign.NON_NEGATIVE) if divisor is None else _value(divisor)
+    scale = calculus.constant(Sign.NON_NEGATIVE) if divisor is None else value_of(divisor)
     return calculus.multiply(scale, call.value(0), call.at)
 
 
