@@ -65,8 +65,8 @@ def main() -> None:
     for key, verdicts in sorted(counts.items()):
         print(f"{key:30} " + ", ".join(f"{verdict} {count}" for verdict, count in sorted(verdicts.items())))
     result = {
-        "what": "variance over 1024 samples (128 images), units and positions of everything that enters a "
-        f"non-linearity, at widths 64 (dense) and 12 (channels); holds: all within [{LOW}, {HIGH}] and more than half of the units alive",
+        "what": "variance over 1024 samples (128 images), units and positions of all that enters a non-linearity, at "
+        f"widths 64 (dense) and 12 (channels); holds: all within [{LOW}, {HIGH}], more than half of the units alive",
         "inputs": "as in tests/torch/zoo; apply_ is measured on the batch that it was shown, and on a fresh one",
         "seeds": seeds,
         "environment": environment("torch"),
