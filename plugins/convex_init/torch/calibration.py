@@ -159,7 +159,7 @@ def _calibrate(
             kept += factor * float(value.double().mean()) if stays else 0.0
     whole = float(total.var(correction=0))
     if found.tolerance > 1.0:
-        if total.numel() < _ENOUGH or _samples(inputs, convex_inputs) < _SAMPLES:
+        if total.numel() < _ENOUGH:
             return
         off = max(whole / variance, variance / whole) if whole > 0.0 else math.inf
         if off <= found.tolerance and abs(float(total.mean()) - kept) <= math.sqrt(variance * (found.tolerance - 1.0)):
@@ -179,9 +179,10 @@ def _calibrate(
             slot.raw.add_((target - shift) / factor)
 
 
-def _samples(inputs: tuple[tuple[object, ...], dict[str, object]], convex_inputs: Sequence[str]) -> int:
+def few_samples(inputs: tuple[tuple[object, ...], dict[str, object]], convex_inputs: Sequence[str]) -> bool:
+    """Whether the inputs are too few for a measurement to overrule a theory."""
     named = floating_inputs(*inputs)
-    return min((named[name].shape[0] for name in convex_inputs if named[name].ndim), default=1)
+    return min((named[name].shape[0] for name in convex_inputs if named[name].ndim), default=1) < _SAMPLES
 
 
 def _scale(branch: Tensor, fixed: Tensor, variance: float) -> float:

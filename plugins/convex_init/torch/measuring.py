@@ -6,7 +6,7 @@ from torch import nn
 
 from convex_init.torch.behaviour import Reading, Sum
 from convex_init.torch.budgeting import Budgeting, is_convex
-from convex_init.torch.calibration import Measured, Normalised, Weighted
+from convex_init.torch.calibration import Measured, Normalised, Weighted, few_samples
 from convex_init.torch.recording import Node
 from convex_init.torch.slots import slot_of
 from convex_init_core import needs_geometry
@@ -37,6 +37,7 @@ def _chosen(budgeting: Budgeting, calibrate: bool | None) -> list[Sum]:
     if calibrate is False or (calibrate is None and needs_geometry(budgeting.settings)):
         return []  # an isometric signal is not centred, and has not the variance that is measured for
     deciding = {id(decision.product): decision for decision in budgeting.decisions.values()}
+    few = few_samples(budgeting.reading.inputs, budgeting.reading.convex_inputs)
     tied = {source for source, count in budgeting.uses.items() if count > 1}
     return [
         found
@@ -44,7 +45,9 @@ def _chosen(budgeting: Budgeting, calibrate: bool | None) -> list[Sum]:
         if any(id(term.product) in deciding for term in found.terms)
         # One weight in many sums cannot be right in each of them: the first says nothing of a fixed point.
         and (
-            calibrate or id(found) in budgeting.doubtful or not any(term.product.source in tied for term in found.terms)
+            calibrate
+            or id(found) in budgeting.doubtful
+            or not (any(term.product.source in tied for term in found.terms) or (few and found.normalised is None))
         )
     ]
 
