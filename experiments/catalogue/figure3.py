@@ -39,7 +39,7 @@ def report(records: Sequence[Record], page: Page) -> None:
     """Draw both figures and test the order."""
     for name, methods in METHODS.items():
         found = [record for record in records if record["settings"]["method"] in methods]
-        if found:
+        if any(record["settings"]["method"] != "non-convex" for record in found):
             _figure(name, found, page)
     rows = []
     for (dataset, method), found in grouped(records, "dataset", "method").items():
@@ -76,7 +76,7 @@ def _figure(name: str, records: Sequence[Record], page: Page) -> None:
             each.set_ylabel(label, fontsize=9)
         axes[0, column].set_title(NAMES[dataset], fontsize=9, loc="left")
         high = axes[0, column].get_ylim()[1]
-        axes[0, column].set_ylim(high - (0.1 if dataset == "mnist" else 0.3), high)
+        axes[0, column].set_ylim(high - 0.2, high)
         low = axes[1, column].get_ylim()[0]
         axes[1, column].set_ylim(low, min(axes[1, column].get_ylim()[1], 3 * max(low, 0.1)))
     legend_above(drawing, axes)
