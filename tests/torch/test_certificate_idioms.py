@@ -62,6 +62,8 @@ REFUSED = {
     "group sort": (lambda x, W, S: (x @ S).view(3, 2, 2).sort(-1)[0], "picks by rank"),
     "indefinite form": (lambda x, W, S: ((x @ (S + S.T)) * x).sum(1), "negative eigenvalue"),
     "form of a convex value": (lambda x, W, S: form(F.relu(x), S @ S.T), "but not non-decreasing"),
+    "part of a form": (lambda x, W, S: (x * (x @ (S @ S.T))).cumsum(1), "both depend on the input"),
+    "form over the rows": (lambda x, W, S: (x * (x @ (S @ S.T))).sum(0), "both depend on the input"),
     "third largest": (lambda x, W, S: x.topk(3, 1).values[:, 2], "picks by rank"),
     "the smallest two": (lambda x, W, S: x.topk(2, 1, largest=False).values.sum(1), "is concave"),
     "choice that jumps": (lambda x, W, S: torch.where(x > 0, x, x - 1.0), "jumps from -1 to 0"),

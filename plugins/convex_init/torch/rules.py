@@ -168,10 +168,10 @@ def _summed(call: Call) -> Value:
 
 
 def _sum_of_form(call: Call) -> Value | None:
-    data = call[0]
-    if data.value.curvature is not calculus.Curvature.UNKNOWN or (
-        call["dim"] and len(data.shape) - 1 not in [d % len(data.shape) for d in call["dim"]]
-    ):
+    data, last = call[0], len(call[0].shape) - 1
+    if data.value.curvature is not calculus.Curvature.UNKNOWN or call.base == "cumsum":
+        return None
+    if call["dim"] and not {-1, last} & set(call["dim"]):
         return None
     form = quadratic_form(data)
     if form is None:
