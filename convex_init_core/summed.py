@@ -208,7 +208,8 @@ def forward_sum(
         n = layer.fan_in
         mean += n * layer.weight_mean * f.mean
         own += n * layer.weight_variance * f.second
-        amplitudes.append((layer.weight_mean * math.sqrt(n * _spread(n, f)), _common(n, f)))
+        spread = max(f.variance + (n - 1.0) * f.covariance, 0.0)  # with what a free layer reads, Cov may be negative
+        amplitudes.append((layer.weight_mean * math.sqrt(n * spread), _common(n, f)))
     for part in present:
         mean, own = mean + part.mean, own + unshared_variance(part)
         taken += shared_amplitude(part)

@@ -139,3 +139,10 @@ def test_wrong_arguments_are_named():
         solve_sum([Fed(4, FEATURES, 0.0)])
     with pytest.raises(ValueError, match="its features are constant"):
         solve_sum([Fed(4, activated("relu", pre_activation(-1.0, 0.0, 0.0)))])
+
+
+def test_features_that_oppose_each_other_take_variance_away():
+    layer = core.LayerStatistics(10, 0.3, 0.05)
+    opposed = core.FeatureMoments(0.0, 1.0, 1.0, -0.1)
+    exact = core.forward(core.SignalStatistics(0.0, 1.0, -0.1), layer, core.identity())
+    assert forward_sum([(layer, opposed)]).variance == pytest.approx(exact.variance)
