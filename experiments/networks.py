@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,9 @@ class Method:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
+# The paper's method by name, whatever the default of apply_ may become.
+PAPER: dict[str, Any] = {"method": "log_normal", "distribution": "log_normal"}
+
 METHODS = {
     "non-convex": Method(positivity=None),
     "ICNN": Method(),
@@ -52,13 +56,15 @@ METHODS = {
 def build(method: str | Method, inputs: int, hidden: Sequence[int], outputs: int, generator: torch.Generator) -> ICNN:
     """Return the network of a method, drawn from ``generator`` (on the CPU)."""
     method = METHODS[method] if isinstance(method, str) else method
-    network = ICNN(inputs, hidden, outputs, skip=method.skip, positivity=method.positivity)
-    if method.init == "ours":
-        apply_(network, generator=generator, **method.settings)
-    elif method.init == "he":
-        he_(network, generator)
-    else:
-        shift_only_(network, generator, as_run=method.init == "shift_as_run")
+    with warnings.catch_warnings():  # that a method is not known to carry this depth: here it is what is measured
+        warnings.simplefilter("ignore", UserWarning)
+        network = ICNN(inputs, hidden, outputs, skip=method.skip, positivity=method.positivity)
+        if method.init == "ours":
+            apply_(network, generator=generator, **{**PAPER, **method.settings})
+        elif method.init == "he":
+            he_(network, generator)
+        else:
+            shift_only_(network, generator, as_run=method.init == "shift_as_run")
     if method.positivity == "projection":
         project_(network)
     return network
@@ -95,7 +101,7 @@ def shift_only_(network: ICNN, generator: torch.Generator, as_run: bool = False)
         clipped_mean = (2.0 / fan_in / (2.0 * torch.pi)) ** 0.5
         shifts.append(-fan_in * clipped_mean * feature_moments(as_activation("relu"), 0.0).mean)
     if as_run:
-        apply_(network, generator=generator)
+        apply_(network, generator=generator, **PAPER)
     for layer, shift in zip(list(network.layers)[1:], shifts, strict=True):
         assert isinstance(layer.bias, Tensor)
         layer.bias.fill_(shift)
