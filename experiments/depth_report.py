@@ -34,12 +34,8 @@ def _order(value: Any) -> str:
 
 
 def _names(records: Sequence[Record]) -> list[str]:
-    names: dict[str, set[str]] = {}
-    for record in records:
-        for name, value in record["settings"].items():
-            if name not in _OWN:
-                names.setdefault(name, set()).add(json.dumps(value))
-    varied = [name for name, values in names.items() if len(values) > 1]
+    names = dict.fromkeys(name for record in records for name in record["settings"] if name not in _OWN)
+    varied = [name for name in names if len({json.dumps(record["settings"].get(name)) for record in records}) > 1]
     return varied or list(names)[:1]
 
 
