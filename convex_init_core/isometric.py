@@ -22,9 +22,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from convex_init_core.activations import Activation
 from convex_init_core.geometry import Geometry
@@ -32,6 +32,9 @@ from convex_init_core.moments import feature_moments
 from convex_init_core.operating import operating_point
 from convex_init_core.positivity import Positivity
 from convex_init_core.statistics import LayerStatistics
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 BACKGROUND = 1e-3
 """Row sum of the weights off the support, where the positivity map has no 0 that trains. A shared shift of the features
