@@ -146,6 +146,7 @@ class Budgeting:
         biases = list(dict.fromkeys(source for source, _ in found.biases)) or (
             [found.fallback_bias] if found.fallback_bias else []
         )
+        biases = [source for source in biases if slot_of(self.model, source).path not in self.excluded]
         linear = [term for term in found.free if not term.squares]
         quadratic = [term for term in found.free if term.squares]
         can_add = self.register_missing_bias and any(_can_take_bias(term.product.slot) for term in found.positive)

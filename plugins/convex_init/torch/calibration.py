@@ -149,7 +149,7 @@ def _calibrate(
     total = total.double()
     path = ", ".join(weight.slot.path or "(model)" for weight in found.weights)
     if not bool(torch.isfinite(total).all()):
-        raise ValueError(f"{path}: the sum is not finite on example_inputs; nothing was written by the calibration")
+        raise ValueError(f"{path}: the sum is not finite on example_inputs; nothing was written")
     fixed = torch.zeros_like(total)
     kept = 0.0
     for place, factor, stays in found.present:

@@ -103,14 +103,30 @@ class Plan:
             for layer in self.layers:
                 if layer.add_bias:
                     layer.module.bias = nn.Parameter(layer.raw.new_zeros(units(layer.module)))
-                if layer.recipe.positivity is not None and not layer.recipe.positivity.reparametrises:
-                    mark_projected(layer.module, layer.name)
-            fill_(self._fills(), generator)
+            fills = self._fills()
+            # Only a measurement can fail in ways that no check foresees.
+            before = [] if self.calibration is None else [(fill.raw, fill.raw.clone()) for fill in fills]
+            fill_(fills, generator)
             for layer in self.layers:
                 if layer.written and parametrize.is_parametrized(layer.module, layer.name):
                     _read_back(layer)
         if self.calibration is not None:
-            self.calibration()
+            try:
+                self.calibration()
+            except BaseException:
+                self._undo(before)
+                raise
+        for layer in self.layers:
+            if layer.recipe.positivity is not None and not layer.recipe.positivity.reparametrises:
+                mark_projected(layer.module, layer.name)
+
+    @torch.no_grad()
+    def _undo(self, before: list[tuple[Tensor, Tensor]]) -> None:
+        for raw, values in before:
+            raw.copy_(values)
+        for layer in self.layers:
+            if layer.add_bias:
+                layer.module.register_parameter("bias", None)
 
     def _fills(self) -> list[Fill]:
         """Weights, each followed by the bias of its layer, so that a draw does not depend on how a model was read."""
@@ -198,6 +214,10 @@ def plan(
         )
     reshard(model)
     chosen = _settings(settings)
+    if calibrate is not None and not isinstance(calibrate, bool):
+        raise TypeError(f"calibrate must be True, False or None, got {calibrate!r}")
+    if not isinstance(entry, str):
+        raise TypeError(f"entry must be the name of a method, such as 'energy', got {entry!r}")
     if calibrate and example_inputs is None:
         raise ValueError("calibrate=True measures the signal: pass example_inputs")
     if example_inputs is not None and _is_lazy(model):

@@ -140,6 +140,23 @@ def _read_declared(model: nn.Module, positive: Selection) -> list[Site]:
     return sites
 
 
+def patterns_of(argument: str, selection: str | Iterable[str]) -> list[str]:
+    """Return the paths or patterns of a selection as a list.
+
+    Raises:
+        TypeError: if it holds anything else.
+        ValueError: if ``positive=`` is empty.
+    """
+    if isinstance(selection, nn.Module) or not isinstance(selection, Iterable):
+        raise TypeError(f"{argument} must be a path, a list of paths or patterns, or a predicate, got {selection!r}")
+    patterns = [selection] if isinstance(selection, str) else list(selection)
+    if not all(isinstance(pattern, str) for pattern in patterns):
+        raise TypeError(f"{argument} must hold paths or patterns, got {patterns!r}")
+    if not patterns and argument == "positive":
+        raise ValueError("positive= is empty: name at least one layer, or leave it out to have the structure read")
+    return patterns
+
+
 def selected(argument: str, selection: Selection, model: nn.Module) -> set[str]:
     """Paths of the affine layers that a selection means; every pattern must mean at least one."""
     layers = {path: m for path, m in model.named_modules(remove_duplicate=False) if isinstance(m, AFFINE)}
@@ -148,13 +165,7 @@ def selected(argument: str, selection: Selection, model: nn.Module) -> set[str]:
         if not chosen:
             raise ValueError(f"{argument}= accepts none of the layers {', '.join(layers) or '(there are none)'}")
         return chosen
-    if isinstance(selection, nn.Module) or not isinstance(selection, Iterable):
-        raise TypeError(f"{argument} must be a path, a list of paths or patterns, or a predicate, got {selection!r}")
-    patterns = [selection] if isinstance(selection, str) else list(selection)
-    if not all(isinstance(pattern, str) for pattern in patterns):
-        raise TypeError(f"{argument} must hold paths or patterns, got {patterns!r}")
-    if not patterns and argument == "positive":
-        raise ValueError("positive= is empty: name at least one layer, or leave it out to have the structure read")
+    patterns = patterns_of(argument, selection)
     chosen = set()
     for pattern in patterns:
         found = {path for path in layers if fnmatchcase(path, pattern) or fnmatchcase(join(path, "weight"), pattern)}

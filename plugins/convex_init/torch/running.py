@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+import torch
 from torch import nn
 
 from convex_init.torch.activations import ActivationLike
@@ -14,10 +15,11 @@ from convex_init.torch.behaviour import read_behaviour
 from convex_init.torch.budgeting import Budgeting, Decision
 from convex_init.torch.calibration import calibrate_
 from convex_init.torch.fans import caveats
+from convex_init.torch.inputs import floating_inputs
 from convex_init.torch.measuring import to_measure
 from convex_init.torch.objections import why_not_convex
 from convex_init.torch.planning import LayerPlan, Plan, advise, check_patterns, check_weight
-from convex_init.torch.reading import Selection
+from convex_init.torch.reading import Selection, patterns_of
 from convex_init.torch.sites import Slot, shown
 from convex_init.torch.slots import hidden_parameters, slot_of
 from convex_init_core import InitSettings, Normal, Positivity
@@ -46,6 +48,9 @@ def plan_by_running(
     named = frozenset() if free is None else frozenset(choose("free", free, model))
     forced = frozenset() if positive is None else frozenset(choose("positive", positive, model))
     reading = read_behaviour(model, example_inputs, convex_inputs, entry, forced, named)
+    for name, tensor in floating_inputs(*reading.inputs).items():
+        if name in reading.convex_inputs and tensor.device.type != "meta" and not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"example_inputs: input {name!r} holds NaN or infinite values; pass a sample of real data")
     excluded = frozenset() if exclude is None else frozenset(choose("exclude", exclude, model))
     budgeting = Budgeting(model, reading, settings, activation, positivity, register_missing_bias, excluded, named)
     for found in reading.sums:
@@ -66,6 +71,12 @@ def plan_by_running(
             problems.append(
                 f"{shown(decision.product.slot.path)}: there is no theory for {decision.doubt}; leave calibrate out to "
                 "have its sum measured on example_inputs, or say what feeds it with activation="
+            )
+    for slot, _ in budgeting.biases.values():
+        if not slot.raw.requires_grad:
+            problems.append(
+                f"{shown(slot.path)}: its bias is frozen (requires_grad=False); unfreeze it, or leave the layer out "
+                "with exclude="
             )
     if not problems:
         problems += [] if named else why_not_convex(reading)  # free= is the user's word against the calculus
@@ -95,9 +106,12 @@ def choose(argument: str, selection: Selection, model: nn.Module) -> set[str]:
     """
     slots = [slot_of(model, name) for name, _ in (*model.named_parameters(), *hidden_parameters(model))]
     if callable(selection):
-        return {slot.path for slot in slots if selection(slot.path, slot.module)}
-    chosen: set[str] = set()
-    for pattern in [selection] if isinstance(selection, str) else selection:
+        chosen = {slot.path for slot in slots if selection(slot.path, slot.module)}
+        if not chosen:
+            raise ValueError(f"{argument}= accepts none of {', '.join(dict.fromkeys(slot.path for slot in slots))}")
+        return chosen
+    chosen = set()
+    for pattern in patterns_of(argument, selection):
         found = {slot.path for slot in slots if fnmatchcase(slot.path, pattern)}
         found |= {slot.path for slot in slots if fnmatchcase(f"{slot.path}.{slot.name}", pattern)}
         if not found:
