@@ -34,13 +34,23 @@ METHODS: dict[str, dict[str, Any] | None] = {
     "gamma, matched": {"distribution": "gamma", "match_moments": True},
     "spike-and-slab, matched": {"distribution": "spike_and_slab", "match_moments": True},
     "isometric": {"method": "isometric"},
+    "isometric, relu map": {"method": "isometric"},
+    "isometric start, not projected": {"method": "isometric"},
+    "ICNN, He": {},
 }
 """Settings of the positive layers by method; ``None`` is the network with weights of both signs."""
+
+NOT_PROJECTED = frozenset({"isometric start, not projected"})
+"""Starts as a convex network and does not stay one: it tells the start from the constraint."""
+
+_MAPS = {"isometric, relu map": "relu"}
 
 STYLES.update(
     {
         "non-convex, He": {"color": "#000000", "linestyle": (0, (1, 1.2))},
         "isometric": {"color": "#009E73", "linestyle": "-"},
+        "isometric, relu map": {"color": "#009E73", "linestyle": (0, (5, 1.5))},
+        "isometric start, not projected": {"color": "#7F7F7F", "linestyle": (0, (3, 1, 1, 1))},
         "log-normal, matched": {"color": "#E69F00", "linestyle": (0, (5, 1.5))},
         "log-normal, matched, measured": {"color": "#CC79A7", "linestyle": (0, (5, 1.5, 1, 1.5))},
         "paper, bias noise 1/2": {"color": "#56B4E9", "linestyle": (0, (3, 1))},
@@ -72,7 +82,7 @@ def build(run: Run, inputs: int, outputs: int, examples: torch.Tensor | None = N
         [run["width"]] * run["depth"],
         outputs,
         activation=ACTIVATIONS[run.get("activation", "relu")](),
-        positivity=None if chosen is None else run.get("positivity", "projection"),
+        positivity=None if chosen is None else run.get("positivity", _MAPS.get(run["method"], "projection")),
     )
     variance = run.get("variance", 1.0)
     if chosen is None:
@@ -82,6 +92,8 @@ def build(run: Run, inputs: int, outputs: int, examples: torch.Tensor | None = N
         apply_(network, examples, generator=generator, **chosen)
         return network
     he_(network, generator)  # for the first layer, which is LeCun's
+    if run["method"] == "ICNN, He":
+        return network
     with torch.no_grad():
         network.layers[0].weight.mul_(variance**0.5)  # type: ignore[operator]
     for layer in list(network.layers)[1:]:
@@ -98,7 +110,8 @@ def train(run: Run, context: Context) -> Results:
         for part in (images.train, images.train_labels, images.test, images.test_labels)
     )
     network = build(run, inputs.shape[1], images.classes, inputs[:512].cpu()).to(context.device)
-    losses = fit(network, inputs, labels, Schedule(run["epochs"], 64, run["lr"], points=5), run["seed"])
+    schedule = Schedule(run["epochs"], 64, run["lr"], points=5)
+    losses = fit(network, inputs, labels, schedule, run["seed"], project=run["method"] not in NOT_PROJECTED)
     return {
         "loss": of_last_epoch(losses, run["epochs"]),
         "accuracy": accuracy(network, test, test_labels),

@@ -29,7 +29,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 # (data sets, depths, seeds), the most telling first.
 _SCOPES: dict[str, list[tuple[tuple[str, ...], tuple[int, ...], int]]] = {
     "smoke": [(("mnist",), (3,), 2), (("cifar10",), (3,), 1)],
-    "cpu": [(("mnist", "cifar10"), (5,), 5), (("mnist",), (3, 7), 3)],
+    "cpu": [(("mnist", "cifar10"), (5,), 10), (("cifar100",), (5,), 3), (("mnist",), (3, 7), 3)],
     "paper": [(("mnist", "cifar10", "cifar100"), (5, 3, 7), 10)],
 }
 

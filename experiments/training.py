@@ -45,6 +45,7 @@ def fit(
     seed: int,
     *,
     loss: Loss = nn.functional.cross_entropy,
+    project: bool = True,
     after_epoch: Callable[[int], None] | None = None,
     tensorboard: Path | None = None,
 ) -> list[float | None]:
@@ -57,6 +58,7 @@ def fit(
         schedule: epochs, steps and rates.
         seed: of the order of the samples: one seed gives every network the same batches.
         loss: of outputs and targets of a batch.
+        project: whether the marked weights are projected; without it a convex network does not stay convex.
         after_epoch: called with the number of the epoch that ended, from 1.
         tensorboard: folder of this run's logs.
 
@@ -75,7 +77,7 @@ def fit(
         return value.detach()
 
     course = Course(len(inputs), schedule)
-    projected = list(projected_parameters(network).values())
+    projected = list(projected_parameters(network).values()) if project else []
     order = Batches(len(inputs), schedule.batch_size, seed, inputs.device)
     loop(step, order, course, schedule, projected, after_epoch, tensorboard)
     return course.losses()

@@ -8,8 +8,11 @@ from experiments.depth import METHODS, RATES, Scope, declare
 from experiments.depth_report import depth_report
 from experiments.experiment import Run
 
-_ALL = ("non-convex, He", "isometric", "log-normal, matched", "paper, bias noise 1/2", "paper")
-_DEEP = ("non-convex, He", "isometric")
+_DEEP = ("non-convex, He", "isometric", "isometric, relu map")
+_ALL = (*_DEEP, "log-normal, matched", "paper, bias noise 1/2", "paper")
+_ALONE = ("isometric start, not projected",)
+_MEASURED = ("log-normal, matched, measured",)
+_LAWS = ("gamma, matched", "spike-and-slab, matched")
 
 
 def _settings(preset: str, width: int, depth: int, methods: Sequence[str]) -> list[Run]:
@@ -27,20 +30,25 @@ def _scopes(preset: str) -> list[Scope]:
         return [Scope(_settings(preset, 784, depth, tuple(METHODS)), RATES, 10) for depth in depths]
     slow = RATES[:3]  # the highest was the worst wherever it was tried
     return [
-        Scope(_settings(preset, 784, 5, _DEEP)),
-        Scope(_settings(preset, 256, 5, _ALL), slow, 5),
-        Scope(_settings(preset, 256, 10, _DEEP), slow, 5),
-        Scope(_settings(preset, 256, 20, _DEEP), RATES, 5),
-        Scope(_settings(preset, 256, 50, _DEEP), RATES[:2]),
-        Scope(_settings(preset, 256, 10, (*_ALL[2:], "log-normal, matched, measured")), slow),
-        Scope(_settings(preset, 256, 20, (*_ALL[2:], "log-normal, matched, measured")), slow),
+        Scope(_settings(preset, 784, 5, _ALL[:2])),
+        Scope(_settings(preset, 784, 5, (*_ALL[2:], *_ALONE)), slow),
+        Scope(_settings(preset, 256, 5, (*_ALL, *_ALONE, *_LAWS)), slow, 5),
+        Scope(_settings(preset, 256, 10, (*_ALL, *_MEASURED)), slow, 5),
+        Scope(_settings(preset, 256, 20, _DEEP[:2]), RATES, 5),
+        Scope(_settings(preset, 256, 20, (*_ALL[2:], *_MEASURED)), slow, 5),
+        Scope(_settings(preset, 784, 10, _DEEP), slow),
         Scope(_settings(preset, 784, 20, _DEEP), RATES[:2]),
-        Scope(_settings(preset, 256, 7, _ALL), slow, 5),
-        Scope(_settings(preset, 256, 100, _DEEP), RATES[:1]),
-        Scope(_settings(preset, 256, 3, _ALL), slow, 5),
-        Scope(_settings(preset, 784, 5, _ALL[2:]), slow),
-        Scope(_settings(preset, 256, 5, ("gamma, matched", "spike-and-slab, matched")), slow, 5),
+        Scope(_settings(preset, 784, 3, (*_DEEP, "paper")), slow, 5),
+        Scope(_settings(preset, 784, 5, (*_DEEP, "paper")), slow, 5),
+        Scope(_settings(preset, 784, 7, (*_DEEP, "paper")), slow, 5),
         Scope(_settings(preset, 784, 10, _DEEP), slow, 5),
+        Scope(_settings(preset, 256, 50, _DEEP), RATES[:2], 5),
+        Scope(_settings(preset, 256, 100, _DEEP), RATES[:2]),
+        Scope(_settings(preset, 256, 7, _ALL), slow, 5),
+        Scope(_settings(preset, 256, 3, _ALL), slow, 5),
+        Scope(_settings(preset, 784, 20, _DEEP), RATES[:2], 5),
+        Scope(_settings(preset, 784, 50, _DEEP), RATES[:2]),
+        Scope(_settings(preset, 784, 100, _DEEP), RATES[:1]),
     ]
 
 

@@ -6,12 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from convex_init.torch import ICNN
 from experiments.data.uci import SETS, read_uci
-from experiments.depth import METHODS, RATES, Scope, build, declare, of_last_epoch
+from experiments.depth import RATES, Scope, build, declare, of_last_epoch
 from experiments.depth_report import depth_report
 from experiments.experiment import Context, Results, Run
-from experiments.networks import he_
 from experiments.training import Schedule, fit, outputs_of
 
 _METHODS = ("non-convex, He", "ICNN, He", "paper", "isometric")
@@ -27,19 +25,11 @@ def _execute(run: Run, context: Context) -> Results:
     parts = [torch.tensor((part - mean) / deviation, dtype=torch.float32) for part in (train, test)]
     x, z = (part[:, :-1].to(context.device) for part in parts)
     y, target = (part[:, -1:].to(context.device) for part in parts)
-    network = _network(run, x.shape[1]).to(context.device)
+    network = build(run, x.shape[1], 1).to(context.device)
     schedule = Schedule(run["epochs"], 64, run["lr"], points=1)
     losses = fit(network, x, y, schedule, run["seed"], loss=nn.functional.mse_loss)
     error = float((outputs_of(network, z) - target).square().mean().sqrt())
     return {"loss": of_last_epoch(losses, run["epochs"]), "test_rmse": error, "losses": losses}
-
-
-def _network(run: Run, features: int) -> nn.Module:
-    if run["method"] in METHODS:
-        return build(run, features, 1)
-    network = ICNN(features, [run["width"]] * run["depth"], 1)
-    he_(network, torch.Generator().manual_seed(run["seed"]))
-    return network
 
 
 def _scopes(preset: str) -> list[Scope]:
