@@ -160,11 +160,11 @@ def _key(run: Mapping[str, Any]) -> str:
 
 @lru_cache
 def _best_rates(path: Path) -> dict[str, dict[float, float]]:
-    """For each setting the last training loss of seed 0 by rate."""
+    """For each setting the last training loss of seed 0 by rate, of the common grid."""
     losses: dict[str, dict[float, float]] = {}
     for record in records.read(path):
         run = record["settings"]
-        if run["seed"] == 0:
+        if run["seed"] == 0 and run["lr"] in RATES:
             losses.setdefault(_key(run), {})[run["lr"]] = middle([record["results"]["loss"]])
     return losses
 
@@ -188,15 +188,16 @@ def declare(
     scopes: Callable[[str], Sequence[Scope]],
     report: Callable[[Sequence[Record], Any], None],
     execute: Callable[[Run, Context], Results] = train,
+    store: str = "",
 ) -> Experiment:
-    """Return the experiment of these scopes, each rate and seed a run."""
+    """Return the experiment of these scopes, each rate and seed a run; ``store`` as for :class:`Experiment`."""
 
     def runs(preset: str, _: Mapping[str, str]) -> Iterator[Run]:
         there: set[str] = set()
-        for run in runs_of(scopes(preset), name, preset):
+        for run in runs_of(scopes(preset), store or name, preset):
             key = run_key(run)
             if key not in there:
                 there.add(key)
                 yield run
 
-    return Experiment(name, title, runs, execute, report)
+    return Experiment(name, title, runs, execute, report, store=store)

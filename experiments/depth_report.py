@@ -19,7 +19,7 @@ def depth_report(records: Sequence[Record], page: Page) -> None:
     of_curves = [record for found in at_best_rate(records).values() for record in found]
     groups = dict(sorted(grouped(of_curves, *_names(records)).items(), key=lambda item: str([*map(_order, item[0])])))
     _curves(groups, page)
-    _rates(records, page)
+    draw_rates(records, page)
     page.table(
         ("network", "method", "rate", "seeds", "training loss", "quartiles", "test"),
         [_row(label(key, records), found) for key, of in groups.items() for found in grouped(of, "method").values()],
@@ -66,7 +66,8 @@ def _curves(groups: dict[tuple[Any, ...], list[Record]], page: Page) -> None:
     page.figure(f"{page.name}_curves", drawing, "Training loss, each method at its best rate; median and quartiles.")
 
 
-def _rates(records: Sequence[Record], page: Page) -> None:
+def draw_rates(records: Sequence[Record], page: Page) -> None:
+    """Add a figure of the last training loss by learning rate, a panel for each network."""
     of_seed_0 = [record for record in records if record["settings"]["seed"] == 0]
     groups = dict(sorted(grouped(of_seed_0, *_names(records)).items(), key=lambda item: str([*map(_order, item[0])])))
     methods = [method for (method,) in grouped(of_seed_0, "method")]

@@ -22,7 +22,7 @@ def _settings(preset: str, **more: Any) -> list[Run]:
 def _scopes(preset: str) -> list[Scope]:
     if preset == "smoke":
         return [Scope(_settings(preset, positivity="exp") + _settings(preset, activation="softplus"), RATES[2:3])]
-    rates, seeds = (RATES[1:3], 1) if preset == "cpu" else (RATES, 10)
+    rates, seeds = (RATES[1:3], 5) if preset == "cpu" else (RATES, 10)
     return [
         Scope(_settings(preset, activation="relu"), rates, seeds),
         *(Scope(_settings(preset, positivity=name), rates, seeds) for name in ("exp", "softplus", "square", "relu")),

@@ -52,4 +52,6 @@ def _scopes(preset: str) -> list[Scope]:
     ]
 
 
-EXPERIMENT = declare("depth_mnist", "Depth on MNIST: training loss by method, no skips", _scopes, depth_report)
+EXPERIMENT = declare(
+    "depth_mnist", "Depth on MNIST: training loss by method, no skips", _scopes, depth_report, store="depth_mnist"
+)

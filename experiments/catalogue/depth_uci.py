@@ -43,7 +43,7 @@ def _scopes(preset: str) -> list[Scope]:
             for method in _METHODS
         ]
         rates = RATES[2:3] if preset == "smoke" else RATES[1:3] if preset == "cpu" else RATES
-        scopes.append(Scope(settings, rates, 1 if preset == "cpu" else 10))
+        scopes.append(Scope(settings, rates, 5 if preset == "cpu" else 10))
     return scopes
 
 
