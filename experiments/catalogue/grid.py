@@ -27,7 +27,9 @@ def runs(preset: str, _: Mapping[str, str]) -> Iterator[Run]:
     if preset == "smoke":
         choices = [("mnist", "PCA", 1e-3, 0.0, ("1k",)), ("mnist", "ZCA", 1e-3, 1e-2, ("1k", "10k"))]
     else:
-        choices = list(itertools.product(("mnist", "cifar10"), KINDS, RATES, DECAYS, LAYERS))
+        # Few layers first: a grid that was cut off is a whole grid of smaller networks.
+        all_choices = itertools.product(LAYERS, DECAYS, ("mnist", "cifar10"), KINDS, RATES)
+        choices = [(dataset, kind, lr, l2, hidden) for hidden, l2, dataset, kind, lr in all_choices]
     for dataset, preprocessing, lr, l2, hidden in choices:
         for method in METHODS:
             yield {**settings_of(preset, dataset, method, hidden, lr, l2, preprocessing), "seed": 0}

@@ -49,6 +49,8 @@ def plan_by_running(
     forced = frozenset() if positive is None else frozenset(choose("positive", positive, model))
     reading = read_behaviour(model, example_inputs, convex_inputs, entry, forced, named)
     for name, tensor in floating_inputs(*reading.inputs).items():
+        if tensor.numel() == 0:
+            raise ValueError(f"example_inputs: input {name!r} is empty; pass a sample of real data")
         if name in reading.convex_inputs and tensor.device.type != "meta" and not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"example_inputs: input {name!r} holds NaN or infinite values; pass a sample of real data")
     excluded = frozenset() if exclude is None else frozenset(choose("exclude", exclude, model))
