@@ -116,7 +116,19 @@ def train(run: Run, context: Context) -> Results:
         "loss": of_last_epoch(losses, run["epochs"]),
         "accuracy": accuracy(network, test, test_labels),
         "losses": losses,
+        **_weights_of(network),
     }
+
+
+@torch.no_grad()
+def _weights_of(network: nn.Module) -> Results:
+    """How far the convex hidden layers went from their start: the sum of a row, and the share of weights above 0."""
+    matrices = [layer.weight for layer in list(network.layers)[1:-1] if isinstance(layer, ConvexLinear)]  # type: ignore[arg-type]
+    if not matrices:
+        return {}
+    sums = torch.stack([matrix.sum(1).mean() for matrix in matrices])  # type: ignore[operator]
+    shares = torch.stack([(matrix > 0.0).float().mean() for matrix in matrices])  # type: ignore[operator]
+    return {"row_sum": float(sums.median()), "above_0": float(shares.median())}
 
 
 def of_last_epoch(losses: Sequence[float | None], epochs: int) -> float | None:

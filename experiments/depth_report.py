@@ -28,6 +28,29 @@ def depth_report(records: Sequence[Record], page: Page) -> None:
     )
 
 
+def weights_table(records: Sequence[Record], page: Page) -> None:
+    """Add a table of what training made of the weights of the convex hidden layers, where the records say so."""
+    found = [record for of in at_best_rate(records).values() for record in of if "row_sum" in record["results"]]
+    if not found:
+        return
+    groups = dict(sorted(grouped(found, *_names(records)).items(), key=lambda item: str([*map(_order, item[0])])))
+    rows = [
+        [label(key, records), method, f"{of[0]['settings']['lr']:g}", str(len(of)), *map(shown, _state(of))]
+        for key, of_group in groups.items()
+        for (method,), of in grouped(of_group, "method").items()
+    ]
+    page.table(
+        ("network", "method", "rate", "seeds", "sum of a row", "weights above 0"),
+        rows,
+        "After training: hidden layers behind the first, the median over layers and seeds of the mean sum of a row (1 "
+        "at an isometric start) and of the share of weights above 0.",
+    )
+
+
+def _state(records: Sequence[Record]) -> tuple[float, float]:
+    return tuple(middle([record["results"][name] for record in records]) for name in ("row_sum", "above_0"))  # type: ignore[return-value]
+
+
 def _order(value: Any) -> str:
     """Sort numbers by size and everything else as text."""
     return f"{value:09.3f}" if isinstance(value, (int, float)) else str(value)

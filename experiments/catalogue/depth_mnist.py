@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments.depth import METHODS, RATES, Scope, declare
-from experiments.depth_report import depth_report
-from experiments.experiment import Run
+from experiments.depth_report import depth_report, weights_table
+from experiments.experiment import Record, Run
+from experiments.page import Page
 
 _DEEP = ("non-convex, He", "isometric", "isometric, relu map")
 _ALL = (*_DEEP, "log-normal, matched", "paper, bias noise 1/2", "paper")
@@ -52,6 +53,11 @@ def _scopes(preset: str) -> list[Scope]:
     ]
 
 
+def _report(records: Sequence[Record], page: Page) -> None:
+    depth_report(records, page)
+    weights_table(records, page)
+
+
 EXPERIMENT = declare(
-    "depth_mnist", "Depth on MNIST: training loss by method, no skips", _scopes, depth_report, store="depth_mnist"
+    "depth_mnist", "Depth on MNIST: training loss by method, no skips", _scopes, _report, store="depth_mnist"
 )
