@@ -46,7 +46,7 @@ class WithSkips(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the classes' logits of flat images."""
-        x = x.unflatten(1, self.shape)
+        x = x.reshape(-1, *self.shape)
         features = self.convolutions[0](x)
         for layer, skip in zip(list(self.convolutions)[1:], self.skips, strict=True):
             features = layer(features.relu()) + skip(x)

@@ -126,8 +126,8 @@ def _weights_of(network: nn.Module) -> Results:
     matrices = [layer.weight for layer in list(network.layers)[1:-1] if isinstance(layer, ConvexLinear)]  # type: ignore[arg-type]
     if not matrices:
         return {}
-    sums = torch.stack([matrix.sum(1).mean() for matrix in matrices])  # type: ignore[operator]
-    shares = torch.stack([(matrix > 0.0).float().mean() for matrix in matrices])  # type: ignore[operator]
+    sums = torch.stack([matrix.sum(1).mean() for matrix in matrices])
+    shares = torch.stack([(matrix > 0.0).float().mean() for matrix in matrices])
     return {"row_sum": float(sums.median()), "above_0": float(shares.median())}
 
 
