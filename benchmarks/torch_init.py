@@ -68,6 +68,7 @@ def main() -> None:
             "fill_ (bandwidth floor)": floor,
             "apply_": lambda model=model: ci.apply_(model),
             "apply_, isometric": lambda model=model: ci.apply_(model, method="isometric"),
+            "apply_, matched moments": lambda model=model: ci.apply_(model, match_moments=True),
             "executing a plan, isometric": lambda isometric=isometric: isometric.execute(),
             "executing a plan": lambda decided=decided: decided.execute(),
         }

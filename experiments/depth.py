@@ -14,6 +14,7 @@ from torch import nn
 from convex_init.torch import ICNN, apply_
 from convex_init.torch.layers import ConvexLinear
 from experiments import records
+from experiments.bends import spread_bends_
 from experiments.data.images import flat_images
 from experiments.experiment import Context, Experiment, Record, Results, Run, run_key
 from experiments.networks import he_
@@ -35,6 +36,7 @@ METHODS: dict[str, dict[str, Any] | None] = {
     "spike-and-slab, matched": {"distribution": "spike_and_slab", "match_moments": True},
     "isometric": {"method": "isometric"},
     "isometric, relu map": {"method": "isometric"},
+    "isometric, bends apart": {"method": "isometric"},
     "isometric start, not projected": {"method": "isometric"},
     "ICNN, He": {},
 }
@@ -43,6 +45,9 @@ METHODS: dict[str, dict[str, Any] | None] = {
 NOT_PROJECTED = frozenset({"isometric start, not projected"})
 """Starts as a convex network and does not stay one: it tells the start from the constraint."""
 
+THRESHOLDS = {"isometric, bends apart": 0.5}
+"""Where :mod:`experiments.bends` moves the bends."""
+
 _MAPS = {"isometric, relu map": "relu"}
 
 STYLES.update(
@@ -50,6 +55,7 @@ STYLES.update(
         "non-convex, He": {"color": "#000000", "linestyle": (0, (1, 1.2))},
         "isometric": {"color": "#009E73", "linestyle": "-"},
         "isometric, relu map": {"color": "#009E73", "linestyle": (0, (5, 1.5))},
+        "isometric, bends apart": {"color": "#882255", "linestyle": "-"},
         "isometric start, not projected": {"color": "#7F7F7F", "linestyle": (0, (3, 1, 1, 1))},
         "log-normal, matched": {"color": "#E69F00", "linestyle": (0, (5, 1.5))},
         "log-normal, matched, measured": {"color": "#CC79A7", "linestyle": (0, (5, 1.5, 1, 1.5))},
@@ -99,6 +105,9 @@ def build(run: Run, inputs: int, outputs: int, examples: torch.Tensor | None = N
     for layer in list(network.layers)[1:]:
         assert isinstance(layer, ConvexLinear)
         layer.reset_parameters(generator, variance=variance, **chosen)
+    if run["method"] in THRESHOLDS:
+        *hidden, output = list(network.layers)[1:]
+        spread_bends_(hidden, output, THRESHOLDS[run["method"]])
     return network
 
 

@@ -61,6 +61,7 @@ def _scopes(preset: str) -> list[Scope]:
         scope(("isometric", "ICNN, He", "paper"), 10, seeds, skip=True),
         # What the distance from the non-convex network comes from, one change at a time.
         scope(("non-convex, He", "isometric", _ALONE), 10, head="mean"),
+        *(scope(("isometric, bends apart",), depth, seeds) for depth in (5, 10, 20)),
         scope(("isometric",), 10, head="mean", difference=True),
         scope(("isometric",), 10, difference=True),
         scope(("isometric",), 10, first_kernel=13),
