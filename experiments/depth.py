@@ -37,6 +37,7 @@ METHODS: dict[str, dict[str, Any] | None] = {
     "isometric": {"method": "isometric"},
     "isometric, relu map": {"method": "isometric"},
     "isometric, bends apart": {"method": "isometric"},
+    "isometric, hidden layers frozen": {"method": "isometric"},
     "isometric start, not projected": {"method": "isometric"},
     "ICNN, He": {},
 }
@@ -44,6 +45,9 @@ METHODS: dict[str, dict[str, Any] | None] = {
 
 NOT_PROJECTED = frozenset({"isometric start, not projected"})
 """Starts as a convex network and does not stay one: it tells the start from the constraint."""
+
+FROZEN = frozenset({"isometric, hidden layers frozen"})
+"""Trains the first and the last layer only: it tells what the hidden layers learn."""
 
 THRESHOLDS = {"isometric, bends apart": 0.5}
 """Where :mod:`experiments.bends` moves the bends."""
@@ -56,6 +60,7 @@ STYLES.update(
         "isometric": {"color": "#009E73", "linestyle": "-"},
         "isometric, relu map": {"color": "#009E73", "linestyle": (0, (5, 1.5))},
         "isometric, bends apart": {"color": "#882255", "linestyle": "-"},
+        "isometric, hidden layers frozen": {"color": "#999933", "linestyle": (0, (1, 1.2))},
         "isometric start, not projected": {"color": "#7F7F7F", "linestyle": (0, (3, 1, 1, 1))},
         "log-normal, matched": {"color": "#E69F00", "linestyle": (0, (5, 1.5))},
         "log-normal, matched, measured": {"color": "#CC79A7", "linestyle": (0, (5, 1.5, 1, 1.5))},
@@ -108,6 +113,9 @@ def build(run: Run, inputs: int, outputs: int, examples: torch.Tensor | None = N
     if run["method"] in THRESHOLDS:
         *hidden, output = list(network.layers)[1:]
         spread_bends_(hidden, output, THRESHOLDS[run["method"]])
+    if run["method"] in FROZEN:
+        for layer in list(network.layers)[1:-1]:
+            layer.requires_grad_(False)
     return network
 
 

@@ -16,6 +16,7 @@ from experiments.training import Schedule, accuracy, fit
 
 _PLAIN = ("non-convex, He", "isometric", "paper, bias noise 1/2")
 _ALONE = "isometric start, not projected"
+_FROZEN = "isometric, hidden layers frozen"
 
 
 def _execute(run: Run, context: Context) -> Results:
@@ -61,6 +62,7 @@ def _scopes(preset: str) -> list[Scope]:
         scope(("isometric", "ICNN, He", "paper"), 10, seeds, skip=True),
         # What the distance from the non-convex network comes from, one change at a time.
         scope(("non-convex, He", "isometric", _ALONE), 10, head="mean"),
+        scope((_FROZEN,), 10, seeds),
         *(scope(("isometric, bends apart",), depth, seeds) for depth in (5, 10, 20)),
         scope(("isometric",), 10, head="mean", difference=True),
         scope(("isometric",), 10, difference=True),

@@ -11,7 +11,7 @@ from experiments.page import Page
 
 _DEEP = ("non-convex, He", "isometric", "isometric, relu map")
 _ALL = (*_DEEP, "log-normal, matched", "paper, bias noise 1/2", "paper")
-_ALONE = ("isometric start, not projected",)
+_ALONE = ("isometric start, not projected", "isometric, hidden layers frozen")
 _BENDS = ("isometric, bends apart",)
 _MEASURED = ("log-normal, matched, measured",)
 _LAWS = ("gamma, matched", "spike-and-slab, matched")
