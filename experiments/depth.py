@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -83,8 +84,8 @@ def build(run: Run, inputs: int, outputs: int, examples: torch.Tensor | None = N
 
     Methods that measure the signal do so on ``examples``.
 
-    Settings: ``width``, ``depth``, ``method``, ``seed``; and, if not the usual, ``positivity``, ``activation`` and
-    ``variance`` (of the first layer's outputs).
+    Settings: ``width``, ``depth``, ``method``, ``seed``; and, if not the usual, ``positivity``, ``activation``,
+    ``skip`` (free maps of the input into every layer) and ``variance`` (of the first layer's outputs).
     """
     chosen = METHODS[run["method"]]
     generator = torch.Generator().manual_seed(run["seed"])
@@ -94,6 +95,7 @@ def build(run: Run, inputs: int, outputs: int, examples: torch.Tensor | None = N
         outputs,
         activation=ACTIVATIONS[run.get("activation", "relu")](),
         positivity=None if chosen is None else run.get("positivity", _MAPS.get(run["method"], "projection")),
+        skip=run.get("skip", False),
     )
     variance = run.get("variance", 1.0)
     if chosen is None:
@@ -101,6 +103,11 @@ def build(run: Run, inputs: int, outputs: int, examples: torch.Tensor | None = N
         return network
     if chosen.get("calibrate"):
         apply_(network, examples, generator=generator, **chosen)
+        return network
+    if run.get("skip"):
+        with warnings.catch_warnings():  # "paper" is what is measured, whatever is advised
+            warnings.simplefilter("ignore", UserWarning)
+            apply_(network, generator=generator, **chosen)
         return network
     he_(network, generator)  # for the first layer, which is LeCun's
     if run["method"] == "ICNN, He":

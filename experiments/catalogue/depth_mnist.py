@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from experiments.depth import METHODS, RATES, Scope, declare
 from experiments.depth_report import depth_report, weights_table
@@ -17,9 +18,9 @@ _MEASURED = ("log-normal, matched, measured",)
 _LAWS = ("gamma, matched", "spike-and-slab, matched")
 
 
-def _settings(preset: str, width: int, depth: int, methods: Sequence[str]) -> list[Run]:
+def _settings(preset: str, width: int, depth: int, methods: Sequence[str], **more: Any) -> list[Run]:
     limit, epochs = {"smoke": (320, 1), "cpu": (12000, 4), "paper": (60000, 4)}[preset]
-    common = {"dataset": "mnist", "limit": limit, "epochs": epochs, "width": width, "depth": depth}
+    common = {"dataset": "mnist", "limit": limit, "epochs": epochs, "width": width, "depth": depth, **more}
     return [{**common, "method": method} for method in methods]
 
 
@@ -38,6 +39,7 @@ def _scopes(preset: str) -> list[Scope]:
         Scope(_settings(preset, 256, 10, (*_ALL, *_MEASURED, *_BENDS)), slow, 5),
         Scope(_settings(preset, 256, 20, _DEEP[:2]), RATES, 5),
         Scope(_settings(preset, 256, 20, (*_ALL[2:], *_MEASURED, *_BENDS)), slow, 5),
+        *(Scope(_settings(preset, 256, depth, ("isometric", "paper"), skip=True), slow, 5) for depth in (5, 10, 20)),
         Scope(_settings(preset, 784, 10, _DEEP), slow),
         Scope(_settings(preset, 784, 20, _DEEP), RATES[:2]),
         Scope(_settings(preset, 784, 3, (*_DEEP, "paper")), slow, 5),
