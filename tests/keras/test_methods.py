@@ -115,4 +115,6 @@ def test_the_plan_warns_of_a_depth_that_the_method_is_not_known_to_carry():
     assert str(decided).endswith(decided.advice)
     assert caught[0].filename == __file__
     assert not plan(ICNN(4, [6] * 6, 1, skip=True, seed=1)).advice
+    with pytest.warns(UserWarning, match="free skips is known to carry 10 positive layers, and there are 11"):
+        assert plan(ICNN(4, [6] * 11, 1, skip=True, seed=1)).advice
     assert not plan(ICNN(4, [6] * 6, 1, seed=1), method="isometric").advice

@@ -277,7 +277,7 @@ def test_the_plan_warns_of_a_depth_that_the_method_is_not_known_to_carry(layers,
 
 
 def test_free_skips_spare_the_advice_and_a_network_can_be_told_its_method():
-    assert not plan(deep(20, skip=True)).advice
+    assert not plan(deep(10, skip=True)).advice
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model = deep(20, method="isometric")
@@ -285,6 +285,14 @@ def test_free_skips_spare_the_advice_and_a_network_can_be_told_its_method():
         assert_isometric(ConvexLinear(6, 6, method="isometric").weight.detach().numpy())
     with pytest.warns(UserWarning, match="carry a signal through 4 positive layers, and there are 20 in a row"):
         deep(20)
+
+
+def test_many_free_skips_are_a_risk_of_the_paper_s_gain():
+    with pytest.warns(UserWarning, match="free skips is known to carry 10 positive layers, and there are 20"):
+        model = deep(20, skip=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not plan(model, method="isometric").advice
 
 
 # Models that are read by running them.

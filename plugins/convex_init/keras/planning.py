@@ -267,7 +267,8 @@ def plan(
         raise ValueError("nothing was written: " + "\n".join(planner.problems))
     beside = {site.beside for site in sites if site.role == "skip"}
     in_a_row = sum(layer.role == "positive" and layer.path not in beside for layer in layers)
-    return Plan(tuple(layers), chosen, warn_of_depth(chosen, in_a_row))
+    with_skips = sum(layer.role == "positive" and layer.path in beside for layer in layers)
+    return Plan(tuple(layers), chosen, warn_of_depth(chosen, in_a_row, with_skips))
 
 
 def apply_(

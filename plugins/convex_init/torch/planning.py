@@ -263,16 +263,17 @@ def plan(
         raise ValueError("nothing was written: " + "\n".join(planner.problems))
     beside = {path for layer in layers for path in layer.beside}
     in_a_row = sum(layer.role == "positive" and layer.path not in beside for layer in layers)
-    return Plan(tuple(layers), chosen, _biases(layers), advice=advise(chosen, in_a_row))
+    with_skips = sum(layer.role == "positive" and layer.path in beside for layer in layers)
+    return Plan(tuple(layers), chosen, _biases(layers), advice=advise(chosen, in_a_row, with_skips))
 
 
-def advise(settings: InitSettings, depth: int) -> str:
-    """Return the core's advice for so many positive layers in a row, and warn where it has some."""
-    if depth <= 1:
+def advise(settings: InitSettings, depth: int, with_skips: int = 0) -> str:
+    """Return the core's advice for so many positive layers without and with free skips, and warn where it has some."""
+    if max(depth, with_skips) <= 1:
         return ""
     from convex_init_core import warn_of_depth  # spares short networks the import
 
-    return warn_of_depth(settings, depth)
+    return warn_of_depth(settings, depth, with_skips)
 
 
 def check_patterns(activation: ActivationLike | Mapping[str, ActivationLike] | None, paths: list[str]) -> None:
