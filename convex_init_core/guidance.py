@@ -13,9 +13,9 @@ train on MNIST in four epochs. Matched weights keep the variance of each unit, r
 
 
 _CARRIED_WITH_SKIPS = 10
-"""Positive layers with a free skip into each, through which 98 of 100 draws of the paper's initialisation keep the size of
-their outputs (results/experiments/cpu/depth_skips.md). At 20 it is 88, and the others exceed it a thousandfold and more:
-the mean that all units share grows N μ_w-fold in each layer (1.85 for ReLU) once the bias no longer brings it back."""
+"""Positive layers with a free skip into each, through which 98 of 100 draws of the paper's initialisation keep the size
+of their outputs (results/experiments/cpu/depth_skips.md). At 20 it is 88, and some of the others exceed it a million
+times: the mean that all units share grows N μ_w-fold in each layer (1.85 for ReLU) once the bias does not bring it back."""
 
 
 def carried_depth(settings: InitSettings) -> float:
@@ -39,9 +39,9 @@ def depth_advice(settings: InitSettings, depth: int, with_skips: int = 0) -> str
     if depth <= carried:
         if with_skips > _CARRIED_WITH_SKIPS and settings.method != "isometric":
             return (
-                f"method 'log_normal' with free skips is known to carry {_CARRIED_WITH_SKIPS} positive layers, and there "
-                f"are {with_skips}: in about one of ten draws the outputs grow by orders of magnitude (one of a hundred "
-                "with bias_noise=0.5); use method='isometric'"
+                f"method 'log_normal' with free skips is known to carry {_CARRIED_WITH_SKIPS} positive layers, and "
+                f"there are {with_skips}: in about one of ten draws the outputs grow by orders of magnitude (one of a "
+                "hundred with bias_noise=0.5); use method='isometric'"
             )
         return ""
     return (
