@@ -15,7 +15,7 @@ train on MNIST in four epochs. Matched weights keep the variance of each unit, r
 _CARRIED_WITH_SKIPS = 10
 """Positive layers with a free skip into each, through which 98 of 100 draws of the paper's initialisation keep the size
 of their outputs (results/experiments/cpu/depth_skips.md). At 20 it is 88, and some of the others exceed it a million
-times: the mean that all units share grows N μ_w-fold in each layer (1.85 for ReLU) once the bias does not bring it back."""
+times: the mean that all units share grows N μ_w-fold in each layer (1.85 for ReLU) once no bias brings it back."""
 
 
 def carried_depth(settings: InitSettings) -> float:
