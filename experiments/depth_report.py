@@ -65,7 +65,8 @@ def _names(records: Sequence[Record]) -> list[str]:
 def label(key: tuple[Any, ...], records: Sequence[Record]) -> str:
     """Return a group's settings in words."""
     parts = zip(_names(records), key, strict=True)
-    return ", ".join(f"{name} {value}" for name, value in parts if value is not None)
+    words = ((name.replace("_", " "), value) for name, value in parts if value is not None)
+    return ", ".join(name if value is True else f"{name} {value}" for name, value in words)
 
 
 def _curves(groups: dict[tuple[Any, ...], list[Record]], page: Page) -> None:
