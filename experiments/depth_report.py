@@ -17,12 +17,13 @@ _OWN = ("lr", "seed", "method", "limit", "epochs")
 def depth_report(records: Sequence[Record], page: Page) -> None:
     """Learning curves at each method's best rate, the loss by rate, and a table of both."""
     of_curves = [record for found in at_best_rate(records).values() for record in found]
-    groups = dict(sorted(grouped(of_curves, *_names(records)).items(), key=lambda item: str([*map(_order, item[0])])))
-    _curves(groups, page)
+    names = _names(records)
+    groups = _groups(of_curves, names)
+    _curves(groups, names, page)
     draw_rates(records, page)
     page.table(
         ("network", "method", "rate", "seeds", "training loss", "quartiles", "test"),
-        [_row(label(key, records), found) for key, of in groups.items() for found in grouped(of, "method").values()],
+        [_row(label(key, names), found) for key, of in groups.items() for found in grouped(of, "method").values()],
         "Each method at the rate that was best for seed 0 (by training loss, last epoch); median and quartiles over "
         "the seeds. Test: accuracy, or for regression the root mean square error in deviations of the target.",
     )
@@ -33,10 +34,10 @@ def weights_table(records: Sequence[Record], page: Page) -> None:
     found = [record for of in at_best_rate(records).values() for record in of if "row_sum" in record["results"]]
     if not found:
         return
-    groups = dict(sorted(grouped(found, *_names(records)).items(), key=lambda item: str([*map(_order, item[0])])))
+    names = _names(records)
     rows = [
-        [label(key, records), method, f"{of[0]['settings']['lr']:g}", str(len(of)), *map(shown, _state(of))]
-        for key, of_group in groups.items()
+        [label(key, names), method, f"{of[0]['settings']['lr']:g}", str(len(of)), *map(shown, _state(of))]
+        for key, of_group in _groups(found, names).items()
         for (method,), of in grouped(of_group, "method").items()
     ]
     page.table(
@@ -51,9 +52,16 @@ def _state(records: Sequence[Record]) -> tuple[float, float]:
     return tuple(middle([record["results"][name] for record in records]) for name in ("row_sum", "above_0"))  # type: ignore[return-value]
 
 
-def _order(value: Any) -> str:
-    """Sort numbers by size and everything else as text."""
-    return f"{value:09.3f}" if isinstance(value, (int, float)) else str(value)
+def _groups(records: Sequence[Record], names: Sequence[str]) -> dict[tuple[Any, ...], list[Record]]:
+    """The records of each network, by the values of ``names``; numbers by their size, what is not set first."""
+
+    def place(key: tuple[Any, ...]) -> list[str]:
+        return [
+            "" if value is None else f"{value:09.3f}" if isinstance(value, (int, float)) else value for value in key
+        ]
+
+    found: dict[tuple[Any, ...], list[Record]] = grouped(records, *names)
+    return {key: found[key] for key in sorted(found, key=place)}
 
 
 def _names(records: Sequence[Record]) -> list[str]:
@@ -62,17 +70,16 @@ def _names(records: Sequence[Record]) -> list[str]:
     return varied or list(names)[:1]
 
 
-def label(key: tuple[Any, ...], records: Sequence[Record]) -> str:
-    """Return a group's settings in words."""
-    parts = zip(_names(records), key, strict=True)
+def label(key: tuple[Any, ...], names: Sequence[str]) -> str:
+    """Return a group's settings in words; ``key`` has their values in the order of ``names``."""
+    parts = zip(names, key, strict=True)
     words = ((name.replace("_", " "), value) for name, value in parts if value is not None)
     return ", ".join(name if value is True else f"{name} {value}" for name, value in words)
 
 
-def _curves(groups: dict[tuple[Any, ...], list[Record]], page: Page) -> None:
+def _curves(groups: dict[tuple[Any, ...], list[Record]], names: Sequence[str], page: Page) -> None:
     columns = min(3, len(groups))
     drawing, axes = panels(-(-len(groups) // columns), columns)
-    every = [record for found in groups.values() for record in found]
     for each, (key, found) in zip(axes.flat, groups.items(), strict=False):
         courses = {
             method: [record["results"]["losses"] for record in of] for (method,), of in grouped(found, "method").items()
@@ -82,7 +89,7 @@ def _curves(groups: dict[tuple[Any, ...], list[Record]], page: Page) -> None:
         draw_courses(each, courses, [(point + 0.5) * epochs / points for point in range(points)])
         each.set(yscale="log", xlim=(0, epochs), xlabel="epoch")
         each.set_ylim(None, min(each.get_ylim()[1], 10.0))
-        each.set_title(label(key, every), fontsize=9, loc="left")
+        each.set_title(label(key, names), fontsize=9, loc="left")
     for each in axes.flat[len(groups) :]:
         each.set_axis_off()
     axes[0, 0].set_ylabel("training loss")
@@ -93,7 +100,8 @@ def _curves(groups: dict[tuple[Any, ...], list[Record]], page: Page) -> None:
 def draw_rates(records: Sequence[Record], page: Page) -> None:
     """Add a figure of the last training loss by learning rate, a panel for each network."""
     of_seed_0 = [record for record in records if record["settings"]["seed"] == 0]
-    groups = dict(sorted(grouped(of_seed_0, *_names(records)).items(), key=lambda item: str([*map(_order, item[0])])))
+    names = _names(records)
+    groups = _groups(of_seed_0, names)
     methods = [method for (method,) in grouped(of_seed_0, "method")]
     columns = min(3, len(groups))
     drawing, axes = panels(-(-len(groups) // columns), columns)
@@ -106,7 +114,7 @@ def draw_rates(records: Sequence[Record], page: Page) -> None:
         each.set(xscale="log", xlabel="learning rate")
         if each.lines:
             each.set_yscale("log")
-        each.set_title(label(key, records), fontsize=9, loc="left")
+        each.set_title(label(key, names), fontsize=9, loc="left")
     for each in axes.flat[len(groups) :]:
         each.set_axis_off()
     axes[0, 0].set_ylabel("training loss of the last epoch")
