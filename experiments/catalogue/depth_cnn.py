@@ -64,6 +64,7 @@ def _scopes(preset: str) -> list[Scope]:
         scope(("non-convex, He", "isometric", _ALONE), 10, head="mean"),
         scope((_FROZEN,), 10, seeds),
         *(scope(("isometric, bends apart",), depth, seeds) for depth in (5, 10, 20)),
+        scope(("isometric, bends apart",), 10, seeds, first_kernel=7),
         scope(("isometric",), 10, head="mean", difference=True),
         scope(("isometric",), 10, difference=True),
         scope(("isometric",), 10, first_kernel=13),
