@@ -166,7 +166,7 @@ def _row(layer: LayerPlan) -> tuple[str, ...]:
 
 
 def _moments(recipe: Recipe) -> str:
-    return f"{recipe.weight.mean:.4g}, {recipe.weight.variance:.4g}"
+    return f"{recipe.weight.mean:.4g}, {recipe.weight.variance:.4g}, {recipe.bias.mean:.4g}"
 
 
 def _read_back(layer: LayerPlan) -> None:
@@ -426,7 +426,7 @@ class _Planner:
             first, before = self.weights[id(weight)]
             if before != recipe:
                 raise ValueError(
-                    f"its weight is tied to that of {shown(first)}, which needs another law (mean and variance "
+                    f"its weight is tied to that of {shown(first)}, which needs another law (mean, variance and bias "
                     f"{_moments(before)} there, {_moments(recipe)} here); untie them, or leave one out with exclude="
                 )
             written = False
