@@ -61,6 +61,7 @@ from convex_init_core.solver import solve, solve_centred, solve_free
 from convex_init_core.statistics import GradientStatistics, LayerStatistics, SignalStatistics
 
 if TYPE_CHECKING:
+    from convex_init_core.bends import Bends, spread_bends
     from convex_init_core.convolution import FieldStatistics, forward_convolution
     from convex_init_core.fixed_point import (
         Stability,
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
 
 # Initialising a network needs none of these: they are imported when first asked for, which keeps the import short.
 _ON_DEMAND = {
+    **dict.fromkeys(("Bends", "spread_bends"), "bends"),
     **dict.fromkeys(("FieldStatistics", "forward_convolution"), "convolution"),
     **dict.fromkeys(("Geometry", "dense_geometry"), "geometry"),
     **dict.fromkeys(("carried_depth", "depth_advice", "warn_of_depth"), "guidance"),
@@ -123,6 +125,7 @@ __all__ = [
     "POSITIVITIES",
     "Activation",
     "Bend",
+    "Bends",
     "Draw",
     "FeatureMoments",
     "FieldStatistics",
@@ -194,6 +197,7 @@ __all__ = [
     "solve_free",
     "solve_isometric",
     "solve_normalised",
+    "spread_bends",
     "squared_softplus",
     "stability",
     "stable_fan_in",

@@ -49,8 +49,10 @@ def isometric_sum(
         residuals: R, the number of sums in the network with a convex value that is added as it is; 0 if this has none.
 
     Raises:
-        ValueError: if an activation has no bounded slope.
+        ValueError: if an activation has no bounded slope, or the settings have a threshold, which is not for one sum.
     """
+    if settings.threshold > 0.0:
+        raise ValueError("threshold= belongs to a whole chain of layers; use apply_ on the model")
     share = settings.skip_share if has_free else 0.0
     scale = 1.0 / len(parts)
     kept = 0.0 if residuals else scale

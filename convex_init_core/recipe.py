@@ -46,6 +46,9 @@ class InitSettings:
             permutations, which keep the signal at any depth (:mod:`convex_init_core.isometric`). Correlation, bias
             noise, distribution and moment matching belong to the former.
         match_moments: give every *draw* exactly the mean and variance of the law (:mod:`convex_init_core.matching`).
+        threshold: τ in [0, 5], for ``"isometric"`` behind ReLUs: the bends of the layers of a chain are spread from 0
+            to τ, in standard deviations σ* of the signal; with 0 all are at 0, and the chain is linear behind its first
+            hidden layer (:mod:`convex_init_core.bends`; not the paper's).
 
     Raises:
         ValueError: naming the argument that is out of range.
@@ -59,6 +62,7 @@ class InitSettings:
     skip_share: float = 0.5
     method: str = "log_normal"
     match_moments: bool = False
+    threshold: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -66,6 +70,7 @@ class InitSettings:
         _checks.positive("variance", self.variance)
         _checks.share("bias_noise", self.bias_noise)
         _checks.share("skip_share", self.skip_share)
+        _checks.threshold(self.threshold)
         if self.distribution not in DISTRIBUTIONS:
             raise ValueError(f"distribution {self.distribution!r} is unknown; known are {', '.join(DISTRIBUTIONS)}")
         if self.method not in METHODS:
@@ -73,6 +78,11 @@ class InitSettings:
         if self.match_moments and self.distribution == "two_point":
             raise ValueError(
                 "match_moments needs a law with more than one positive value: use distribution 'spike_and_slab'"
+            )
+        if self.threshold > 0.0 and self.method != "isometric":
+            raise ValueError(
+                f"threshold={self.threshold!r} has no meaning for method {self.method!r}, whose biases centre every "
+                "layer; leave it out, or use method 'isometric'"
             )
         if self.method == "isometric":
             for name, default in _OF_INDEPENDENT_WEIGHTS.items():
@@ -130,7 +140,8 @@ def positive_recipe(
         geometry: the axes of the weight; needed by the isometric method, which takes the fan-in from it.
 
     Raises:
-        ValueError: if an argument is out of range, φ may not be used, or the law does not fit the map.
+        ValueError: if an argument is out of range, φ may not be used, the law does not fit the map, or the settings
+            have a threshold, which is for a whole chain (:func:`convex_init_core.spread_bends`).
     """
     through = as_positivity(positivity)
     phi = as_activation(activation)

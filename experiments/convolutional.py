@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from convex_init.torch import apply_, project_
-from experiments.bends import spread_bends_
-from experiments.depth import FROZEN, METHODS, THRESHOLDS
+from experiments.depth import FROZEN, METHODS
 from experiments.experiment import Run
 
 SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
@@ -96,10 +95,6 @@ def network_of(run: Run, classes: int, seed: int, examples: Tensor) -> nn.Module
         he_convolutions_(model, generator)
     else:
         apply_(model, *examples_if_read, generator=generator, **chosen)
-        if run["method"] in THRESHOLDS:
-            middle, last = convolutions[depth // 2], head[-1]  # both have a fresh signal for their output
-            for hidden, following in ((convolutions[1 : depth // 2], middle), (convolutions[depth // 2 + 1 :], last)):
-                spread_bends_(hidden, following, THRESHOLDS[run["method"]])
         if run["method"] in FROZEN:
             for layer in convolutions[1:]:
                 layer.requires_grad_(False)

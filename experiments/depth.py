@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from convex_init.torch import ICNN, apply_
+from convex_init.torch import ICNN, apply_, plan
+from convex_init.torch.drawing import Fill, fill_
 from convex_init.torch.layers import ConvexLinear
+from convex_init.torch.positivity import raw_parameter
 from experiments import records
-from experiments.bends import spread_bends_
 from experiments.data.images import flat_images
 from experiments.experiment import Context, Experiment, Record, Results, Run, run_key
 from experiments.networks import he_
@@ -37,7 +38,7 @@ METHODS: dict[str, dict[str, Any] | None] = {
     "spike-and-slab, matched": {"distribution": "spike_and_slab", "match_moments": True},
     "isometric": {"method": "isometric"},
     "isometric, relu map": {"method": "isometric"},
-    "isometric, bends apart": {"method": "isometric"},
+    "isometric, bends apart": {"method": "isometric", "threshold": 0.5},
     "isometric, hidden layers frozen": {"method": "isometric"},
     "isometric start, not projected": {"method": "isometric"},
     "ICNN, He": {},
@@ -49,9 +50,6 @@ NOT_PROJECTED = frozenset({"isometric start, not projected"})
 
 FROZEN = frozenset({"isometric, hidden layers frozen"})
 """Trains the first and the last layer only: it tells what the hidden layers learn."""
-
-THRESHOLDS = {"isometric, bends apart": 0.5}
-"""Where :mod:`experiments.bends` moves the bends."""
 
 _MAPS = {"isometric, relu map": "relu"}
 
@@ -116,12 +114,9 @@ def build(run: Run, inputs: int, outputs: int, examples: torch.Tensor | None = N
         return network
     with torch.no_grad():
         network.layers[0].weight.mul_(variance**0.5)  # type: ignore[operator]
-    for layer in list(network.layers)[1:]:
-        assert isinstance(layer, ConvexLinear)
-        layer.reset_parameters(generator, variance=variance, **chosen)
-    if run["method"] in THRESHOLDS:
-        *hidden, output = list(network.layers)[1:]
-        spread_bends_(hidden, output, THRESHOLDS[run["method"]])
+    for each in plan(network, variance=variance, **chosen).layers[1:]:
+        weight = Fill(each.raw, each.recipe.weight, each.recipe.positivity)
+        fill_([weight, Fill(raw_parameter(each.module, "bias"), each.recipe.bias)], generator)
     if run["method"] in FROZEN:
         for layer in list(network.layers)[1:-1]:
             layer.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""The bends of an isometric network, moved: against the network's own signal."""
+"""The method "isometric, bends apart" of the experiments is the library's threshold."""
 
 from __future__ import annotations
 
@@ -6,27 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.bends import bends
+from convex_init_core import Bends
+from experiments.convolutional import network_of
 from experiments.depth import build
 
-
-def test_the_bend_wanders_to_the_threshold_and_the_mean_square_stays():
-    """Each layer by itself, on the quantiles of a Gaussian signal: 200,000 points, so means are good to 1e-4."""
-    z = torch.erfinv(torch.linspace(-1, 1, 200_003, dtype=torch.float64)[1:-1]) * 2**0.5
-    found = bends(0.5, 4)
-    s = z
-    for _ in range(4):
-        s = found.gain * s.relu() - found.shift
-    features = s.relu()
-    assert float(z[features > 0].min()) == pytest.approx(0.5, abs=1e-4)
-    assert float(features.square().mean()) == pytest.approx(0.5, rel=1e-3)
-    assert float(features.mean()) == pytest.approx(found.mean, rel=1e-3)
-    assert float(features.var()) == pytest.approx(found.variance, rel=1e-3)
+APART = "isometric, bends apart"
 
 
 @pytest.mark.parametrize("depth", [5, 20])
 def test_a_network_with_its_bends_apart_has_a_centred_output_of_variance_1(depth):
-    run = {"width": 400, "depth": depth, "method": "isometric, bends apart", "seed": 0}
+    run = {"width": 400, "depth": depth, "method": APART, "seed": 0}
     x = torch.randn(2000, 50, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         network = build(run, 50, 10)
@@ -38,3 +27,30 @@ def test_a_network_with_its_bends_apart_has_a_centred_output_of_variance_1(depth
     # 40 units feed an output: mean and variance over 10 outputs and inputs that correlate by 1/50.
     assert abs(float(outputs.mean())) < 0.4
     assert np.isclose(float(outputs.var()), 1.0, atol=0.4)
+
+
+def test_its_weights_are_those_of_isometric_but_for_their_scale():
+    """So that the two methods differ in nothing else."""
+    old, new = (
+        [
+            layer.weight.detach()
+            for layer in build({"width": 64, "depth": 5, "method": method, "seed": 0}, 50, 10).layers
+        ]
+        for method in ("isometric", APART)
+    )
+    scales = [float(b.max() / a.max()) for a, b in zip(old, new, strict=True)]
+    for scale, a, b in zip(scales, old, new, strict=True):
+        torch.testing.assert_close(b, scale * a)
+    assert scales == pytest.approx([1.0, *[Bends(0.5, 4).gain] * 4, scales[-1]])
+    assert scales[-1] < 0.97
+
+
+@pytest.mark.parametrize("head", ["flatten", "mean"])
+def test_a_convolutional_one_has_a_run_on_each_side_of_its_stride(head):
+    run = {"dataset": "mnist", "channels": 24, "depth": 10, "method": APART, "head": head}
+    model = network_of(run, 10, 0, torch.zeros(1, 784))
+    convolutions = [layer for layer in model if isinstance(layer, torch.nn.Conv2d)]
+    shifts = [-layer.bias[0].item() for layer in convolutions]
+    assert shifts[0] == 0.0
+    assert shifts[1:5] + shifts[6:] == pytest.approx([Bends(0.5, 4).shift] * 8)
+    assert shifts[5] > 0.5

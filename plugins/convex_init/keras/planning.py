@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from convex_init.keras.constraints import NonNeg
 from convex_init.keras.drawing import BIAS, KERNEL, fresh_seed, seed_stream, wide
 from convex_init.keras.fans import AFFINE, kernel_fan_in, layer_geometry, layer_layout
 from convex_init.keras.filling import drawn
-from convex_init.keras.reading import Selection, Site, read
+from convex_init.keras.reading import Selection, Site, is_chain, read
 from convex_init_core import (
     InitSettings,
     Law,
@@ -145,10 +145,29 @@ class _Planner:
     """Turn sites into layer plans, collecting every problem so that the user sees them all at once."""
 
     def __init__(self, sites: list[Site], settings: InitSettings, activation: Any) -> None:
-        self.settings, self.activation = settings, activation
+        self.settings, self.activation = replace(settings, threshold=0.0), activation
+        self.chosen, self.of_chain = settings, dict[str, Recipe]()
         self.problems: list[str] = []
         self.sites = {site.path: site for site in sites}
         self.skips = {site.beside: site for site in sites if site.role == "skip"}
+
+    def spread(self) -> None:
+        """Decide what the positive layers get as parts of one chain."""
+        from convex_init_core import spread_bends  # rarely needed
+
+        sites = [site for site in self.sites.values() if site.role == "positive"]
+        try:
+            for site in sites:
+                self.check(site)
+            recipes = [self.recipe(site) for site in sites]
+        except (ValueError, TypeError):
+            return  # the layer reports it
+        try:
+            found = spread_bends(recipes, self.chosen, [f"layer {site.path!r}" for site in sites])
+        except ValueError as error:
+            self.problems.append(str(error))
+        else:
+            self.of_chain = {site.path: recipe for site, recipe in zip(sites, found, strict=True)}
 
     def layer(self, site: Site) -> LayerPlan | None:
         try:
@@ -181,6 +200,8 @@ class _Planner:
             raise ValueError("it is frozen (trainable=False); unfreeze it, or leave it out with exclude=")
 
     def recipe(self, site: Site) -> Recipe:
+        if site.path in self.of_chain:
+            return self.of_chain[site.path]
         fan_in = kernel_fan_in(site.layer.kernel.shape, *layer_layout(site.layer))
         through = layer_positivity(site.layer)
         if site.role == "positive":
@@ -262,6 +283,9 @@ def plan(
         raise TypeError(f"unknown argument in {sorted(settings)}; the settings are {known}") from None
     sites = read(model, positive, exclude)
     planner = _Planner(sites, chosen, activation)
+    if chosen.threshold > 0.0:
+        _check_chain(model, {"positive": positive, "exclude": exclude})
+        planner.spread()
     layers = [layer for layer in map(planner.layer, sites) if layer is not None]
     if planner.problems:
         raise ValueError("nothing was written: " + "\n".join(planner.problems))
@@ -269,6 +293,21 @@ def plan(
     in_a_row = sum(layer.role == "positive" and layer.path not in beside for layer in layers)
     with_skips = sum(layer.role == "positive" and layer.path in beside for layer in layers)
     return Plan(tuple(layers), chosen, warn_of_depth(chosen, in_a_row, with_skips))
+
+
+def _check_chain(model: keras.Model, selections: Mapping[str, Selection | None]) -> None:
+    """Refuse a threshold where it is not known which layers follow one another."""
+    named = [name for name, selection in selections.items() if selection is not None]
+    if named:
+        raise ValueError(
+            f"threshold= needs every layer of a chain as it is, so {named[0]}= may not be given with it; leave one of "
+            "them out, or pass the part of the chain that is to be initialised"
+        )
+    if not is_chain(model):
+        raise ValueError(
+            "threshold= needs a chain of layers: a Sequential model, or a functional one whose layers follow one "
+            f"another, each used once; model {model.name!r} branches, so leave threshold out"
+        )
 
 
 def apply_(
@@ -298,7 +337,9 @@ def apply_(
         seed: an integer draws everything from it and leaves global state alone; ``None`` takes one from Keras'.
         **settings: ``correlation`` (ρ*, 0.5), ``variance`` (σ*², 1.0), ``bias_noise`` (β, 0.0), ``distribution``
             (``"log_normal"``), ``skip_share`` (0.5), ``method`` (``"log_normal"``, or ``"isometric"`` for any depth),
-            ``match_moments`` (``False``); see :class:`convex_init_core.InitSettings`.
+            ``match_moments`` (``False``), ``threshold`` (τ, 0.0: with ``"isometric"``, where the bends of a chain of
+            ReLU layers arrive, in standard deviations of the signal; ``convex_init_core/bends.py``, not the paper's);
+            see :class:`convex_init_core.InitSettings`.
 
     Raises:
         ValueError: if a layer cannot be decided or an argument is out of range. All problems are listed with the

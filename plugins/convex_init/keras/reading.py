@@ -111,6 +111,32 @@ def is_readable(model: Any) -> bool:
     return isinstance(model, keras.Sequential) or hasattr(model, "_nodes_by_depth")
 
 
+def is_chain(model: Any) -> bool:
+    """Whether the signal passes the layers of a model one after the other, each once."""
+    steps = _steps(model)
+    return steps is not None and len(set(map(id, steps))) == len(steps)
+
+
+def _steps(model: Any) -> list[Any] | None:
+    """The layers of a model and of the models in it, or ``None`` if one of these branches or is not readable."""
+    if not is_readable(model):
+        return None
+    if isinstance(model, keras.Sequential):
+        steps = model.layers
+    else:
+        nodes = [node for nodes in model._nodes_by_depth.values() for node in nodes]
+        taken = [id(tensor) for node in nodes for tensor in node.arguments.keras_tensors]
+        if len(model.inputs) > 1 or len(taken) != len(set(taken)) or any(_joins(node) for node in nodes):
+            return None
+        steps = [node.operation for node in nodes]
+    found = [[step] if not isinstance(step, keras.Model) else _steps(step) for step in steps]
+    return None if None in found else [step for part in found for step in part or ()]
+
+
+def _joins(node: Any) -> bool:
+    return len(node.arguments.keras_tensors) > 1 or len(node.outputs) > 1
+
+
 def _declared(model: Any, positive: Selection) -> list[Site]:
     found = {layer.path: layer for layer in model._flatten_layers() if isinstance(layer, AFFINE)}
     chosen = _select("positive", positive, found)

@@ -17,7 +17,7 @@ from convex_init.torch.activations import ActivationLike
 from convex_init.torch.drawing import Fill, check_generator, fill_
 from convex_init.torch.fans import caveats, fan_in, geometry, units
 from convex_init.torch.positivity import mark_projected, raw_parameter, read_positivity
-from convex_init.torch.reading import Selection, activation_for, is_read_by_running, read, selected
+from convex_init.torch.reading import Selection, activation_for, is_chain, is_read_by_running, read, selected
 from convex_init.torch.sharding import check_placements, is_sharded, local, reshard
 from convex_init.torch.sites import Site, Slot, shown
 from convex_init_core import (
@@ -166,7 +166,7 @@ def _row(layer: LayerPlan) -> tuple[str, ...]:
 
 
 def _moments(recipe: Recipe) -> str:
-    return f"{recipe.weight.mean:.4g}, {recipe.weight.variance:.4g}"
+    return f"{recipe.weight.mean:.4g}, {recipe.weight.variance:.4g}, {recipe.bias.mean:.4g}"
 
 
 def _read_back(layer: LayerPlan) -> None:
@@ -227,9 +227,12 @@ def plan(
         with torch.no_grad(), torch.random.fork_rng():  # the values that torch gives them are overwritten anyway
             model(*args, **kwargs)
     wanted = None if positivity is None else as_positivity(positivity)
-    if example_inputs is not None and (
+    runs = example_inputs is not None and (
         calibrate or entry != "forward" or is_read_by_running(model, register_missing_bias)
-    ):
+    )
+    if chosen.threshold > 0.0:
+        _check_chain(model, runs, {"positive": positive, "free": free, "exclude": exclude})
+    if runs:
         from convex_init.torch.running import plan_by_running  # only needed here, and not small
 
         return plan_by_running(
@@ -258,6 +261,8 @@ def plan(
         ]
     check_patterns(activation, [site.path for site in sites])
     planner = _Planner(sites, chosen, activation, wanted, register_missing_bias)
+    if chosen.threshold > 0.0:
+        planner.spread()
     layers = [layer for layer in map(planner.layer, sites) if layer is not None]
     if planner.problems:
         raise ValueError("nothing was written: " + "\n".join(planner.problems))
@@ -265,6 +270,22 @@ def plan(
     in_a_row = sum(layer.role == "positive" and layer.path not in beside for layer in layers)
     with_skips = sum(layer.role == "positive" and layer.path in beside for layer in layers)
     return Plan(tuple(layers), chosen, _biases(layers), advice=advise(chosen, in_a_row, with_skips))
+
+
+def _check_chain(model: nn.Module, runs: bool, selections: Mapping[str, Selection | None]) -> None:
+    """Refuse a threshold where it is not known which layers follow one another."""
+    named = [name for name, selection in selections.items() if selection is not None]
+    if named:
+        raise ValueError(
+            f"threshold= needs every layer of a chain as it is, so {named[0]}= may not be given with it; leave one of "
+            "them out, or pass the part of the chain that is to be initialised"
+        )
+    if runs or not is_chain(model):
+        raise ValueError(
+            "threshold= needs a chain of layers that can be read without running it, such as nn.Sequential or ICNN, "
+            "with a bias in every positive layer (or register_missing_bias=True), no calibrate=True and no entry=; "
+            f"{type(model).__name__} is read otherwise: leave threshold out"
+        )
 
 
 def advise(settings: InitSettings, depth: int, with_skips: int = 0) -> str:
@@ -358,12 +379,31 @@ class _Planner:
         positivity: Positivity | None,
         register_missing_bias: bool,
     ) -> None:
-        self.settings, self.activation, self.positivity = settings, activation, positivity
+        self.settings, self.activation, self.positivity = replace(settings, threshold=0.0), activation, positivity
+        self.chosen, self.of_chain = settings, dict[str, Recipe]()
         self.register_missing_bias = register_missing_bias
         self.problems: list[str] = []
         self.skips = {path: site for site in sites for path in site.beside}
         self.sites = {site.path: site for site in sites}
         self.weights: dict[int, tuple[str, Recipe]] = {}
+
+    def spread(self) -> None:
+        """Decide what the positive layers get as parts of one chain."""
+        from convex_init_core import spread_bends  # rarely needed
+
+        sites = [site for site in self.sites.values() if site.role == "positive"]
+        try:
+            for site in sites:
+                check_weight(Slot(site.module, "weight", site.path))
+            recipes = [self._recipe(site) for site in sites]
+        except (ValueError, TypeError):
+            return  # the layer reports it
+        try:
+            found = spread_bends(recipes, self.chosen, [shown(site.path) for site in sites])
+        except ValueError as error:
+            self.problems.append(str(error))
+        else:
+            self.of_chain = {site.path: recipe for site, recipe in zip(sites, found, strict=True)}
 
     def layer(self, site: Site) -> LayerPlan | None:
         try:
@@ -386,7 +426,7 @@ class _Planner:
             first, before = self.weights[id(weight)]
             if before != recipe:
                 raise ValueError(
-                    f"its weight is tied to that of {shown(first)}, which needs another law (mean and variance "
+                    f"its weight is tied to that of {shown(first)}, which needs another law (mean, variance and bias "
                     f"{_moments(before)} there, {_moments(recipe)} here); untie them, or leave one out with exclude="
                 )
             written = False
@@ -404,6 +444,8 @@ class _Planner:
         )
 
     def _recipe(self, site: Site) -> Recipe:
+        if site.path in self.of_chain:
+            return self.of_chain[site.path]
         through = read_positivity(site.module) or site.positivity
         if site.role == "positive":
             phi = activation_for(self.activation, site.path) or site.activation
@@ -506,7 +548,9 @@ def apply_(
         generator: source of randomness; torch's global CPU generator by default. One number is taken from it.
         **settings: ``correlation`` (ρ*, 0.5), ``variance`` (σ*², 1.0), ``bias_noise`` (β, 0.0), ``distribution``
             (``"log_normal"``), ``skip_share`` (0.5), ``method`` (``"log_normal"``, or ``"isometric"`` for any depth),
-            ``match_moments`` (``False``); see :class:`convex_init_core.InitSettings`.
+            ``match_moments`` (``False``), ``threshold`` (τ, 0.0: with ``"isometric"``, where the bends of a chain of
+            ReLU layers arrive, in standard deviations of the signal; ``convex_init_core/bends.py``, not the paper's);
+            see :class:`convex_init_core.InitSettings`.
 
     Returns:
         ``model``.

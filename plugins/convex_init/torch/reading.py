@@ -62,7 +62,7 @@ def read(
 
 def is_read_by_running(model: nn.Module, register_missing_bias: bool = False) -> bool:
     """Whether a model has to be run to be read: it is no chain, or one with a layer that the chain cannot decide."""
-    if not _is_chain(model):
+    if not is_chain(model):
         return True
     try:
         sites = _Chain().read(model)
@@ -86,12 +86,13 @@ def _is_sequential(module: nn.Module) -> bool:
     return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
-def _is_chain(model: nn.Module) -> bool:
+def is_chain(model: nn.Module) -> bool:
+    """Whether the order of the modules is that of the signal."""
     return describes_itself(model) or _is_sequential(model) or isinstance(model, AFFINE)
 
 
 def _read_structure(model: nn.Module, excluded: set[str]) -> list[Site]:
-    if _is_chain(model):
+    if is_chain(model):
         return _Chain(excluded).read(model)
     if any(_is_marked(module) for module in model.modules()):
         return _read_marks(model)

@@ -17,7 +17,8 @@ class Site:
     """A layer of a model and its part in it.
 
     A module whose forward is not a plain chain can describe itself: give it a method ``convex_sites()`` that returns
-    a list of these, in the order of the signal, with paths relative to the module. ``plan`` and ``apply_`` use it.
+    a list of these, in the order of the signal, with paths relative to the module. ``plan`` and ``apply_`` use it, and
+    with ``threshold=`` they take the positive layers for one chain.
 
     Attributes:
         path: of the layer within the model, such as ``"layers.2"``.

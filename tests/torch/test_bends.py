@@ -1,0 +1,189 @@
+"""The setting ``threshold`` through torch's own layers: where the bends arrive, and what is refused."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from convex_init.torch import ICNN, ConvexLinear, Positive, apply_, icnn_, plan
+from convex_init_core import Bends
+from tests.torch.networks import assert_untouched, generator, parameters_of
+
+SPREAD = {"method": "isometric", "threshold": 0.5}
+ABOVE = 0.30854  # P(z > 0.5)
+
+
+def linear(inputs, outputs, positivity="projection", **options):
+    layer = nn.Linear(inputs, outputs, **options)
+    if positivity != "projection":
+        parametrize.register_parametrization(layer, "weight", Positive(positivity))
+    return layer
+
+
+def chain(*layers, phi=nn.ReLU):
+    """A ReLU before every layer."""
+    return nn.Sequential(*(module for layer in layers for module in (phi(), layer)))
+
+
+@torch.no_grad()
+def outputs_of(model, x):
+    """What each affine layer of a chain passes on."""
+    found = []
+    for module in model:
+        x = module(x)
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            found.append(x)
+    return found
+
+
+@pytest.mark.parametrize("positivity", ["projection", "exp"])
+@pytest.mark.parametrize(("variance", "depth"), [(1.0, 1), (1.0, 20), (4.0, 4)])
+def test_units_are_on_above_the_threshold_and_outputs_are_centred(variance, depth, positivity):
+    """With independent Gaussian inputs; five standard errors.
+
+    Of 2000 · 400 units a share of 0.309 is on: 5 √(0.21/8e5) = 0.0026. The 2000 · 10 outputs are sums of 40 features,
+    of an excess kurtosis below 1: 5/√20000 = 0.035 for the mean, 5 √(3/20000) = 0.061 for the variance. Behind exp,
+    each unit also gets 1e-3 of the mean of 400 features, which varies by 1/√800, in each of 20 layers: less than 1e-3.
+    """
+    model = chain(*(linear(400, 400, positivity) for _ in range(depth)), linear(400, 10, positivity))
+    assert apply_(model, **SPREAD, variance=variance, generator=generator()) is model
+    x = math.sqrt(variance) * torch.randn(2000, 400, generator=generator(1))
+    *_, hidden, outputs = outputs_of(model, x)
+    assert (hidden > 0).double().mean().item() == pytest.approx(ABOVE, abs=0.0026 + 1e-3)
+    assert outputs.mean().item() == pytest.approx(0.0, abs=0.036 * math.sqrt(variance))
+    assert outputs.var().item() == pytest.approx(variance, rel=0.061 + 1e-3)
+    assert all(bool((layer.weight >= 0).all()) for layer in model[1::2])
+
+
+@pytest.mark.parametrize("positivity", ["projection", "softplus"])
+def test_a_stride_in_the_middle_divides_a_cnn_into_two_runs(positivity):
+    """A unit at the end of a run is on where a unit of the signal before it is above the threshold.
+
+    Independent Gaussian pixels, 100 · 24 · 64 of them: a share of 0.309 within 5 √(0.21/153600) = 0.006. The strided
+    layer sums four features: an excess kurtosis of up to 10 is one of 2.5 then, of 100 · 24 · 16 numbers the mean is
+    good to 5/√38400 = 0.026 and the variance to 5 √(4.5/38400) = 0.055. Behind softplus the small weights add 1e-3 of
+    a mean over 216 pixels per layer, so that a pixel near the threshold may come to lie on its other side.
+    """
+    convolutions = [nn.Conv2d(24, 24, 3, stride=2 if place == 2 else 1, padding=1) for place in range(6)]
+    if positivity != "projection":
+        for layer in convolutions:
+            parametrize.register_parametrization(layer, "weight", Positive(positivity))
+    model = nn.Sequential(*chain(*convolutions), nn.ReLU(), nn.Flatten(), linear(24 * 16, 10, positivity))
+    apply_(model, **SPREAD, generator=generator())
+    recipes = [layer.recipe for layer in plan(model, **SPREAD).layers]
+    gains = [recipe.weight.gain for recipe in recipes]
+    assert gains[:2] == [Bends(0.5, 2).gain] * 2
+    assert gains[3:6] == [Bends(0.5, 3).gain] * 3
+    x = torch.randn(100, 24, 8, 8, generator=generator(1))
+    found = outputs_of(model, x)
+    assert (found[1] > 0).double().mean().item() == pytest.approx(ABOVE, abs=0.006)
+    assert found[2].mean().item() == pytest.approx(0.0, abs=0.026)
+    assert found[2].var().item() == pytest.approx(1.0, rel=0.055)
+    shares = [float((part > bend).double().mean()) for part, bend in ((found[2], 0.5), (found[5], 0.0))]
+    assert shares[0] == pytest.approx(shares[1], abs=1e-4 if positivity == "projection" else 2e-3)
+
+
+@pytest.mark.parametrize("positivity", ["projection", "exp"])
+def test_an_icnn_draws_the_same_permutations_with_other_gains(positivity):
+    model = ICNN(20, [30, 30, 30], 2, positivity=positivity, method="isometric")
+    model.reset_parameters(generator())
+    before = [layer.weight.detach().clone() for layer in model.layers]
+    model.reset_parameters(generator(), threshold=0.5)
+    bends = Bends(0.5, 2)
+    assert torch.equal(model.layers[0].weight, before[0])
+    for layer, old in zip(model.layers[1:3], before[1:3], strict=True):
+        on = old > 0.5
+        torch.testing.assert_close(layer.weight[on], bends.gain * old[on])
+        tolerance = 1e-6 if positivity == "projection" else 2e-3
+        assert layer.bias.detach().numpy() == pytest.approx(-bends.shift, abs=tolerance)
+    model.reset_parameters(generator(), threshold=0.0)
+    assert all(torch.equal(layer.weight, old) for layer, old in zip(model.layers, before, strict=True))
+
+
+def test_free_skips_leave_no_run():
+    model = ICNN(20, [30, 30, 30], 2, skip=True, method="isometric")
+    recipes = [[layer.recipe for layer in plan(model, **chosen).layers] for chosen in (SPREAD, {"method": "isometric"})]
+    assert recipes[0] == recipes[1]
+
+
+def test_ties_within_a_run_and_between_runs():
+    tied = linear(40, 40)
+    apply_(chain(tied, tied, linear(40, 10)), **SPREAD, generator=generator())
+    assert tied.bias.detach().numpy() == pytest.approx(-Bends(0.5, 2).shift)
+    model = chain(tied, linear(40, 20), linear(20, 40), tied, linear(40, 10))
+    before = parameters_of(model)
+    with pytest.raises(ValueError, match="'7': its weight is tied to that of '1', which needs another law"):
+        apply_(model, **SPREAD)
+    assert all(torch.equal(value, before[name]) for name, value in parameters_of(model).items())
+
+
+class Unread(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        return self.last(self.second(self.first(x).relu()).relu())
+
+
+X = torch.zeros(3, 6)
+
+
+def three(phi=nn.ReLU, **options):
+    return chain(nn.Linear(6, 6, **options), nn.Linear(6, 6), nn.Linear(6, 2), phi=phi)
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "settings", "message"),
+    [
+        (three, (), {"threshold": -1}, "threshold must be at least 0"),
+        (three, (), {"threshold": float("nan")}, "threshold must be finite"),
+        (three, (), {"method": "log_normal"}, "threshold=0.5.*use method 'isometric'"),
+        (lambda: three(nn.LeakyReLU), (), {}, r"'1': threshold=.*leaky_relu.*leave threshold out"),
+        (three, (), {"activation": {"3": "softplus"}}, r"'3': threshold=.*softplus.*leave threshold out"),
+        (three, (), {"positive": ["5"]}, "threshold= needs every layer of a chain as it is, so positive= may not"),
+        (three, (), {"free": ["1"]}, "so free= may not"),
+        (three, (), {"exclude": "5"}, "so exclude= may not.*pass the part of the chain"),
+        (three, (X,), {"calibrate": True}, "threshold= needs a chain.*no calibrate=True"),
+        (lambda: three(bias=False), (X,), {}, "threshold= needs a chain.*with a bias in every positive layer"),
+        (lambda: three(bias=False), (), {}, "'1': it has no bias to carry the centring shift"),
+        (Unread, (X,), {}, "threshold= needs a chain.*nn.Sequential or ICNN.*Unread is read otherwise"),
+        (Unread, (), {}, "threshold= needs a chain.*nn.Sequential or ICNN.*Unread is read otherwise"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(model, arguments, settings, message):
+    made = model()
+    before = parameters_of(made)
+    for call in (plan, apply_):
+        with pytest.raises(ValueError, match=message):
+            call(made, *arguments, **{**SPREAD, **settings})
+    assert_untouched(made, before)
+
+
+def test_a_missing_bias_can_be_added():
+    model = three(bias=False)
+    apply_(model, X, **SPREAD, register_missing_bias=True)
+    assert model[1].bias.detach().numpy() == pytest.approx(-Bends(0.5, 2).shift)
+
+
+def test_a_layer_that_cannot_be_written_to_is_reported_first():
+    model = three(nn.LeakyReLU)
+    model[5].weight.requires_grad_(False)
+    with pytest.raises(ValueError, match="'5': its weight is frozen"):
+        plan(model, **SPREAD)
+
+
+def test_a_layer_by_itself_has_no_run():
+    layer = ConvexLinear(6, 6, method="isometric")
+    before = parameters_of(layer)
+    with pytest.raises(ValueError, match="threshold= belongs to a whole chain of layers; use apply_ on the model"):
+        layer.reset_parameters(threshold=0.5)
+    assert all(torch.equal(value, before[name]) for name, value in parameters_of(layer).items())
+    weight = torch.ones(4, 4)
+    with pytest.raises(ValueError, match="threshold= belongs to a whole chain"):
+        icnn_(weight, **SPREAD)
+    assert torch.equal(weight, torch.ones(4, 4))
