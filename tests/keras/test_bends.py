@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from convex_init.keras import ICNN, ConvexDense, ICNNInit, apply_, icnn, plan
+from convex_init.keras import ICNN, ConvexDense, apply_, plan
 from convex_init_core import Bends
 from tests.keras.arrays import array, normal, weights
 
@@ -151,10 +151,3 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(make, options, 
     kernels = [v for v in model.trainable_variables if "kernel" in v.path]
     mine = [layer.kernel for layer in model._flatten_layers() if isinstance(layer, ConvexDense)]
     assert all(any(v is own for own in mine) or v.constraint is None for v in kernels)
-
-
-def test_a_layer_by_itself_has_no_run():
-    for make in (ICNNInit, icnn):
-        with pytest.raises(ValueError, match="threshold= belongs to a whole chain of layers; use apply_ on the model"):
-            make(**SPREAD)
-        make(method="isometric", threshold=0.0)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from convex_init.torch import ICNN, ConvexLinear, Positive, apply_, icnn_, plan
+from convex_init.torch import ICNN, Positive, apply_, plan
 from convex_init_core import Bends
 from tests.torch.networks import assert_untouched, generator, parameters_of
 
@@ -175,15 +175,3 @@ def test_a_layer_that_cannot_be_written_to_is_reported_first():
     model[5].weight.requires_grad_(False)
     with pytest.raises(ValueError, match="'5': its weight is frozen"):
         plan(model, **SPREAD)
-
-
-def test_a_layer_by_itself_has_no_run():
-    layer = ConvexLinear(6, 6, method="isometric")
-    before = parameters_of(layer)
-    with pytest.raises(ValueError, match="threshold= belongs to a whole chain of layers; use apply_ on the model"):
-        layer.reset_parameters(threshold=0.5)
-    assert all(torch.equal(value, before[name]) for name, value in parameters_of(layer).items())
-    weight = torch.ones(4, 4)
-    with pytest.raises(ValueError, match="threshold= belongs to a whole chain"):
-        icnn_(weight, **SPREAD)
-    assert torch.equal(weight, torch.ones(4, 4))

@@ -123,7 +123,6 @@ class ICNNInit(_ICNNInitializer):
         method: ``"log_normal"``, the paper's; or ``"isometric"``, a permutation of the features (where widths differ,
             sums or copies of them), which keeps the signal at any depth: :mod:`convex_init_core.isometric`.
         match_moments: give every unit exactly the mean and variance of the law.
-        threshold: 0 only: bends are moved in a whole chain of layers, see :func:`convex_init.keras.apply_`.
 
     Raises:
         ValueError: for an argument out of range, an activation that is not convex and non-decreasing, or (when
@@ -148,11 +147,8 @@ class ICNNInit(_ICNNInitializer):
         skip_share: float = 0.0,
         method: str = "log_normal",
         match_moments: bool = False,
-        threshold: float = 0.0,
     ) -> None:
-        settings = InitSettings(
-            *(correlation, variance, bias_noise, distribution, skip_share, method, match_moments), threshold
-        )
+        settings = InitSettings(correlation, variance, bias_noise, distribution, skip_share, method, match_moments)
         super().__init__(settings, activation, seed, fan_in)
         self.positivity = positivity_from(positivity)
         self.layout = layout if isinstance(layout, str) or layout is None else tuple(layout)
@@ -297,7 +293,6 @@ def icnn(
     skip_share: float = 0.0,
     method: str = "log_normal",
     match_moments: bool = False,
-    threshold: float = 0.0,
     seed: int | None = None,
 ) -> dict[str, Any]:
     """Return kernel initializer, bias initializer and constraint for one of Keras' layers.
@@ -319,7 +314,6 @@ def icnn(
         skip_share: see :class:`ICNNInit`.
         method: see :class:`ICNNInit`.
         match_moments: see :class:`ICNNInit`.
-        threshold: see :class:`ICNNInit`.
         seed: see :class:`ICNNInit`.
     """
     kernel = ICNNInit(
@@ -335,7 +329,6 @@ def icnn(
         skip_share=skip_share,
         method=method,
         match_moments=match_moments,
-        threshold=threshold,
     )
     of = "depthwise" if layout == "depthwise" else "kernel"
     return {f"{of}_initializer": kernel, "bias_initializer": kernel.bias(), f"{of}_constraint": NonNeg()}

@@ -28,7 +28,6 @@ def icnn_(
     distribution: str = "log_normal",
     method: str = "log_normal",
     match_moments: bool = False,
-    threshold: float = 0.0,
     geometry: Geometry | None = None,
     positivity: str | Positivity | None = None,
     generator: torch.Generator | None = None,
@@ -58,7 +57,6 @@ def icnn_(
             widths differ, sums or copies of them), which keeps the signal at any depth; see
             :mod:`convex_init_core.isometric`.
         match_moments: give the draw exactly the mean and variance above, which a log-normal sample falls short of.
-        threshold: 0 only: bends are moved in a whole chain of layers, see :func:`convex_init.torch.apply_`.
         geometry: for ``"isometric"`` and a weight that is not 2-D: which of its axes are outputs, inputs and window,
             ``convex_init.torch.fans.geometry(module)``.
         positivity: the map from ``weight`` to the effective weight, such as ``"exp"``; none by default.
@@ -68,19 +66,13 @@ def icnn_(
         ``weight``, or ``(weight, bias)`` if a bias was given.
 
     Raises:
-        ValueError: if an argument is out of range, fan-in or geometry cannot be told from the shape, or threshold is
-            not 0.
+        ValueError: if an argument is out of range, or fan-in or geometry cannot be told from the shape.
 
     Note:
         ``layer.weight`` of a parametrized layer is a computed tensor: pass
         ``layer.parametrizations.weight.original`` with ``positivity``, or use :func:`convex_init.torch.apply_`.
     """
-    settings = InitSettings(
-        *(correlation, variance, bias_noise, distribution),
-        method=method,
-        match_moments=match_moments,
-        threshold=threshold,
-    )
+    settings = InitSettings(correlation, variance, bias_noise, distribution, method=method, match_moments=match_moments)
     where = _geometry(weight, geometry) if needs_geometry(settings) else None
     fan = _fan_in(weight, fan_in) if where is None else where.fan_in
     recipe = positive_recipe(fan, read_activation(activation), settings, positivity or "projection", geometry=where)
