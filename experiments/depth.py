@@ -183,7 +183,7 @@ def runs_of(scopes: Sequence[Scope], store: str, preset: str) -> Iterator[Run]:
         for each in scope.settings:
             losses = best.get(_key(each), {})
             if set(scope.rates) <= set(losses):
-                rate = min(losses, key=lambda rate: losses[rate])
+                rate = min(scope.rates, key=lambda rate: losses[rate])
                 yield from ({**each, "lr": rate, "seed": seed} for seed in range(1, scope.seeds))
 
 
@@ -193,11 +193,11 @@ def _key(run: Mapping[str, Any]) -> str:
 
 @lru_cache
 def _best_rates(path: Path) -> dict[str, dict[float, float]]:
-    """For each setting the last training loss of seed 0 by rate, of the common grid."""
+    """For each setting the last training loss of seed 0 by rate."""
     losses: dict[str, dict[float, float]] = {}
     for record in records.read(path):
         run = record["settings"]
-        if run["seed"] == 0 and run["lr"] in RATES:
+        if run["seed"] == 0:
             losses.setdefault(_key(run), {})[run["lr"]] = middle([record["results"]["loss"]])
     return losses
 
