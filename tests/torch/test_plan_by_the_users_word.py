@@ -82,6 +82,18 @@ def test_excluded_layers_are_left_alone():
     assert list(projected_parameters(model)) == ["2.weight"]
 
 
+@pytest.mark.parametrize("positivity", ["exp", "relu"])
+def test_a_map_that_nothing_applies_is_refused(positivity):
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Sequential(nn.Linear(6, 6), nn.ReLU()), nn.Linear(6, 1))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(
+        ValueError, match=f"positivity='{positivity}' was given, but '2.0' is a Linear that uses its weight"
+    ):
+        apply_(model, positivity=positivity, method="isometric")
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    apply_(model, positivity="projection")
+
+
 def test_a_map_that_the_models_forward_applies():
     class ExpLinear(nn.Linear):
         def forward(self, x: Tensor) -> Tensor:

@@ -17,7 +17,15 @@ from convex_init.torch.activations import ActivationLike
 from convex_init.torch.drawing import Fill, check_generator, fill_
 from convex_init.torch.fans import caveats, fan_in, geometry, units
 from convex_init.torch.positivity import mark_projected, raw_parameter, read_positivity
-from convex_init.torch.reading import Selection, activation_for, is_chain, is_read_by_running, read, selected
+from convex_init.torch.reading import (
+    Selection,
+    activation_for,
+    is_chain,
+    is_read_by_running,
+    read,
+    selected,
+    takes_weight_as_it_is,
+)
 from convex_init.torch.sharding import check_placements, is_sharded, local, reshard
 from convex_init.torch.sites import Site, Slot, shown
 from convex_init_core import (
@@ -266,10 +274,24 @@ def plan(
     layers = [layer for layer in map(planner.layer, sites) if layer is not None]
     if planner.problems:
         raise ValueError("nothing was written: " + "\n".join(planner.problems))
+    if wanted is not None and wanted.reparametrises:
+        _check_map(model, sites, wanted)
     beside = {path for layer in layers for path in layer.beside}
     in_a_row = sum(layer.role == "positive" and layer.path not in beside for layer in layers)
     with_skips = sum(layer.role == "positive" and layer.path in beside for layer in layers)
     return Plan(tuple(layers), chosen, _biases(layers), advice=advise(chosen, in_a_row, with_skips))
+
+
+def _check_map(model: nn.Module, sites: list[Site], wanted: Positivity) -> None:
+    """Refuse a map that nothing applies: weights drawn for it would be used raw, and would not stay non-negative."""
+    for site in sites:
+        known = read_positivity(site.module) or site.positivity
+        if site.role == "positive" and known is None and takes_weight_as_it_is(model, site.path):
+            raise ValueError(
+                f"positivity={str(wanted)!r} was given, but {shown(site.path)} is a {type(site.module).__name__} that "
+                f"uses its weight as it is; build it as ConvexLinear or ICNN with positivity={str(wanted)!r} (or "
+                "parametrize its weight), or leave positivity out and project after each step"
+            )
 
 
 def _check_chain(model: nn.Module, runs: bool, selections: Mapping[str, Selection | None]) -> None:
@@ -538,7 +560,7 @@ def apply_(
         activation: what *feeds* the positive layers, where it cannot be read: a name, module or function, or a mapping
             from patterns of layer paths to these.
         positivity: the map for positive layers that carry none themselves; ``"projection"`` by default. Give the name
-            of the map if the model's forward applies it.
+            of the map if the model's forward applies it; where nothing does, it is refused.
         register_missing_bias: add a bias to positive layers that have none and need one. Do it before the optimizer is
             made.
         calibrate: measure each pre-activation on the example inputs, in the order of the signal, and set the scale of

@@ -86,6 +86,14 @@ def _is_sequential(module: nn.Module) -> bool:
     return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
+def takes_weight_as_it_is(model: nn.Module, path: str) -> bool:
+    """Whether a layer is called by ``nn.Sequential`` alone, with torch's own forward: nothing maps its weight then."""
+    parents = path.split(".")[:-1] if path else []
+    around = [model.get_submodule(".".join(parents[:depth])) for depth in range(len(parents) + 1)] if path else []
+    own = type(model.get_submodule(path)).forward in [layer.forward for layer in AFFINE]
+    return own and all(map(_is_sequential, around))
+
+
 def is_chain(model: nn.Module) -> bool:
     """Whether the order of the modules is that of the signal."""
     return describes_itself(model) or _is_sequential(model) or isinstance(model, AFFINE)
