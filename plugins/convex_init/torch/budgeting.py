@@ -14,7 +14,7 @@ from convex_init.torch.evidence import kept_non_negative
 from convex_init.torch.fans import geometry_of
 from convex_init.torch.feeding import Signals, as_factor, feeding_activation
 from convex_init.torch.objections import unkept_scales, used_in_two_ways
-from convex_init.torch.positivity import read_positivity
+from convex_init.torch.positivity import nothing_applies, read_positivity
 from convex_init.torch.reading import activation_for
 from convex_init.torch.recording import Node
 from convex_init.torch.sites import Slot, shown
@@ -274,6 +274,8 @@ class Budgeting:
                 f"positivity={str(self.positivity)!r} was given, but its weight is made non-negative by {own} "
                 "(a parametrization, a mark, or what the forward does); leave positivity out, or build it anew"
             )
+        if own is None and self.positivity is not None and self.positivity.reparametrises:
+            raise ValueError(nothing_applies(self.positivity))  # the forward has been seen, and it has no map
         through = own or self.positivity or as_positivity("projection")
         if product.factor != 1.0 and own is None:
             raise ValueError(

@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 from convex_init.torch.activations import ActivationLike
 from convex_init.torch.drawing import Fill, check_generator, fill_
 from convex_init.torch.fans import caveats, fan_in, geometry, units
-from convex_init.torch.positivity import mark_projected, raw_parameter, read_positivity
+from convex_init.torch.positivity import mark_projected, nothing_applies, raw_parameter, read_positivity
 from convex_init.torch.reading import (
     Selection,
     activation_for,
@@ -287,11 +287,7 @@ def _check_map(model: nn.Module, sites: list[Site], wanted: Positivity) -> None:
     for site in sites:
         known = read_positivity(site.module) or site.positivity
         if site.role == "positive" and known is None and takes_weight_as_it_is(model, site.path):
-            raise ValueError(
-                f"positivity={str(wanted)!r} was given, but {shown(site.path)} is a {type(site.module).__name__} that "
-                f"uses its weight as it is; build it as ConvexLinear or ICNN with positivity={str(wanted)!r} (or "
-                "parametrize its weight), or leave positivity out and project after each step"
-            )
+            raise ValueError(f"{shown(site.path)}: {nothing_applies(wanted)}")
 
 
 def _check_chain(model: nn.Module, runs: bool, selections: Mapping[str, Selection | None]) -> None:
