@@ -39,6 +39,7 @@ METHODS: dict[str, dict[str, Any] | None] = {
     "isometric": {"method": "isometric"},
     "isometric, relu map": {"method": "isometric"},
     "isometric, bends apart": {"method": "isometric", "threshold": 0.5},
+    "isometric, relu map, bends apart": {"method": "isometric", "threshold": 1.0},
     "isometric, hidden layers frozen": {"method": "isometric"},
     "isometric start, not projected": {"method": "isometric"},
     "ICNN, He": {},
@@ -51,7 +52,7 @@ NOT_PROJECTED = frozenset({"isometric start, not projected"})
 FROZEN = frozenset({"isometric, hidden layers frozen"})
 """Trains the first and the last layer only: it tells what the hidden layers learn."""
 
-_MAPS = {"isometric, relu map": "relu"}
+_MAPS = {"isometric, relu map": "relu", "isometric, relu map, bends apart": "relu"}
 
 STYLES.update(
     {
@@ -59,6 +60,7 @@ STYLES.update(
         "isometric": {"color": "#009E73", "linestyle": "-"},
         "isometric, relu map": {"color": "#332288", "linestyle": "-"},
         "isometric, bends apart": {"color": "#882255", "linestyle": "-"},
+        "isometric, relu map, bends apart": {"color": "#882255", "linestyle": (0, (5, 1.5))},
         "isometric, hidden layers frozen": {"color": "#999933", "linestyle": (0, (1, 1.2))},
         "isometric start, not projected": {"color": "#7F7F7F", "linestyle": (0, (3, 1, 1, 1))},
         "log-normal, matched": {"color": "#E69F00", "linestyle": (0, (5, 1.5))},

@@ -9,6 +9,7 @@ from experiments.depth_report import depth_report
 from experiments.experiment import Run
 
 _DEEP = ("non-convex, He", "isometric", "isometric, relu map")
+_WIDE = (*_DEEP, "isometric, relu map, bends apart", "paper")
 _ALL = (*_DEEP, "log-normal, matched", "paper")
 
 
@@ -32,14 +33,12 @@ def _scopes(preset: str) -> list[Scope]:
     return [
         Scope(_settings(preset, "cifar10", 512, 5, _ALL), slow),
         Scope(_settings(preset, "cifar100", 512, 5, _DEEP), slow),
+        *(Scope(_settings(preset, name, 1024, 5, _WIDE), slow) for name in sets),
+        *(Scope(_settings(preset, name, 1024, 20, _DEEP), RATES[:2]) for name in sets),
+        *(Scope(_settings(preset, name, 1024, 7, _WIDE), slow) for name in sets),
         Scope(_settings(preset, "cifar10", 512, 20, _DEEP), slow),
-        Scope(_settings(preset, "cifar10", 1024, 5, _DEEP), RATES[:2]),
-        Scope(_settings(preset, "cifar100", 512, 20, _DEEP), RATES[:2]),
-        Scope(_settings(preset, "cifar10", 512, 5, _ALL), slow, 5),
-        Scope(_settings(preset, "cifar10", 512, 20, _DEEP), slow, 5),
-        Scope(_settings(preset, "cifar100", 512, 5, _DEEP), slow, 5),
-        Scope(_settings(preset, "cifar10", 1024, 20, _DEEP), RATES[:2]),
-        *(Scope(_settings(preset, name, 512, 7, _DEEP), slow, 5) for name in sets),
+        *(Scope(_settings(preset, name, 1024, depth, _WIDE), slow, 5) for depth in (5, 7) for name in sets),
+        *(Scope(_settings(preset, name, 1024, 20, _DEEP), RATES[:2], 5) for name in sets),
     ]
 
 

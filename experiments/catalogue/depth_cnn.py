@@ -17,6 +17,7 @@ from experiments.training import Schedule, accuracy, fit
 _PLAIN = ("non-convex, He", "isometric", "paper, bias noise 1/2")
 _ALONE = "isometric start, not projected"
 _FROZEN = "isometric, hidden layers frozen"
+_BENDS = "isometric, bends apart"
 
 
 def _execute(run: Run, context: Context) -> Results:
@@ -63,18 +64,18 @@ def _scopes(preset: str) -> list[Scope]:
         # What the distance from the non-convex network comes from, one change at a time.
         scope(("non-convex, He", "isometric", _ALONE), 10, head="mean"),
         scope((_FROZEN,), 10, seeds),
-        *(scope(("isometric, bends apart",), depth, seeds) for depth in (5, 10, 20)),
-        scope(("isometric, bends apart",), 10, seeds, first_kernel=7),
+        *(scope((_BENDS,), depth, seeds) for depth in (5, 10, 20)),
+        scope((_BENDS,), 10, seeds, first_kernel=7),
         scope(("isometric",), 10, head="mean", difference=True),
         scope(("isometric",), 10, difference=True),
         scope(("isometric",), 10, first_kernel=13),
         scope(("isometric",), 10, **({"channels": 48} if preset == "cpu" else {"channels": 128})),
         scope(_PLAIN[:2], 5, seeds, first_kernel=7),
         scope(_PLAIN[:2], 20, seeds, first_kernel=7),
-        scope((*_PLAIN, _ALONE), 5, dataset="cifar10"),
-        scope((*_PLAIN, _ALONE), 10, dataset="cifar10"),
-        scope(("isometric", "ICNN, He"), 10, dataset="cifar10", skip=True),
-        scope(_PLAIN[:2], 20, dataset="cifar10"),
+        *(scope((*_PLAIN, _ALONE, _BENDS), depth, dataset="cifar10") for depth in (5, 10)),
+        scope((*_PLAIN[:2], _ALONE, _BENDS), 20, dataset="cifar10"),
+        scope(("isometric", "paper", "ICNN, He"), 10, dataset="cifar10", skip=True),
+        *(scope((*_PLAIN, _ALONE, _BENDS), depth, seeds, dataset="cifar10") for depth in (5, 10)),
     ]
 
 

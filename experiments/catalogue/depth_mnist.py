@@ -14,6 +14,7 @@ _DEEP = ("non-convex, He", "isometric", "isometric, relu map")
 _ALL = (*_DEEP, "log-normal, matched", "paper, bias noise 1/2", "paper")
 _ALONE = ("isometric start, not projected", "isometric, hidden layers frozen")
 _BENDS = ("isometric, bends apart",)
+_BOTH = ("isometric, relu map, bends apart",)
 _MEASURED = ("log-normal, matched, measured",)
 _LAWS = ("gamma, matched", "spike-and-slab, matched")
 
@@ -40,19 +41,21 @@ def _scopes(preset: str) -> list[Scope]:
         Scope(_settings(preset, 256, 20, _DEEP[:2]), RATES, 5),
         Scope(_settings(preset, 256, 20, (*_ALL[2:], *_MEASURED, *_BENDS)), slow, 5),
         *(Scope(_settings(preset, 256, depth, ("isometric", "paper"), skip=True), slow, 5) for depth in (5, 10, 20)),
-        Scope(_settings(preset, 784, 10, _DEEP), slow),
-        Scope(_settings(preset, 784, 20, _DEEP), RATES[:2]),
-        Scope(_settings(preset, 784, 3, (*_DEEP, "paper")), slow, 5),
-        Scope(_settings(preset, 784, 5, (*_DEEP, "paper")), slow, 5),
-        Scope(_settings(preset, 784, 7, (*_DEEP, "paper")), slow, 5),
+        Scope(_settings(preset, 784, 5, (*_DEEP, *_BOTH, "paper")), slow, 5),
+        Scope(_settings(preset, 784, 7, (*_DEEP, *_BOTH, "paper")), slow, 5),
         Scope(_settings(preset, 784, 10, _DEEP), slow, 5),
+        Scope(_settings(preset, 784, 20, _DEEP), RATES[:2], 5),
+        Scope(_settings(preset, 784, 50, _DEEP), RATES[:2]),
+        Scope(_settings(preset, 784, 100, _DEEP), RATES[:2]),
+        Scope(_settings(preset, 784, 10, (*_BOTH, "paper")), slow, 5),
+        Scope(_settings(preset, 784, 20, (*_BOTH, "paper")), RATES[:2], 5),
+        Scope(_settings(preset, 784, 3, (*_DEEP, "paper")), slow, 5),
+        *(Scope(_settings(preset, 256, depth, _BOTH), slow, 5) for depth in (5, 10, 20)),
+        Scope(_settings(preset, 784, 50, _DEEP), RATES[:2], 5),
         Scope(_settings(preset, 256, 50, _DEEP), RATES[:2], 5),
         Scope(_settings(preset, 256, 100, _DEEP), RATES[:2]),
         Scope(_settings(preset, 256, 7, _ALL), slow, 5),
         Scope(_settings(preset, 256, 3, _ALL), slow, 5),
-        Scope(_settings(preset, 784, 20, _DEEP), RATES[:2], 5),
-        Scope(_settings(preset, 784, 50, _DEEP), RATES[:2]),
-        Scope(_settings(preset, 784, 100, _DEEP), RATES[:1]),
     ]
 
 
