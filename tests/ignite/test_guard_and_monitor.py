@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -133,6 +134,19 @@ def test_the_columns_reach_tensorboard(tmp_path):
             assert [step for step, _ in points] == [5, 10]  # and none after the handle was removed
             for step, logged in points:  # TensorBoard keeps 32-bit floats
                 assert logged == pytest.approx(value(expected[step].layers[index]), rel=1e-6, abs=1e-12)
+
+
+def test_no_column_without_a_number():
+    """Theory has none for isometric weights, and TensorBoard would warn of each."""
+    from convex_init.torch import apply_
+
+    model = apply_(network(), method="isometric")
+    columns = SignalMonitor(model, torch.cat([x for x, _ in data(4)])).columns()
+    assert "variance_theory" in columns["layers.0"]
+    for path in ("layers.1", "layers.2"):
+        assert {"mean", "variance", "correlation", "active", "gradient"} <= set(columns[path])
+        assert not any(math.isnan(value) for value in columns[path].values())
+        assert "variance_theory" not in columns[path]
 
 
 class Collector:

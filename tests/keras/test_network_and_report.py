@@ -115,3 +115,38 @@ def test_report_of_a_dead_network_still_measures():
     assert rows[0].active == 0.0
     assert rows[0].mean == pytest.approx(-24.0, abs=1.0)
     assert not rows[-1].predicted.variance > 1e-9  # 0, or NaN where even that cannot be integrated
+
+
+def test_no_theory_is_shown_for_isometric_weights():
+    """The equations are for weights drawn one by one; behind a permutation they are half as large again."""
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(24, 3, strides=2, activation="relu"),
+            layers.Conv2D(24, 3, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(4),
+        ]
+    )
+    apply_(model, seed=1, method="isometric")
+    report = signal_report(model, normal(64, 8, 8, 3))
+    assert [np.isnan(row.predicted.variance) for row in report.layers] == [False, True, True]
+    assert [np.isnan(row.predicted_gradient) for row in report.layers] == [True, True, False]
+    assert str(report).count("–") == 8
+    apply_(model, seed=1)
+    assert not any(np.isnan(row.predicted.variance) for row in signal_report(model, normal(64, 8, 8, 3)).layers)
+
+
+def test_the_report_draws_a_picture(tmp_path):
+    pytest.importorskip("matplotlib", reason="plot() needs matplotlib")
+    model = ICNN(10, [30, 120], 4, seed=1)
+    x = normal(64, 10)
+    report = signal_report(model, x)
+    features = np.maximum(x @ array(model.layers[1].kernel) + array(model.layers[1].bias), 0.0)
+    moving = features.std(0) > 0
+    expected = np.corrcoef(features[:, moving].T)
+    np.testing.assert_allclose(report.layers[0].correlations[moving][:, moving], expected, atol=1e-4)
+    assert [row.correlations.shape for row in report.layers] == [(30, 30), (100, 100), (4, 4)]
+    figure = report.plot(str(tmp_path / "report.png"))
+    assert len([axes for axes in figure.axes if axes.images]) == 3
+    assert (tmp_path / "report.png").stat().st_size > 5000

@@ -279,3 +279,42 @@ def test_the_table_and_the_picture(tmp_path):
     assert len(figure.axes) == 2 * 3 + 1  # a histogram and a matrix for each layer, and the colour bar
     assert (tmp_path / "signal.png").stat().st_size > 5_000
     assert "matplotlib.pyplot" not in __import__("sys").modules  # no global figure, no backend chosen
+
+
+def test_no_theory_is_shown_for_isometric_weights():
+    """The equations are for weights drawn one by one; behind a permutation they are half as large again."""
+    model = nn.Sequential(nn.Linear(20, 60), nn.ReLU(), nn.Linear(60, 60), nn.ReLU(), nn.Linear(60, 8))
+    apply_(model, method="isometric", generator=generator())
+    x = torch.randn(500, 20, generator=generator(1))
+    report = signal_report(model, x)
+    assert report.layers[0].predicted.variance == pytest.approx(report.layers[0].variance, rel=0.2)
+    assert [math.isnan(layer.predicted.variance) for layer in report.layers] == [False, True, True]
+    assert [math.isnan(layer.predicted_gradient) for layer in report.layers] == [True, True, False]
+    assert str(report).count("–") == 8
+    model[2].weight.data.add_(0.01)  # as soon as rows share features, there is one again
+    assert math.isfinite(signal_report(model, x).layers[1].predicted.variance)
+
+
+def test_no_theory_is_shown_for_isometric_weights_in_a_model_that_is_read_by_running():
+    class Branching(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.free, self.beside = nn.Linear(20, 60), nn.Linear(20, 60)
+            self.square, self.kernel, self.last = nn.Linear(60, 60), nn.Conv1d(60, 60, 3, padding=1), nn.Linear(60, 8)
+
+        def forward(self, x):
+            first = torch.relu(self.free(x))
+            second = torch.relu(self.square(first) + self.beside(x))
+            return self.last(torch.relu(self.kernel(second[..., None].expand(-1, -1, 4))).sum(-1))
+
+    model, x = Branching(), torch.randn(500, 20, generator=generator(1))
+    apply_(model, x, method="isometric", generator=generator())
+    found = {layer.path: layer.predicted.variance for layer in signal_report(model, x).layers}
+    assert {path: math.isnan(value) for path, value in found.items()} == {
+        "free": False,
+        "square": True,
+        "kernel": True,
+        "last": True,
+    }
+    apply_(model, x, generator=generator())
+    assert all(math.isfinite(layer.predicted.variance) for layer in signal_report(model, x).layers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ignite.engine import Engine, Events
@@ -60,19 +61,22 @@ class SignalMonitor:
         )
 
     def columns(self) -> dict[str, dict[str, float]]:
-        """Measure now: for each layer's path the columns by name."""
+        """Measure now: for each layer's path the columns by name, without those that theory has no number for."""
         report = signal_report(self.model, self.batch, **self.options)
-        return {
-            layer.path or "(model)": {
-                "mean": layer.mean,
+        columns = {}
+        for layer in report.layers:
+            theory = {
                 "mean_theory": layer.predicted.mean,
-                "variance": layer.variance,
                 "variance_theory": layer.predicted.variance,
-                "correlation": layer.correlation,
                 "correlation_theory": layer.predicted.correlation,
-                "active": layer.active,
-                "gradient": layer.gradient,
                 "gradient_theory": layer.predicted_gradient,
             }
-            for layer in report.layers
-        }
+            columns[layer.path or "(model)"] = {
+                "mean": layer.mean,
+                "variance": layer.variance,
+                "correlation": layer.correlation,
+                "active": layer.active,
+                "gradient": layer.gradient,
+                **{name: value for name, value in theory.items() if not math.isnan(value)},
+            }
+        return columns

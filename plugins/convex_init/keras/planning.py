@@ -70,6 +70,8 @@ class Plan:
     def __str__(self) -> str:
         """Return the table, and the advice below it, if there is any."""
         head = ("layer", "role", "fan_in", "fed by", "weight law", "mean", "variance", "bias", "through", "why")
+        from convex_init_core.tables import table  # only for who looks at the plan
+
         shown = table([head, *(_row(layer) for layer in self.layers)])
         return f"{shown}\n{self.advice}" if self.advice else shown
 
@@ -88,12 +90,6 @@ class Plan:
             if layer.add_constraint:
                 kernel.constraint = NonNeg()
                 setattr(layer.layer, _constraint_name(layer.layer), kernel.constraint)
-
-
-def table(rows: list[tuple[str, ...]]) -> str:
-    """Align rows of cells in columns."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
 def _row(layer: LayerPlan) -> tuple[str, ...]:

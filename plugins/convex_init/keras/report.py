@@ -14,21 +14,16 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from convex_init.keras.activations import ActivationSpec
-from convex_init.keras.fans import kernel_fan_in, layer_layout
+from convex_init.keras.fans import kernel_fan_in, layer_geometry, layer_layout
 from convex_init.keras.gradients import gradient
-from convex_init.keras.planning import feeding_activation, layer_positivity, table
+from convex_init.keras.planning import feeding_activation, layer_positivity
 from convex_init.keras.reading import Selection, Site, read
-from convex_init_core import (
-    Activation,
-    GradientStatistics,
-    LayerStatistics,
-    SignalStatistics,
-    backward,
-    forward,
-    identity,
-)
+from convex_init_core import GradientStatistics, LayerStatistics, SignalStatistics, identity
+from convex_init_core.prediction import Stage, is_isometric, predict_gradients, predict_signals
+from convex_init_core.tables import signal_table
 
 Array: TypeAlias = NDArray[np.float64]
+_SHOWN = 100  # features in a correlation matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +37,12 @@ class LayerSignal:
         correlation: of two different units: the variance that they share, over the variance.
         active: fraction of pre-activations above 0.
         gradient: root mean square over the units of the loss's gradient, for one sample.
-        predicted: mean, variance and correlation by (5)–(7) and (16)–(19), from the layer's own weight moments; NaN
-            behind a layer whose signal is so far from the activation's bends that it has no moments to speak of.
-        predicted_gradient: by (24)–(27), from the gradient measured at the output.
+        predicted: mean, variance and correlation by (5)–(7) and (16)–(19), from the layer's own weight moments. The
+            equations are for weights drawn one by one: NaN from an isometric layer on, and behind a signal so large
+            or so far from the bends that it has no moments to speak of.
+        predicted_gradient: by (24)–(27), from the gradient measured at the output; NaN in front of such a layer.
         sample: up to 10,000 pre-activations, for a histogram.
+        correlations: matrix of the correlations over the batch of up to 100 features φ(s) (or s, at the output).
     """
 
     path: str
@@ -57,6 +54,7 @@ class LayerSignal:
     predicted: SignalStatistics
     predicted_gradient: float
     sample: Array = field(repr=False)
+    correlations: Array = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,17 +64,24 @@ class SignalReport:
     layers: tuple[LayerSignal, ...]
 
     def __str__(self) -> str:
-        """Return the table: measured values, each beside its prediction in brackets."""
-        names = ("mean", "variance", "correlation")
-        head = ["layer"]
-        for name in ("mean", "variance", "corr."):
-            head += [name, "(theory)"]
-        rows = [(*head, "active", "gradient", "(theory)")]
-        for layer in self.layers:
-            pairs = [value for name in names for value in (getattr(layer, name), getattr(layer.predicted, name))]
-            numbers = [*pairs, layer.active, layer.gradient, layer.predicted_gradient]
-            rows.append((layer.path, *(f"{value:.3g}" for value in numbers)))
-        return table(rows)
+        """Return the table: measured values, each beside its prediction, a dash where there is none."""
+        return signal_table(self.layers)
+
+    def plot(self, path: str | None = None) -> Any:
+        """Draw histograms of the pre-activations above feature-correlation matrices (Fig. 1 and 6 of the paper).
+
+        Args:
+            path: where to save the picture; not saved if ``None``.
+
+        Returns:
+            The matplotlib figure.
+
+        Raises:
+            ModuleNotFoundError: if matplotlib is missing: ``pip install 'convex-init[plot]'``.
+        """
+        from convex_init.plotting import draw_report
+
+        return draw_report(self, path)
 
 
 def signal_report(
@@ -114,15 +119,12 @@ def signal_report(
     for beside, skip in skips.items():
         seen[beside] = seen[beside] + seen[skip.path]
     main = [site for site in sites if site.role != "skip"]
-    predicted: list[SignalStatistics] = []
-    for site in main:
-        through = site.role == "positive" and predicted
-        phi = (feeding_activation(activation, site) or identity()) if through else identity()
-        incoming = predicted[-1] if through else _statistics(fed[site.path], site.layer)
-        predicted.append(_forward(incoming, _layer_statistics(site, skips.get(site.path), fed), phi))
-    backwards = _predict_gradients(main, predicted, deltas[main[-1].path], activation)
+    stages = [_stage(site, skips.get(site.path), fed, activation, first=not place) for place, site in enumerate(main)]
+    predicted = predict_signals(stages)
+    backwards = predict_gradients(stages, predicted, _gradient_statistics(deltas[main[-1].path], main[-1].layer))
     rows = []
-    for site, theory, slope in zip(main, predicted, backwards, strict=True):
+    for place, (site, theory, slope) in enumerate(zip(main, predicted, backwards, strict=True)):
+        behind = main[place + 1] if place + 1 < len(main) else None
         s = seen[site.path]
         measured = _statistics(s, site.layer)
         rows.append(
@@ -136,6 +138,9 @@ def signal_report(
                 predicted=theory,
                 predicted_gradient=slope,
                 sample=s.ravel()[:: max(1, s.size // 10_000)].copy(),
+                correlations=_correlations(
+                    _rows(s, site.layer) if behind is None else _rows(fed[behind.path], behind.layer)
+                ),
             )
         )
     return SignalReport(tuple(rows))
@@ -226,7 +231,13 @@ def _values(layer: Any) -> tuple[Array, Array]:
     return kernel, bias
 
 
-def _layer_statistics(site: Site, skip: Site | None, fed: Mapping[str, Array]) -> LayerStatistics:
+def _stage(
+    site: Site,
+    skip: Site | None,
+    fed: Mapping[str, Array],
+    activation: ActivationSpec | Mapping[str, ActivationSpec],
+    first: bool,
+) -> Stage:
     kernel, bias = _values(site.layer)
     extra = 0.0
     if skip is not None:
@@ -234,39 +245,32 @@ def _layer_statistics(site: Site, skip: Site | None, fed: Mapping[str, Array]) -
         fan_in = kernel_fan_in(skip.layer.kernel.shape, *layer_layout(skip.layer))
         extra, bias = float(across.var()) * fan_in * float(np.mean(fed[skip.path] ** 2)), bias + shift
     fan_in = kernel_fan_in(kernel.shape, *layer_layout(site.layer))
-    return LayerStatistics(
-        fan_in, float(kernel.mean()), float(kernel.var()), float(bias.mean()), float(bias.var()), extra
+    positive = site.role == "positive"
+    return Stage(
+        LayerStatistics(
+            fan_in, float(kernel.mean()), float(kernel.var()), float(bias.mean()), float(bias.var()), extra
+        ),
+        (feeding_activation(activation, site) if positive else None) or identity(),
+        _fan_out(site.layer),
+        incoming=None if positive and not first else _statistics(fed[site.path], site.layer),
+        independent=not (positive and is_isometric(kernel, layer_geometry(site.layer))),
     )
 
 
-def _forward(signal: SignalStatistics, layer: LayerStatistics, phi: Activation) -> SignalStatistics:
-    try:
-        return forward(signal, layer, phi)
-    except ValueError:  # a dead signal: the measured columns are what the user came for
-        return SignalStatistics(np.nan, np.nan, np.nan)
-
-
-def _backward(
-    delta: GradientStatistics, layer: LayerStatistics, fan_out: float, signal: SignalStatistics, phi: Activation
-) -> GradientStatistics:
-    try:
-        return backward(delta, layer, fan_out, signal, phi)
-    except ValueError:
-        return GradientStatistics(np.nan, np.nan, np.nan)
-
-
-def _predict_gradients(main: list[Site], signals: list[SignalStatistics], last: Array, activation: Any) -> list[float]:
-    rows = _rows(last, main[-1].layer)
+def _gradient_statistics(delta: Array, layer: Any) -> GradientStatistics:
+    rows = _rows(delta, layer)
     units = rows.shape[1]
     pairs = np.mean(rows.sum(1) ** 2 - (rows**2).sum(1)) / max(units * (units - 1), 1)
-    delta = GradientStatistics(float(rows.mean()), float(np.mean(rows**2)), float(pairs))
-    found = [delta.second**0.5]
-    for i in range(len(main) - 1, 0, -1):
-        site = main[i]
-        phi = (feeding_activation(activation, site) if site.role == "positive" else None) or identity()
-        delta = _backward(delta, _layer_statistics(site, None, {}), _fan_out(site.layer), signals[i - 1], phi)
-        found.append(float(np.sqrt(delta.second)))
-    return found[::-1]
+    return GradientStatistics(float(rows.mean()), float(np.mean(rows**2)), float(pairs))
+
+
+def _correlations(rows: Array) -> Array:
+    """Correlations over the batch of up to 100 features; a constant feature correlates with nothing."""
+    shown = rows[:, np.linspace(0, rows.shape[1] - 1, min(rows.shape[1], _SHOWN)).astype(int)]
+    centred = shown - shown.mean(0)
+    scaled = centred / np.maximum(np.linalg.norm(centred, axis=0), 1e-30)
+    matrix: Array = scaled.T @ scaled
+    return matrix
 
 
 def _fan_out(layer: Any) -> float:

@@ -99,10 +99,10 @@ class Plan:
     def __str__(self) -> str:
         """Return the table, and the advice below it."""
         head = ("layer", "role", "fan_in", "fed by", "weight law", "mean", "variance", "bias", "through", "why")
-        rows = [head, *(_row(layer) for layer in self.layers)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([*lines, *([self.advice] if self.advice else [])])
+        from convex_init_core.tables import table  # only for who looks at the plan
+
+        text = table([head, *(_row(layer) for layer in self.layers)])
+        return "\n".join([text, *([self.advice] if self.advice else [])])
 
     def execute(self, generator: torch.Generator | None = None) -> None:
         """Draw every parameter as planned; see :func:`apply_`."""

@@ -10,17 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from convex_init.torch.activations import ActivationLike
-from convex_init.torch.fans import fan_in, fan_out
+from convex_init.torch.fans import fan_in, fan_out, geometry
 from convex_init.torch.reading import Selection, activation_for, is_read_by_running, read
 from convex_init.torch.sites import Site
-from convex_init_core import (
-    GradientStatistics,
-    LayerStatistics,
-    SignalStatistics,
-    backward,
-    forward,
-    identity,
-)
+from convex_init_core import GradientStatistics, LayerStatistics, SignalStatistics, identity
+from convex_init_core.prediction import Stage, is_isometric, predict_gradients, predict_signals
+from convex_init_core.tables import signal_table
 
 _SHOWN = 100  # features in a correlation matrix, values in a histogram's sample times this
 
@@ -36,8 +31,11 @@ class LayerSignal:
         correlation: of two different units: the variance that they share, over the variance.
         active: fraction of pre-activations above 0.
         gradient: root mean square over the units of the loss's gradient, for one sample.
-        predicted: mean, variance and correlation by (5)–(7) and (16)–(19), from the layer's own weight moments.
-        predicted_gradient: by (24)–(27), from the gradient measured at the output; NaN for a model that is no chain.
+        predicted: mean, variance and correlation by (5)–(7) and (16)–(19), from the layer's own weight moments. The
+            equations are for weights drawn one by one: NaN from an isometric layer on, and behind a signal so large
+            or so far from the bends that it has no moments to speak of.
+        predicted_gradient: by (24)–(27), from the gradient measured at the output; NaN in front of such a layer, and
+            for a model that is no chain.
         sample: up to 10,000 pre-activations, for a histogram.
         correlations: matrix of the correlations over the batch of up to 100 features φ(s) (or s, at the output).
     """
@@ -61,39 +59,8 @@ class SignalReport:
     layers: tuple[LayerSignal, ...]
 
     def __str__(self) -> str:
-        """Return the table: measured values, each beside its prediction in brackets."""
-        head = (
-            "layer",
-            "mean",
-            "(theory)",
-            "variance",
-            "(theory)",
-            "corr.",
-            "(theory)",
-            "active",
-            "gradient",
-            "(theory)",
-        )
-        rows: list[tuple[str, ...]] = [head]
-        for layer in self.layers:
-            theory = layer.predicted
-            pairs = [
-                (layer.mean, theory.mean),
-                (layer.variance, theory.variance),
-                (layer.correlation, theory.correlation),
-            ]
-            numbers = [f"{value:.3g}" for pair in pairs for value in pair]
-            rows.append(
-                (
-                    layer.path or "(model)",
-                    *numbers,
-                    f"{layer.active:.3g}",
-                    f"{layer.gradient:.3g}",
-                    f"{layer.predicted_gradient:.3g}",
-                )
-            )
-        widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+        """Return the table: measured values, each beside its prediction, a dash where there is none."""
+        return signal_table(self.layers)
 
     def plot(self, path: str | None = None) -> Any:
         """Draw histograms of the pre-activations above feature-correlation matrices (Fig. 1 and 6 of the paper).
@@ -107,7 +74,7 @@ class SignalReport:
         Raises:
             ModuleNotFoundError: if matplotlib is missing: ``pip install 'convex-init[plot]'``.
         """
-        from convex_init.torch.plotting import draw_report
+        from convex_init.plotting import draw_report
 
         return draw_report(self, path)
 
@@ -154,17 +121,9 @@ def signal_report(
     seen, gradients, fed = _run(model, sites, inputs, loss)
     skips = {path: site for site in sites for path in site.beside}
     main = [site for site in sites if site.role != "skip" and site.path in seen]
-    predicted: list[SignalStatistics] = []
-    signal: SignalStatistics | None = None
-    for site in main:
-        phi = activation_for(activation, site.path) or site.activation or identity()
-        incoming = signal if site.role == "positive" and signal is not None else statistics_of(fed[site.path])
-        skip = skips.get(site.path)
-        skipped = statistics_of(fed[skip.path]) if skip is not None else None
-        layer = _layer_statistics(site, skip, skipped)
-        signal = forward(incoming, layer, phi if site.role == "positive" else identity())
-        predicted.append(signal)
-    backwards = _predict_gradients(main, predicted, gradients, activation)
+    stages = [_stage(site, skips.get(site.path), fed, activation, first=not place) for place, site in enumerate(main)]
+    predicted = predict_signals(stages)
+    backwards = predict_gradients(stages, predicted, _gradient_statistics(gradients[main[-1].path]))
     layers = []
     for i, site in enumerate(main):
         s = seen[site.path]
@@ -259,23 +218,38 @@ def statistics_of(s: Tensor) -> SignalStatistics:
     return SignalStatistics(float(mean), variance, max(-1.0, min(1.0, float(pairs) / variance)))
 
 
-def _layer_statistics(site: Site, skip: Site | None, skip_input: SignalStatistics | None) -> LayerStatistics:
+def _stage(
+    site: Site,
+    skip: Site | None,
+    fed: dict[str, Tensor],
+    activation: ActivationLike | dict[str, ActivationLike] | None,
+    first: bool,
+) -> Stage:
     weight, bias = _tensor(site.module, "weight"), _tensor(site.module, "bias")
     assert weight is not None
     extra = 0.0
-    if skip is not None and skip_input is not None:
-        across = _tensor(skip.module, "weight")
+    if skip is not None:
+        across, features = _tensor(skip.module, "weight"), statistics_of(fed[skip.path])
         assert across is not None
-        extra = float(across.var(correction=0)) * fan_in(skip.module) * (skip_input.variance + skip_input.mean**2)
+        extra = float(across.var(correction=0)) * fan_in(skip.module) * (features.variance + features.mean**2)
         shift = _tensor(skip.module, "bias")
         bias = shift if bias is None else bias if shift is None else bias + shift
-    return LayerStatistics(
+    layer = LayerStatistics(
         fan_in=fan_in(site.module),
         weight_mean=float(weight.mean()),
         weight_variance=float(weight.var(correction=0)),
         bias_mean=0.0 if bias is None else float(bias.mean()),
         bias_variance=0.0 if bias is None else float(bias.var(correction=0)),
         skip_variance=extra,
+    )
+    positive = site.role == "positive"
+    phi = (activation_for(activation, site.path) or site.activation) if positive else None
+    return Stage(
+        layer,
+        phi or identity(),
+        fan_out(site.module),
+        incoming=None if positive and not first else statistics_of(fed[site.path]),
+        independent=not (positive and is_isometric(weight.cpu().numpy(), geometry(site.module))),
     )
 
 
@@ -284,24 +258,11 @@ def _tensor(module: nn.Module, name: str) -> Tensor | None:
     return value.detach().double() if isinstance(value, Tensor) else None
 
 
-def _predict_gradients(
-    main: list[Site],
-    signals: list[SignalStatistics],
-    measured: dict[str, Tensor],
-    activation: ActivationLike | dict[str, ActivationLike] | None,
-) -> list[float]:
-    last = rows_of(measured[main[-1].path])
-    square, units = last.square(), last.shape[1]
-    pairs = (last.sum(1).square() - square.sum(1)).mean() / max(units * (units - 1), 1)
-    gradient = GradientStatistics(float(last.mean()), float(square.mean()), float(pairs))
-    found = [gradient.second**0.5]
-    for i in range(len(main) - 1, 0, -1):
-        site = main[i]
-        phi = (activation_for(activation, site.path) or site.activation) if site.role == "positive" else None
-        layer = _layer_statistics(site, None, None)
-        gradient = backward(gradient, layer, fan_out(site.module), signals[i - 1], phi or identity())
-        found.append(max(gradient.second, 0.0) ** 0.5)
-    return found[::-1]
+def _gradient_statistics(gradient: Tensor) -> GradientStatistics:
+    rows = rows_of(gradient)
+    square, units = rows.square(), rows.shape[1]
+    pairs = (rows.sum(1).square() - square.sum(1)).mean() / max(units * (units - 1), 1)
+    return GradientStatistics(float(rows.mean()), float(square.mean()), float(pairs))
 
 
 def correlation_matrix(features: Tensor) -> Tensor:

@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 from convex_init.torch.activations import ActivationLike
 from convex_init.torch.behaviour import Reading, Sum, Term, read_behaviour
+from convex_init.torch.fans import AFFINE, geometry
 from convex_init.torch.feeding import Signals, as_factor
 from convex_init.torch.inputs import floating_inputs
 from convex_init.torch.reading import activation_for
 from convex_init.torch.recording import Recording, named_tensors, record
 from convex_init.torch.report import LayerSignal, SignalReport, correlation_matrix, statistics_of
 from convex_init.torch.slots import slot_of
-from convex_init_core import FeatureMoments, LayerStatistics, SignalStatistics
+from convex_init_core import FeatureMoments, LayerStatistics, SignalStatistics, dense_geometry
+from convex_init_core.prediction import UNKNOWN, is_isometric
 from convex_init_core.signals import activated, pre_activation
 from convex_init_core.summed import forward_sum
 
@@ -47,7 +49,6 @@ def report_by_running(
         predicted = _predict(reading.model, found, signals, activation)
         # One step at a time: what a layer makes of the signal that it gets, not of one that was predicted for it.
         signals.decided[id(found.root)] = pre_activation(measured.mean, measured.variance, measured.correlation)
-        rho = predicted.covariance / predicted.variance if predicted.variance > 0.0 else 0.0
         terms = found.positive or found.free
         layers.append(
             LayerSignal(
@@ -57,7 +58,7 @@ def report_by_running(
                 correlation=measured.correlation,
                 active=float((s > 0).double().mean()),
                 gradient=float("nan") if gradient is None else float((gradient * samples).square().mean().sqrt()),
-                predicted=SignalStatistics(predicted.mean, predicted.variance, rho),
+                predicted=predicted,
                 predicted_gradient=float("nan"),
                 sample=s.flatten()[:: max(1, s.numel() // 10_000)].clone(),
                 correlations=correlation_matrix(s),
@@ -123,7 +124,9 @@ def _units_second(found: Sum, s: Tensor) -> Tensor:
 
 def _predict(
     model: nn.Module, found: Sum, signals: Signals, activation: ActivationLike | dict[str, ActivationLike] | None
-) -> FeatureMoments:
+) -> SignalStatistics:
+    if any(_is_isometric(term) for term in found.positive):
+        return UNKNOWN
     terms = [(_layer(term), _features(term, signals, activation)) for term in found.terms if not term.squares]
     present = [as_factor(factor, signals.of(node)[0]) for node, factor in found.present]
     mean = variance = 0.0
@@ -131,7 +134,9 @@ def _predict(
         bias = slot_of(model, source).raw.detach().double()
         mean += factor * float(bias.mean())
         variance += factor**2 * float(bias.var(correction=0))
-    return forward_sum(terms, present, mean, variance)
+    behind = forward_sum(terms, present, mean, variance)
+    rho = behind.covariance / behind.variance if behind.variance > 0.0 else 0.0
+    return SignalStatistics(behind.mean, behind.variance, rho)
 
 
 def _features(
@@ -145,8 +150,21 @@ def _features(
 
 
 def _layer(term: Term) -> LayerStatistics:
+    weight = _weight(term)
+    return LayerStatistics(term.product.fan_in, float(weight.mean()), float(weight.var(correction=0)))
+
+
+def _is_isometric(term: Term) -> bool:
+    weight, module = _weight(term), term.product.slot.module
+    if weight.ndim == 2:  # whichever of its axes the model sums
+        return is_isometric(weight.cpu().numpy(), dense_geometry(*weight.shape))
+    known = isinstance(module, AFFINE) and geometry(module).shape == tuple(weight.shape)
+    return known and is_isometric(weight.cpu().numpy(), geometry(module))
+
+
+def _weight(term: Term) -> Tensor:
+    """The weight as it was used, in double precision."""
     factors = [part for part in term.product.node.inputs if part.fixed and part.sources]
     weight = max(factors, key=lambda part: part.tensor.numel() if part.tensor is not None else 0)
     assert weight.tensor is not None
-    numbers = weight.tensor.detach().double()
-    return LayerStatistics(term.product.fan_in, float(numbers.mean()), float(numbers.var(correction=0)))
+    return weight.tensor.detach().double()

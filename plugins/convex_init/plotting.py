@@ -1,15 +1,19 @@
-"""The picture of a signal report; the only module here that needs matplotlib."""
+"""The picture of a signal report, of any framework; the only module here that needs matplotlib."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from convex_init.torch.report import SignalReport
+import numpy as np
 
 
-def draw_report(report: SignalReport, path: str | None = None) -> Any:
-    """Draw histograms of pre-activations (first row) above feature-correlation matrices (second row)."""
+def draw_report(report: Any, path: str | None = None) -> Any:
+    """Draw histograms of pre-activations (first row) above feature-correlation matrices (second row).
+
+    Args:
+        report: the ``SignalReport`` of an adapter.
+        path: where to save the picture; not saved if ``None``.
+    """
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
@@ -20,11 +24,12 @@ def draw_report(report: SignalReport, path: str | None = None) -> Any:
     image = None
     for column, layer in enumerate(report.layers):
         top, bottom = axes[0, column], axes[1, column]
-        top.hist(layer.sample.numpy(), bins=60, density=True, color="tab:blue")
+        top.hist(np.asarray(layer.sample), bins=60, density=True, color="tab:blue")
         top.set_title(f"{layer.path or 'model'}\nmean {layer.mean:.2g}, var {layer.variance:.2g}", fontsize=8)
         top.tick_params(labelsize=7)
         top.set_yticks([])
-        image = bottom.imshow(layer.correlations.numpy(), vmin=-1.0, vmax=1.0, cmap="RdBu_r", interpolation="nearest")
+        matrix = np.asarray(layer.correlations)
+        image = bottom.imshow(matrix, vmin=-1.0, vmax=1.0, cmap="RdBu_r", interpolation="nearest")
         bottom.set_title(f"correlation {layer.correlation:.2f}", fontsize=8)
         bottom.set_xticks([])
         bottom.set_yticks([])
