@@ -129,10 +129,15 @@ def forward_normalised(
         activation: φ, which feeds the layer.
         gain: the normalisation's scale, at least 0.
     """
-    scale = _checks.non_negative("gain", gain)
     phi = feature_moments(activation, signal.correlation, signal.variance, signal.mean)
-    own, heard = phi.variance - phi.covariance, _heard(phi, layer)
-    correlation = (phi.covariance + own / layer.fan_in) / heard if heard > 0.0 else 0.0
+    return normalised_output(phi, layer, gain)
+
+
+def normalised_output(features: FeatureMoments, layer: LayerStatistics, gain: float = 1.0) -> SignalStatistics:
+    """Return the same from the moments of the features that feed the layer."""
+    scale = _checks.non_negative("gain", gain)
+    own, heard = features.variance - features.covariance, _heard(features, layer)
+    correlation = (features.covariance + own / layer.fan_in) / heard if heard > 0.0 else 0.0
     return SignalStatistics(0.0, scale**2, correlation)
 
 

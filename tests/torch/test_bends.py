@@ -122,15 +122,53 @@ def test_ties_within_a_run_and_between_runs():
 
 
 class Unread(nn.Module):
-    def __init__(self):
+    def __init__(self, **options):
         super().__init__()
-        self.first, self.second, self.last = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 2)
+        self.free, self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 6, **options), nn.Linear(6, 6, **options)
+        self.last = nn.Linear(6, 2, **options)
 
     def forward(self, x):
-        return self.last(self.second(self.first(x).relu()).relu())
+        return self.after(self.first(self.free(x).relu()))
+
+    def after(self, x):
+        return self.last(self.second(x.relu()).clamp(min=0))
 
 
-X = torch.zeros(3, 6)
+class Residual(Unread):
+    def after(self, x):
+        return self.last((self.second(x.relu()) + x).relu())
+
+
+class Doubled(Unread):
+    def after(self, x):
+        return self.last((2.0 * self.second(x.relu())).relu())
+
+
+class Twice(Unread):
+    def after(self, x):
+        return self.last(self.second(self.second(x.relu()).relu()).relu())
+
+
+class Branching(Unread):
+    def after(self, x):
+        return self.last(x.relu()) + self.second(x.relu()).relu().sum(-1, keepdim=True)
+
+
+class Joined(Unread):
+    def after(self, x):
+        return self.last(torch.cat([self.second(x.relu())[:, :3], x[:, :3]], 1).relu())
+
+
+class Normalised(Unread):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(6, affine=False)
+
+    def after(self, x):
+        return self.last(self.norm(self.second(x.relu())).relu())
+
+
+X = torch.randn(30, 6, generator=generator(2))
 
 
 def three(phi=nn.ReLU, **options):
@@ -148,11 +186,19 @@ def three(phi=nn.ReLU, **options):
         (three, (), {"positive": ["5"]}, "threshold= needs every layer of a chain as it is, so positive= may not"),
         (three, (), {"free": ["1"]}, "so free= may not"),
         (three, (), {"exclude": "5"}, "so exclude= may not.*pass the part of the chain"),
-        (three, (X,), {"calibrate": True}, "threshold= needs a chain.*no calibrate=True"),
-        (lambda: three(bias=False), (X,), {}, "threshold= needs a chain.*with a bias in every positive layer"),
+        (three, (X,), {"calibrate": True}, "calibrate=True would centre it"),
+        (Unread, (X,), {"calibrate": True}, "calibrate=True would centre it"),
+        (lambda: three(bias=False), (X,), {}, r"'1': threshold= .* it has no bias \(register_missing_bias=True"),
         (lambda: three(bias=False), (), {}, "'1': it has no bias to carry the centring shift"),
-        (Unread, (X,), {}, "threshold= needs a chain.*nn.Sequential or ICNN.*Unread is read otherwise"),
-        (Unread, (), {}, "threshold= needs a chain.*nn.Sequential or ICNN.*Unread is read otherwise"),
+        (lambda: Unread(bias=False), (X,), {}, r"'first': threshold= .* it has no bias \(register_missing_bias=True"),
+        (Unread, (), {}, "forward of Unread is not a chain .*: pass example_inputs"),
+        (Unread, (X,), {"activation": {"second": "softplus"}}, "'second': threshold=.*softplus.*leave threshold out"),
+        (Residual, (X,), {}, "'second': threshold= .* a residual or another value is added"),
+        (Doubled, (X,), {}, "'second': threshold= .* it is scaled"),
+        (Twice, (X,), {}, "'second': threshold= .* its weight is used more than once"),
+        (Branching, (X,), {}, "threshold= needs a chain of layers, and .*; leave threshold out"),
+        (Joined, (X,), {}, "'last': threshold= .* does not follow 'second' through a ReLU alone"),
+        (Normalised, (X,), {}, "'second': threshold= .* it is normalised"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(model, arguments, settings, message):
@@ -175,3 +221,52 @@ def test_a_layer_that_cannot_be_written_to_is_reported_first():
     model[5].weight.requires_grad_(False)
     with pytest.raises(ValueError, match="'5': its weight is frozen"):
         plan(model, **SPREAD)
+
+
+def test_a_model_that_is_read_by_running_gets_what_a_chain_gets():
+    model = Unread()
+    apply_(model, X, **SPREAD, generator=generator())
+    layers = (model.free, model.first, model.second, model.last)
+    same = plan(nn.Sequential(layers[0], *chain(*layers[1:])), **SPREAD).layers
+    found = plan(model, X, **SPREAD).layers
+    assert [layer.recipe for layer in found[1:]] == [layer.recipe for layer in same[1:]]
+    bends = Bends(0.5, 2)
+    for layer in (model.first, model.second):
+        assert layer.weight.sum(1).detach().numpy() == pytest.approx(bends.gain)
+        assert layer.bias.detach().numpy() == pytest.approx(-bends.shift)
+    assert model.last.bias.detach().numpy() == pytest.approx(same[-1].recipe.bias.mean)
+    assert "0.5" in str(plan(model, X, **SPREAD).settings.threshold)
+
+
+class Cnn(nn.Module):
+    """A network as people write them: blocks, pooling, and a bias that is a parameter of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Conv2d(3 if k == 0 else 12, 12, 3, padding=1) for k in range(5))
+        self.shift = nn.Parameter(torch.zeros(12, 1, 1))
+        self.plain = nn.Conv2d(12, 12, 3, padding=1, bias=False)
+        self.head = nn.Linear(12 * 16, 4)
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x).relu()
+        x = nn.functional.dropout(self.plain(x) + self.shift, training=self.training).relu()
+        return self.head(nn.functional.max_pool2d(x, 2).flatten(1))
+
+
+def test_a_cnn_that_is_read_by_running():
+    model, bends = Cnn(), Bends(0.5, 5)
+    x = torch.randn(8, 3, 8, 8, generator=generator(1))
+    apply_(model, x, **SPREAD, generator=generator())
+    for layer in (*model.blocks[1:], model.plain):
+        assert layer.weight.sum((1, 2, 3)).detach().numpy() == pytest.approx(bends.gain)
+    for bias in (*(block.bias for block in model.blocks[1:]), model.shift):
+        assert bias.detach().numpy() == pytest.approx(-bends.shift)
+    assert model.head.bias.detach().numpy() == pytest.approx(plan(model, x, **SPREAD).layers[-1].recipe.bias.mean)
+
+
+def test_a_missing_bias_can_be_added_where_the_model_is_run():
+    model = Unread(bias=False)
+    apply_(model, X, **SPREAD, register_missing_bias=True)
+    assert model.first.bias.detach().numpy() == pytest.approx(-Bends(0.5, 2).shift)

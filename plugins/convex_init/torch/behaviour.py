@@ -211,6 +211,8 @@ class _Reader:
         self.consumers: dict[int, list[Node]] = defaultdict(list)
         self.absorbed: set[int] = set()
         for node in recording.nodes:
+            if node.index > 0:
+                continue  # another result of an operation that has been counted, such as a batch norm's statistics
             for part in {id(part): part for part in node.inputs}.values():
                 self.consumers[id(part)].append(node)
 
@@ -256,7 +258,7 @@ class _Reader:
         )
 
     def _may_be_root(self, node: Node) -> bool:
-        if node.fixed or node.value.is_constant:
+        if node.fixed or node.value.is_constant or node.index > 0:
             return False
         name = base_name(node)
         return (

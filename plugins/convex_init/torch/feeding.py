@@ -102,7 +102,7 @@ class Signals:
             moments = activated(phi, signal)
             return (moments if scale == 1.0 else scaled(moments, scale)), doubt
         if name in _PASSED:
-            return self.of(_main(node))
+            return self.of(passed_by(node))
         if name in ("cat", "stack", "hstack", "vstack"):
             parts = [(part, *self.of(part)) for part in node.inputs]
             sizes = [(float(part.tensor.numel()) if part.tensor is not None else 1.0, m) for part, m, _ in parts]
@@ -120,7 +120,7 @@ class Signals:
                         return scaled(signal, mean, second), doubt
         if name in BATCH_NORMS:
             return pre_activation(0.0, 1.0, self.correlation), ""
-        signal, _ = self.of(_main(node)) if node.inputs else (pre_activation(), "")
+        signal, _ = self.of(passed_by(node)) if node.inputs else (pre_activation(), "")
         return signal, node.at
 
     def _sum(self, node: Node) -> tuple[FeatureMoments, str]:
@@ -136,7 +136,14 @@ class Signals:
         return added(parts), next((doubt for doubt in doubts if doubt), "")
 
 
-def _main(node: Node) -> Node:
+def is_passed_on(node: Node) -> bool:
+    """Whether an operation moves or pools features, and leaves what feeds the next layer as it is."""
+    name = base_name(node)
+    return bool(node.inputs) and (name in _PASSED or name in REDUCTIONS or name in _POOLS)
+
+
+def passed_by(node: Node) -> Node:
+    """The value that such an operation takes."""
     return next((part for part in node.inputs if not part.fixed and not part.value.is_constant), node.inputs[0])
 
 
@@ -150,10 +157,8 @@ def feeding_activation(node: Node) -> Activation | None:
         if name in ("cat", "stack", "hstack", "vstack") or name in _ADDS:
             leaves = {feeding_activation(part) for part in node.inputs if not part.value.curvature.is_affine}
             return leaves.pop() if len(leaves) == 1 else None
-        if name in _PASSED or name in REDUCTIONS or name in _POOLS or name in ("mul", "div"):
-            if not node.inputs:
-                return None
-            node = _main(node)
+        if is_passed_on(node) or (node.inputs and name in ("mul", "div")):
+            node = passed_by(node)
         elif name in ("mm", "addmm", "bmm", "convolution", "mv", "addmv", "baddbmm"):
             return core.identity()
         else:

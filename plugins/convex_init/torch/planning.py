@@ -239,7 +239,7 @@ def plan(
         calibrate or entry != "forward" or is_read_by_running(model, register_missing_bias)
     )
     if chosen.threshold > 0.0:
-        _check_chain(model, runs, {"positive": positive, "free": free, "exclude": exclude})
+        _check_chain(model, runs, calibrate, {"positive": positive, "free": free, "exclude": exclude})
     if runs:
         from convex_init.torch.running import plan_by_running  # only needed here, and not small
 
@@ -290,7 +290,9 @@ def _check_map(model: nn.Module, sites: list[Site], wanted: Positivity) -> None:
             raise ValueError(f"{shown(site.path)}: {nothing_applies(wanted)}")
 
 
-def _check_chain(model: nn.Module, runs: bool, selections: Mapping[str, Selection | None]) -> None:
+def _check_chain(
+    model: nn.Module, runs: bool, calibrate: bool | None, selections: Mapping[str, Selection | None]
+) -> None:
     """Refuse a threshold where it is not known which layers follow one another."""
     named = [name for name, selection in selections.items() if selection is not None]
     if named:
@@ -298,11 +300,16 @@ def _check_chain(model: nn.Module, runs: bool, selections: Mapping[str, Selectio
             f"threshold= needs every layer of a chain as it is, so {named[0]}= may not be given with it; leave one of "
             "them out, or pass the part of the chain that is to be initialised"
         )
-    if runs or not is_chain(model):
+    if calibrate:
         raise ValueError(
-            "threshold= needs a chain of layers that can be read without running it, such as nn.Sequential or ICNN, "
-            "with a bias in every positive layer (or register_missing_bias=True), no calibrate=True and no entry=; "
-            f"{type(model).__name__} is read otherwise: leave threshold out"
+            "threshold= leaves the signal off its centre in every layer, and calibrate=True would centre it; leave one "
+            "of them out"
+        )
+    if not runs and not is_chain(model):
+        raise ValueError(
+            f"threshold= needs to know which layers follow one another, and the forward of {type(model).__name__} is "
+            "not a chain that can be read without running it, such as nn.Sequential or ICNN: pass example_inputs, or "
+            "leave threshold out"
         )
 
 
@@ -566,9 +573,9 @@ def apply_(
         generator: source of randomness; torch's global CPU generator by default. One number is taken from it.
         **settings: ``correlation`` (ρ*, 0.5), ``variance`` (σ*², 1.0), ``bias_noise`` (β, 0.0), ``distribution``
             (``"log_normal"``), ``skip_share`` (0.5), ``method`` (``"log_normal"``, or ``"isometric"`` for any depth),
-            ``match_moments`` (``False``), ``threshold`` (τ, 0.0: with ``"isometric"``, where the bends of a chain of
-            ReLU layers arrive, in standard deviations of the signal; ``convex_init_core/bends.py``, not the paper's);
-            see :class:`convex_init_core.InitSettings`.
+            ``match_moments`` (``False``), ``threshold`` (τ, 0.0: with ``"isometric"``, where the bends of ReLU layers
+            arrive that follow one another, in standard deviations of the signal; ``convex_init_core/bends.py``, not
+            the paper's); see :class:`convex_init_core.InitSettings`.
 
     Returns:
         ``model``.

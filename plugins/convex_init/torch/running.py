@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -54,9 +55,14 @@ def plan_by_running(
         if name in reading.convex_inputs and tensor.device.type != "meta" and not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"example_inputs: input {name!r} holds NaN or infinite values; pass a sample of real data")
     excluded = frozenset() if exclude is None else frozenset(choose("exclude", exclude, model))
-    budgeting = Budgeting(model, reading, settings, activation, positivity, register_missing_bias, excluded, named)
+    single = replace(settings, threshold=0.0)  # which is not for one sum, but for all of them together
+    budgeting = Budgeting(model, reading, single, activation, positivity, register_missing_bias, excluded, named)
     for found in reading.sums:
         budgeting.sum(found)
+    if settings.threshold > 0.0:
+        from convex_init.torch.spreading import spread  # rarely needed
+
+        spread(budgeting, settings)
     order = dict.fromkeys(product.source for product in reading.products)
     decisions = [budgeting.decisions[source] for source in order if source in budgeting.decisions]
     problems = list(budgeting.problems)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,10 +16,11 @@ from convex_init.torch.fans import AFFINE, geometry
 from convex_init.torch.feeding import Signals, as_factor
 from convex_init.torch.inputs import floating_inputs
 from convex_init.torch.reading import activation_for
-from convex_init.torch.recording import Recording, named_tensors, record
+from convex_init.torch.recording import Node, Recording, named_tensors, record
 from convex_init.torch.report import LayerSignal, SignalReport, correlation_matrix, statistics_of
 from convex_init.torch.slots import slot_of
 from convex_init_core import FeatureMoments, LayerStatistics, SignalStatistics, dense_geometry
+from convex_init_core.normalised import normalised_output
 from convex_init_core.prediction import UNKNOWN, is_isometric
 from convex_init_core.signals import activated, pre_activation
 from convex_init_core.summed import forward_sum
@@ -125,6 +127,8 @@ def _units_second(found: Sum, s: Tensor) -> Tensor:
 def _predict(
     model: nn.Module, found: Sum, signals: Signals, activation: ActivationLike | dict[str, ActivationLike] | None
 ) -> SignalStatistics:
+    if found.normalised is not None:
+        return _predict_normalised(found, signals, activation)
     if any(_is_isometric(term) for term in found.positive):
         return UNKNOWN
     terms = [(_layer(term), _features(term, signals, activation)) for term in found.terms if not term.squares]
@@ -137,6 +141,22 @@ def _predict(
     behind = forward_sum(terms, present, mean, variance)
     rho = behind.covariance / behind.variance if behind.variance > 0.0 else 0.0
     return SignalStatistics(behind.mean, behind.variance, rho)
+
+
+def _predict_normalised(
+    found: Sum, signals: Signals, activation: ActivationLike | dict[str, ActivationLike] | None
+) -> SignalStatistics:
+    """Of one layer behind a batch normalisation, whose statistics are taken to be those of the batch."""
+    assert found.normalised is not None
+    if len(found.terms) != 1 or found.present:
+        return UNKNOWN
+    term, affine = found.terms[0], found.normalised.args[1:3]
+    gain, shift = (
+        part.tensor.detach().double() if isinstance(part, Node) and part.tensor is not None else None for part in affine
+    )
+    features, layer = _features(term, signals, activation), _layer(term)
+    behind = normalised_output(features, layer, 1.0 if gain is None else float(gain.square().mean().sqrt()))
+    return behind if shift is None else replace(behind, mean=float(shift.mean()))
 
 
 def _features(

@@ -1,0 +1,92 @@
+"""The setting ``threshold`` in a model that is read by running it: which layers follow one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from convex_init.torch.behaviour import Sum
+from convex_init.torch.budgeting import Budgeting, Decision
+from convex_init.torch.feeding import activation_at, is_passed_on, passed_by
+from convex_init.torch.recording import Node
+from convex_init.torch.sites import shown
+from convex_init_core import InitSettings, spread_bends
+
+
+def spread(budgeting: Budgeting, settings: InitSettings) -> None:
+    """Give the positive layers of a chain the recipes for ``settings.threshold``, or note why they are none.
+
+    Args:
+        budgeting: that has decided on all sums, with the threshold 0.
+        settings: the user's.
+    """
+    sums = [found for found in budgeting.reading.sums if found.positive]
+    decisions = [budgeting.decisions.get(found.positive[0].product.source) for found in sums]
+    known = [decision for decision in decisions if decision is not None]
+    if budgeting.problems or len(known) < len(sums):
+        return  # these come first
+    problems = list(_objections(budgeting, sums, known))
+    if not problems:
+        try:
+            recipes = spread_bends([each.recipe for each in known], settings, [_name(found) for found in sums])
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        budgeting.problems += problems
+        return
+    for found, decision, recipe in zip(sums, known, recipes, strict=True):
+        decision.recipe = recipe
+        carrier = budgeting.carrier.get(id(found))
+        if carrier is not None:
+            slot, budget = budgeting.biases[carrier]
+            if budget is not None:
+                budgeting.biases[carrier] = slot, replace(budget, bias_mean=recipe.bias.mean)
+
+
+def _objections(budgeting: Budgeting, sums: list[Sum], decisions: list[Decision]) -> Iterator[str]:
+    before: Sum | None = None
+    for found, decision in zip(sums, decisions, strict=True):
+        why = _why_no_part(budgeting, found, decision)
+        if not why and before is not None and not _follows(found.positive[0].product.data, before.root):
+            why = f"it does not follow {_name(before)} through a ReLU alone"
+        if why:
+            yield f"{_name(found)}: threshold= needs a chain of layers, and {why}; leave threshold out"
+        before = found
+
+
+def _why_no_part(budgeting: Budgeting, found: Sum, decision: Decision) -> str:
+    """Say what keeps a sum from being a link of a chain; empty if nothing does."""
+    term = found.positive[0]
+    if len(found.positive) > 1:
+        return "it is summed with other positive layers"
+    if found.present:
+        return "a residual or another value is added to it"
+    if found.normalised is not None:
+        return "it is normalised"
+    if (term.factor.mean, term.factor.second) != (1.0, 1.0):
+        return "it is scaled"
+    if budgeting.uses[term.product.source] > 1:
+        return "its weight is used more than once"
+    if decision.shift is None and not budgeting.register_missing_bias:
+        return "it has no bias (register_missing_bias=True adds one)"
+    return ""
+
+
+def _follows(data: Node, root: Node) -> bool:
+    """Whether ``data`` is ``root`` behind activations and operations that pass every feature on."""
+    node = data
+    while node is not root:
+        found = activation_at(node)
+        if found is not None:
+            _, node, scale = found
+            if scale != 1.0:
+                return False
+        elif is_passed_on(node):
+            node = passed_by(node)
+        else:
+            return False
+    return True
+
+
+def _name(found: Sum) -> str:
+    return shown(found.positive[0].product.slot.path)
