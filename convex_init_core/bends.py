@@ -16,7 +16,7 @@ Not the paper's: it draws independent weights, whose biases centre every layer.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from convex_init_core.isometric import FRESH, Isometric
@@ -70,6 +70,23 @@ class Bends:
         tau = self.threshold
         lost = math.erf(tau / math.sqrt(2.0)) - 2.0 * tau**2 * _above(tau) + 2.0 * tau * _density(tau)
         return -0.5 * math.log1p(-lost)
+
+
+def check_no_selection(selections: Mapping[str, object]) -> None:
+    """Refuse ``threshold`` beside arguments that take layers out of the chain or put others in.
+
+    Args:
+        selections: what an adapter was given for each such argument; ``None`` where it was not.
+
+    Raises:
+        ValueError: naming the first argument that was given.
+    """
+    named = [name for name, selection in selections.items() if selection is not None]
+    if named:
+        raise ValueError(
+            f"threshold= needs every layer of a chain as it is, so {named[0]}= may not be given with it; leave one of "
+            "them out, or pass the part of the chain that is to be initialised"
+        )
 
 
 def spread_bends(recipes: Sequence[Recipe], settings: InitSettings, names: Sequence[str] = ()) -> list[Recipe]:

@@ -293,12 +293,9 @@ def plan(
 
 def _check_chain(model: keras.Model, selections: Mapping[str, Selection | None]) -> None:
     """Refuse a threshold where it is not known which layers follow one another."""
-    named = [name for name, selection in selections.items() if selection is not None]
-    if named:
-        raise ValueError(
-            f"threshold= needs every layer of a chain as it is, so {named[0]}= may not be given with it; leave one of "
-            "them out, or pass the part of the chain that is to be initialised"
-        )
+    from convex_init_core.bends import check_no_selection  # rarely needed
+
+    check_no_selection(selections)
     if not is_chain(model):
         raise ValueError(
             "threshold= needs a chain of layers: a Sequential model, or a functional one whose layers follow one "

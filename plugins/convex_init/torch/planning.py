@@ -294,12 +294,9 @@ def _check_chain(
     model: nn.Module, runs: bool, calibrate: bool | None, selections: Mapping[str, Selection | None]
 ) -> None:
     """Refuse a threshold where it is not known which layers follow one another."""
-    named = [name for name, selection in selections.items() if selection is not None]
-    if named:
-        raise ValueError(
-            f"threshold= needs every layer of a chain as it is, so {named[0]}= may not be given with it; leave one of "
-            "them out, or pass the part of the chain that is to be initialised"
-        )
+    from convex_init_core.bends import check_no_selection  # rarely needed
+
+    check_no_selection(selections)
     if calibrate:
         raise ValueError(
             "threshold= leaves the signal off its centre in every layer, and calibrate=True would centre it; leave one "
