@@ -152,7 +152,7 @@ def solve_isometric(
 
     With c the activation's operating point, g its gain there and R the row sum, the bias of a copy is::
 
-        b = κ (c − g φ(c)) − (R √(p(1−γ)) − κ + η) g E[φ(c + σz)]
+        b = κ (c − g φ(c)) − ((R + η) √(p(1−γ)) − κ) g E[φ(c + σz)]
 
     and that of a fresh signal, whose weights are scaled by ``σ*/√Var[φ(c + σz)]``, ``b = c − Σw E[φ(c + σz)]``.
 
@@ -176,11 +176,12 @@ def solve_isometric(
     keep = math.sqrt(part * (1.0 - skip_share))
     features = feature_moments(activation, 0.0, variance, point.location)
     gain, bias = point.gain * keep, kept * point.bias + kept * point.gain * features.mean
-    law = Isometric(geometry, gain, point.gain * background / geometry.fan_in)
+    around = gain * background  # the whole layer is scaled, its background too
+    law = Isometric(geometry, gain, around / geometry.fan_in)
     if law.sources_of_output >= FRESH and features.variance > 0.0:
         law = replace(law, gain=keep * math.sqrt(variance / features.variance))
         bias = kept * point.location
-    bias -= (law.row_sum + point.gain * background) * features.mean
+    bias -= (law.row_sum + around) * features.mean
     return law, LayerStatistics(
         fan_in=law.fan_in,
         weight_mean=law.mean,

@@ -22,6 +22,8 @@ from convex_init_core.statistics import GradientStatistics, LayerStatistics, Sig
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_EQUAL = 1.02  # ratio of two row sums that are the same, in half precision
+
 UNKNOWN = SignalStatistics(math.nan, math.nan, math.nan)
 """The statistics of a signal of which nothing is predicted."""
 
@@ -92,31 +94,36 @@ def predict_gradients(
 def is_isometric(weight: NDArray[np.float64], geometry: Geometry) -> bool:
     """Return whether a weight is that of an isometric layer.
 
-    That is: nothing is negative, and, up to a background, each output reads one feature or each feature is read by one
-    output. A single unit, or units that have one feature to read, are not: that holds of any weight there.
+    That is: nothing is negative, all outputs sum to the same, and, up to a background, each output reads one feature or
+    each feature is read by one output. A single unit, or units that have one feature to read, are not: that holds of
+    any weight there. Nor is a layer any more that training has moved.
 
     Args:
         weight: effective weights.
         geometry: of the weight.
     """
     total = float(weight.sum())
-    if total <= 0.0 or float(weight.min()) < 0.0:
+    if not math.isfinite(total) or total <= 0.0 or float(weight.min()) < 0.0:
         return False
     matrices = _by_group(weight, geometry)
-    groups, outputs, features = matrices.shape
+    rows = matrices.sum((2, 3))
+    groups, outputs, inputs, taps = matrices.shape
+    if float(rows.max()) > _EQUAL * float(rows.min()) or groups * outputs < 2 or inputs * taps < 2:
+        return False
     enough = (1.0 - 2.0 * BACKGROUND) * total
-    each_output_one_feature = groups * outputs > 1 and features > 1 and float(matrices.max(2).sum()) >= enough
-    each_feature_one_output = outputs > 1 and features > 1 and float(matrices.max(1).sum()) >= enough
-    return each_output_one_feature or each_feature_one_output
+    each_output_one_feature = float(matrices.max((2, 3)).sum()) >= enough
+    each_feature_one_output = outputs > 1 and float(matrices.max(1).sum()) >= enough
+    each_phase_one_input = geometry.transposed and inputs > 1 and float(matrices.max(2).sum()) >= enough
+    return each_output_one_feature or each_feature_one_output or each_phase_one_input
 
 
 def _by_group(weight: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
-    """The weights as ``[groups, outputs of a group, features of an output]``."""
+    """The weights as ``[groups, outputs of a group, inputs of a group, taps]``."""
     axes = (*geometry.outputs, *geometry.inputs, *geometry.window)
-    groups, outputs = geometry.groups, geometry.outputs_of_group
+    groups, outputs, inputs = geometry.groups, geometry.outputs_of_group, geometry.inputs_of_group
     if geometry.transposed:
-        return np.moveaxis(weight.transpose(axes).reshape(outputs, groups, -1), 1, 0)
-    return weight.transpose(axes).reshape(groups, outputs, -1)
+        return np.moveaxis(weight.transpose(axes).reshape(outputs, groups, inputs, -1), 1, 0)
+    return weight.transpose(axes).reshape(groups, outputs, inputs, -1)
 
 
 def _behind(stage: Stage, incoming: SignalStatistics) -> SignalStatistics:

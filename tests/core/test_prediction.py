@@ -41,7 +41,9 @@ GEOMETRIES = {
     "grouped": Geometry((12, 3, 5), (0,), (1,), (2,), groups=4),
     "depthwise": Geometry((12, 1, 5), (0,), (1,), (2,), groups=12),
     "transposed": Geometry((8, 6, 4, 4), (1,), (0,), (2, 3), stride=(2, 2), transposed=True),
+    "transposed, widening": Geometry((4, 8, 4, 4), (1,), (0,), (2, 3), stride=(2, 2), transposed=True),
     "transposed, grouped": Geometry((8, 3, 4), (1,), (0,), (2,), groups=2, stride=(2,), transposed=True),
+    "transposed, widening, grouped": Geometry((4, 6, 4), (1,), (0,), (2,), groups=2, stride=(2,), transposed=True),
     "one for each head": Geometry((20, 4, 5), (1, 2), (0,)),
 }
 
@@ -75,6 +77,30 @@ def test_weights_drawn_one_by_one_are_not(name, distribution):
     for seed in range(20):
         weight = recipe.weight.sample(NumpyDraw(np.random.default_rng(seed), geometry.shape))
         assert not is_isometric(np.asarray(weight, float), geometry)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (2, 3), (2, 8), (3, 2)])
+def test_sparse_weights_of_small_layers_are_not(size):
+    """One in five reads one feature with each unit, but only by chance do two units sum to the same within 2 %."""
+    law, geometry = non_negative_law("spike_and_slab", 0.3, 0.4), dense_geometry(*size)
+    draws = [law.sample(NumpyDraw(np.random.default_rng(seed), size)) for seed in range(200)]
+    assert sum(is_isometric(weight, geometry) for weight in draws) <= 6
+
+
+def test_weights_that_are_no_numbers_are_not():
+    assert not is_isometric(np.full((3, 3), np.inf), dense_geometry(3, 3))
+    assert not is_isometric(np.full((3, 3), np.nan), dense_geometry(3, 3))
+
+
+@pytest.mark.parametrize("skip_share", [0.5, 0.99])
+def test_a_small_part_of_a_sum_is_known_as_well(skip_share):
+    geometry, through = dense_geometry(40, 40), as_positivity("exp")
+    settings = InitSettings(method="isometric", skip_share=skip_share)
+    recipe = positive_recipe(40, "relu", settings, through, has_skip=True, geometry=geometry)
+    off, places, values = structured_raw(recipe.weight, through, 3)
+    raw = np.full(geometry.shape, off)
+    raw.flat[places] = values
+    assert is_isometric(np.asarray(through.value(raw), float), geometry)
 
 
 @pytest.mark.parametrize("shape", [(1, 40), (40, 1)])

@@ -62,10 +62,28 @@ def test_the_report_shows_what_is_behind_the_normalisation():
     apply_(model, X, distribution="gamma", generator=generator())
     with torch.no_grad():
         model.norms[1].weight.fill_(0.5)
-        model.norms[1].bias.fill_(-0.25)
+        model.norms[1].bias.copy_(torch.linspace(-0.75, 0.25, 300))
     rows = {layer.path: layer for layer in signal_report(model, X).layers}
-    for path, gain, shift in (("layers.0", 1.0, 0.0), ("layers.1", 0.5, -0.25)):
-        assert (rows[path].predicted.mean, rows[path].predicted.variance) == pytest.approx((shift, gain**2))
+    spread = float(model.norms[1].bias.detach().double().var(correction=0))
+    for path, shift, variance in (("layers.0", 0.0, 1.0), ("layers.1", -0.25, 0.25 + spread)):
+        assert (rows[path].predicted.mean, rows[path].predicted.variance) == pytest.approx((shift, variance))
         assert rows[path].mean == pytest.approx(shift, abs=1e-3)
-        assert 0.8 * gain**2 < rows[path].variance < 1.001 * gain**2  # units of next to no weight have less
+        assert 0.8 * variance < rows[path].variance < 1.001 * variance  # units of next to no weight have less
         assert abs(rows[path].correlation - rows[path].predicted.correlation) < 0.15
+
+
+@pytest.mark.parametrize("method", ["log_normal", "isometric"])
+def test_the_running_statistics_are_those_of_the_examples(method):
+    model = Normalised()
+    apply_(model, X, method=method, generator=generator())
+    model.eval()
+    seen = {}
+    for path, norm in model.norms.named_children():
+        norm.register_forward_hook(lambda _, args, out, path=path: seen.update({path: (args[0], out)}))
+    model(X)
+    for path, norm in model.norms.named_children():
+        before, behind = seen[path]
+        assert norm.running_mean.numpy() == pytest.approx(before.mean(0).detach().numpy(), rel=1e-3, abs=1e-4)
+        living = before.var(0) > 0.01  # above the normalisation's epsilon
+        assert int(living.sum()) > 32
+        assert behind[:, living].var(0).detach().numpy() == pytest.approx(1.0, abs=0.01)

@@ -159,6 +159,39 @@ class Joined(Unread):
         return self.last(torch.cat([self.second(x.relu())[:, :3], x[:, :3]], 1).relu())
 
 
+class Between(Unread):
+    """With something else between the free layer and the first positive one."""
+
+    def __init__(self, between):
+        super().__init__()
+        self.between = between
+
+    def forward(self, x):
+        return self.after(self.first(self.between(self.free(x)).relu()))
+
+
+class Shared(Unread):
+    """One bias in two sums."""
+
+    def __init__(self):
+        super().__init__(bias=False)
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def after(self, x):
+        return self.last((self.second(x.relu()) + self.bias).relu()) + self.bias
+
+
+class Bare(Unread):
+    """A weight that no layer holds, behind layers without a bias."""
+
+    def __init__(self):
+        super().__init__(bias=False)
+        self.weight = nn.Parameter(torch.ones(6, 6))
+
+    def after(self, x):
+        return self.last((self.second(x.relu()).relu() @ self.weight).relu())
+
+
 class Normalised(Unread):
     def __init__(self):
         super().__init__()
@@ -196,7 +229,14 @@ def three(phi=nn.ReLU, **options):
         (Residual, (X,), {}, "'second': threshold= .* a residual or another value is added"),
         (Doubled, (X,), {}, "'second': threshold= .* it is scaled"),
         (Twice, (X,), {}, "'second': threshold= .* its weight is used more than once"),
-        (Branching, (X,), {}, "threshold= needs a chain of layers, and .*; leave threshold out"),
+        (Branching, (X,), {}, "'last': threshold= .* a residual or another value is added"),
+        (lambda: Between(lambda z: z.relu() + 2.0), (X,), {}, "'first': threshold= .* follow the free layers through"),
+        (lambda: Between(lambda z: 3.0 * z.relu()), (X,), {}, "'first': threshold= .* follow the free layers through"),
+        (lambda: Between(lambda z: nn.functional.softplus(z).relu()), (X,), {}, "'first': threshold= .* free layers"),
+        (lambda: Between(nn.BatchNorm1d(6, affine=False)), (X,), {}, "'first': threshold= .* free layers"),
+        (lambda: Between(lambda z: z.relu().cumsum(-1)), (X,), {}, "'first': threshold= .* free layers"),
+        (Shared, (X,), {}, "'second': threshold= .* its bias belongs to other sums as well"),
+        (Bare, (X,), {"register_missing_bias": True}, "'weight': threshold= .* it has no bias"),
         (Joined, (X,), {}, "'last': threshold= .* does not follow 'second' through a ReLU alone"),
         (Normalised, (X,), {}, "'second': threshold= .* it is normalised"),
     ],
@@ -235,7 +275,7 @@ def test_a_model_that_is_read_by_running_gets_what_a_chain_gets():
         assert layer.weight.sum(1).detach().numpy() == pytest.approx(bends.gain)
         assert layer.bias.detach().numpy() == pytest.approx(-bends.shift)
     assert model.last.bias.detach().numpy() == pytest.approx(same[-1].recipe.bias.mean)
-    assert "0.5" in str(plan(model, X, **SPREAD).settings.threshold)
+    assert plan(model, X, **SPREAD).settings.threshold == 0.5
 
 
 class Cnn(nn.Module):
@@ -270,3 +310,33 @@ def test_a_missing_bias_can_be_added_where_the_model_is_run():
     model = Unread(bias=False)
     apply_(model, X, **SPREAD, register_missing_bias=True)
     assert model.first.bias.detach().numpy() == pytest.approx(-Bends(0.5, 2).shift)
+
+
+class Shifted(Unread):
+    """A number in the code, and a bias that is subtracted."""
+
+    def __init__(self):
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(6))
+        self.plain = nn.Linear(6, 6, bias=False)
+
+    def forward(self, x):
+        z = (self.first((self.free(x) + 5.0).relu()) - 0.7).relu()
+        return self.last((self.plain(z) - self.shift).relu()) + 1.5
+
+
+@pytest.mark.parametrize("settings", [SPREAD, {"method": "isometric"}, {}])
+def test_numbers_in_the_code_and_factors_of_biases_are_accounted_for(settings):
+    model, plain = Shifted(), Unread()
+    apply_(model, X, **settings, calibrate=False, generator=generator())
+    layers = (plain.free, plain.first, plain.second, plain.last)
+    due = [layer.recipe.bias.mean for layer in plan(nn.Sequential(layers[0], *chain(*layers[1:])), **settings).layers]
+    if settings:
+        assert model.free.bias.detach().numpy() == pytest.approx(-5.0)
+        assert model.first.bias.detach().numpy() == pytest.approx(due[1] + 0.7)
+        assert model.shift.detach().numpy() == pytest.approx(-due[2])
+        assert model.last.bias.detach().numpy() == pytest.approx(due[3] - 1.5)
+    else:  # the budget of a model that is run holds the mean back, so its shifts are others
+        assert model.free.bias.detach().numpy() == pytest.approx(-5.0)
+        first, shift = model.first.bias[0].item() - 0.7, model.shift[0].item()
+        assert first < 0.0 < shift

@@ -94,6 +94,7 @@ class Sum:
         fallback_bias: a bias inside a term that only depends on context.
         cancelled: parameters that also enter the sum another way, so that a bias among them cannot shift it.
         normalised: the batch normalisation that takes the sum, if one does.
+        offset: what numbers in the model's code add to the sum.
     """
 
     root: Node
@@ -103,6 +104,7 @@ class Sum:
     fallback_bias: str = ""
     cancelled: set[str] = field(default_factory=set)
     normalised: Node | None = None
+    offset: float = 0.0
 
     @property
     def positive(self) -> list[Term]:
@@ -211,8 +213,8 @@ class _Reader:
         self.consumers: dict[int, list[Node]] = defaultdict(list)
         self.absorbed: set[int] = set()
         for node in recording.nodes:
-            if node.index > 0:
-                continue  # another result of an operation that has been counted, such as a batch norm's statistics
+            if node.index > 0 and base_name(node) in BATCH_NORMS:
+                continue  # its statistics; the parts of a split are consumers of their own
             for part in {id(part): part for part in node.inputs}.values():
                 self.consumers[id(part)].append(node)
 
@@ -258,9 +260,9 @@ class _Reader:
         )
 
     def _may_be_root(self, node: Node) -> bool:
-        if node.fixed or node.value.is_constant or node.index > 0:
-            return False
         name = base_name(node)
+        if node.fixed or node.value.is_constant or (node.index > 0 and name in BATCH_NORMS):
+            return False
         return (
             id(node) in self.products or name in (*_ADDS, *_WITH_BIAS, *BATCH_NORMS) or self._scaling(node) is not None
         )
@@ -343,7 +345,10 @@ class _Reader:
         if name in (*_ADDS, *_WITH_BIAS):
             taken.add(id(node))
             for part, sign in _summands(node):
-                self._walk(part, factor.times(Factor(sign, sign**2, sign)), found, taken, outermost=False)
+                if isinstance(part, Node):
+                    self._walk(part, factor.times(Factor(sign, sign**2, sign)), found, taken, outermost=False)
+                else:
+                    found.offset += factor.mean * sign * part
             return
         scaling = self._scaling(node)
         if scaling is not None:
@@ -390,21 +395,21 @@ def _bias(node: Node) -> Node | None:
     return None
 
 
-def _summands(node: Node) -> Iterator[tuple[Node, float]]:
-    """The parts of an addition that are tensors, with their signs and scales."""
+def _summands(node: Node) -> Iterator[tuple[Node | float, float]]:
+    """The parts of an addition, tensors and numbers, with their signs and scales."""
     name = base_name(node)
     if name in _WITH_BIAS:
         yield node.inputs[0], 1.0
         return
-    parts = [part for part in node.args if isinstance(part, Node)]
     numbers = [part for part in node.args[2:] if isinstance(part, (int, float))]
     alpha = float(numbers[0]) if numbers else 1.0
-    for part in parts:
-        second = len(node.args) > 1 and part is node.args[1] and part is not node.args[0]
-        sign = (-alpha if second else 1.0) if name == "sub" else alpha if second and name == "add" else 1.0
+    for place, part in enumerate(node.args[:2]):
         if name == "rsub":
-            sign = 1.0 if second else -alpha
-        yield part, sign
+            sign = 1.0 if place else -alpha
+        else:
+            sign = alpha * (-1.0 if name == "sub" else 1.0) if place else 1.0
+        if isinstance(part, (Node, int, float)):
+            yield part, sign
 
 
 def _sources(node: Node) -> set[str]:

@@ -149,7 +149,7 @@ class Budgeting:
         biases = [source for source in biases if slot_of(self.model, source).path not in self.excluded]
         linear = [term for term in found.free if not term.squares]
         quadratic = [term for term in found.free if term.squares]
-        can_add = self.register_missing_bias and any(_can_take_bias(term.product.slot) for term in found.positive)
+        can_add = self.register_missing_bias and any(can_take_bias(term.product.slot) for term in found.positive)
         has_bias = bool(biases) or can_add or not found.positive
         is_tied = any(self.uses[term.product.source] > 1 for term in found.positive)
         share = settings.skip_share
@@ -180,6 +180,8 @@ class Budgeting:
             bias = recipes[0].bias.mean if has_bias else 0.0
             layers = tuple(recipe.statistics for recipe in recipes)
             budget = replace(budget, layers=layers, bias_mean=bias, bias_variance=0.0)
+        if has_bias and found.normalised is None:
+            budget = replace(budget, bias_mean=budget.bias_mean - found.offset)
         shift = self._shift(found, biases, budget)
         beside = tuple(dict.fromkeys(term.product.slot.path for term in found.positive))
         doubt = "; ".join(dict.fromkeys(doubt for doubt in doubts if doubt))
@@ -321,7 +323,8 @@ class Budgeting:
         if not found.positive:
             for source, slot in writable.items():
                 if source != found.fallback_bias and source not in self.shifting:
-                    self.biases[source] = (slot, budget if budget.bias_mean != 0.0 else None)
+                    shifts = budget.bias_mean != 0.0
+                    self.biases[source] = (slot, before_scaling(budget, found, source) if shifts else None)
                     self.carrier[id(found)] = source
                     budget = replace(budget, bias_mean=0.0)
             return None
@@ -329,7 +332,7 @@ class Budgeting:
         for source in ranked[1:]:
             self.biases[source] = (writable[source], None)
         if ranked:
-            self.biases[ranked[0]] = (writable[ranked[0]], budget)
+            self.biases[ranked[0]] = (writable[ranked[0]], before_scaling(budget, found, ranked[0]))
             self.carrier[id(found)] = ranked[0]
             return writable[ranked[0]]
         if slots:
@@ -337,12 +340,19 @@ class Budgeting:
         return None
 
 
+def before_scaling(budget: Budget, found: Sum, source: str) -> Budget:
+    """What a bias gets whose sum adds it times a factor, such as −1 where it is subtracted."""
+    factor = dict(found.biases).get(source, 1.0) or 1.0  # with a factor of 0 nothing can be shifted
+    return replace(budget, bias_mean=budget.bias_mean / factor, bias_variance=budget.bias_variance / factor**2)
+
+
 def _outer_scale(term: Term) -> float:
     """A number by which the model multiplies the product of a weight behind a positivity map belongs to that map."""
     return term.factor.literal if term.product.positivity is not None and term.factor.literal > 0.0 else 1.0
 
 
-def _can_take_bias(slot: Slot) -> bool:
+def can_take_bias(slot: Slot) -> bool:
+    """Whether a bias can be registered in the layer of this weight."""
     return slot.name == "weight" and "bias" in slot.module._parameters and slot.module._parameters["bias"] is None
 
 

@@ -137,7 +137,7 @@ class Signals:
 
 
 def is_passed_on(node: Node) -> bool:
-    """Whether an operation moves or pools features, and leaves what feeds the next layer as it is."""
+    """Whether an operation moves, pools or sums features: the activation that feeds the next layer is before it."""
     name = base_name(node)
     return bool(node.inputs) and (name in _PASSED or name in REDUCTIONS or name in _POOLS)
 

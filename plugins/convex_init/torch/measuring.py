@@ -34,8 +34,12 @@ def to_measure(budgeting: Budgeting, calibrate: bool | None) -> list[Measured | 
 
 def _chosen(budgeting: Budgeting, calibrate: bool | None) -> list[Sum]:
     """The sums that decide a weight, if they are to be measured."""
-    if calibrate is False or (calibrate is None and needs_geometry(budgeting.settings)):
-        return []  # an isometric signal is not centred, and has not the variance that is measured for
+    if calibrate is False:
+        return []
+    if calibrate is None and needs_geometry(budgeting.settings):
+        # An isometric signal is not centred, and has not the variance that is measured for; behind a normalisation it
+        # has, once the running statistics are those of the signal.
+        return [found for found in budgeting.reading.sums if found.normalised is not None and found.positive]
     deciding = {id(decision.product): decision for decision in budgeting.decisions.values()}
     few = few_samples(budgeting.reading.inputs, budgeting.reading.convex_inputs)
     tied = {source for source, count in budgeting.uses.items() if count > 1}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from convex_init.torch.activations import ActivationLike
 from convex_init.torch.fans import fan_in, fan_out, geometry
 from convex_init.torch.reading import Selection, activation_for, is_read_by_running, read
+from convex_init.torch.sharding import whole
 from convex_init.torch.sites import Site
 from convex_init_core import GradientStatistics, LayerStatistics, SignalStatistics, identity
 from convex_init_core.prediction import Stage, is_isometric, predict_gradients, predict_signals
@@ -255,7 +256,7 @@ def _stage(
 
 def _tensor(module: nn.Module, name: str) -> Tensor | None:
     value = getattr(module, name, None)
-    return value.detach().double() if isinstance(value, Tensor) else None
+    return whole(value.detach()).double() if isinstance(value, Tensor) else None
 
 
 def _gradient_statistics(gradient: Tensor) -> GradientStatistics:

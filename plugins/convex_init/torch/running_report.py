@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from convex_init.torch.inputs import floating_inputs
 from convex_init.torch.reading import activation_for
 from convex_init.torch.recording import Node, Recording, named_tensors, record
 from convex_init.torch.report import LayerSignal, SignalReport, correlation_matrix, statistics_of
+from convex_init.torch.sharding import whole
 from convex_init.torch.slots import slot_of
 from convex_init_core import FeatureMoments, LayerStatistics, SignalStatistics, dense_geometry
 from convex_init_core.normalised import normalised_output
@@ -156,7 +156,12 @@ def _predict_normalised(
     )
     features, layer = _features(term, signals, activation), _layer(term)
     behind = normalised_output(features, layer, 1.0 if gain is None else float(gain.square().mean().sqrt()))
-    return behind if shift is None else replace(behind, mean=float(shift.mean()))
+    if shift is None:
+        return behind
+    spread = float(shift.var(correction=0))
+    variance = behind.variance + spread
+    rho = behind.correlation * behind.variance / variance if variance > 0.0 else 0.0
+    return SignalStatistics(float(shift.mean()), variance, rho)
 
 
 def _features(
@@ -176,10 +181,14 @@ def _layer(term: Term) -> LayerStatistics:
 
 def _is_isometric(term: Term) -> bool:
     weight, module = _weight(term), term.product.slot.module
-    if weight.ndim == 2:  # whichever of its axes the model sums
-        return is_isometric(weight.cpu().numpy(), dense_geometry(*weight.shape))
-    known = isinstance(module, AFFINE) and geometry(module).shape == tuple(weight.shape)
-    return known and is_isometric(weight.cpu().numpy(), geometry(module))
+    if isinstance(module, AFFINE) and geometry(module).shape == tuple(weight.shape):
+        return is_isometric(weight.cpu().numpy(), geometry(module))
+    matrix = weight.squeeze()  # of a product over a batch of one
+    if matrix.ndim != 2:
+        return False
+    if matrix.shape[1] != term.product.fan_in:
+        matrix = matrix.T  # of a square one it does not matter which of its axes the model sums
+    return is_isometric(matrix.cpu().numpy(), dense_geometry(*matrix.shape))
 
 
 def _weight(term: Term) -> Tensor:
@@ -187,4 +196,4 @@ def _weight(term: Term) -> Tensor:
     factors = [part for part in term.product.node.inputs if part.fixed and part.sources]
     weight = max(factors, key=lambda part: part.tensor.numel() if part.tensor is not None else 0)
     assert weight.tensor is not None
-    return weight.tensor.detach().double()
+    return whole(weight.tensor.detach()).double()

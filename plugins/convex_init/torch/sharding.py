@@ -29,6 +29,12 @@ def local(tensor: Any) -> Tensor:
     return part
 
 
+def whole(tensor: Any) -> Tensor:
+    """Return all of a DTensor, gathered on every rank, all of which have to call it; any other tensor as it is."""
+    gathered: Tensor = tensor.full_tensor() if is_sharded(tensor) else tensor
+    return gathered
+
+
 def local_parts(tensors: list[Tensor]) -> list[Tensor]:
     """Return this rank's part of each tensor; costs nothing where there can be no DTensor."""
     return [local(tensor) for tensor in tensors] if "torch.distributed.tensor" in sys.modules else tensors
