@@ -34,11 +34,11 @@ def _scopes(preset: str) -> list[Scope]:
         Scope(_settings(preset, "cifar10", 512, 5, _ALL), slow),
         Scope(_settings(preset, "cifar100", 512, 5, _DEEP), slow),
         *(Scope(_settings(preset, name, 1024, 5, _WIDE), slow) for name in sets),
-        *(Scope(_settings(preset, name, 1024, 20, _DEEP), RATES[:2]) for name in sets),
+        *(Scope(_settings(preset, name, 1024, 20, _WIDE[:-1]), RATES[:2]) for name in sets),
         *(Scope(_settings(preset, name, 1024, 7, _WIDE), slow) for name in sets),
         Scope(_settings(preset, "cifar10", 512, 20, _DEEP), slow),
         *(Scope(_settings(preset, name, 1024, depth, _WIDE), slow, 5) for depth in (5, 7) for name in sets),
-        *(Scope(_settings(preset, name, 1024, 20, _DEEP), RATES[:2], 5) for name in sets),
+        *(Scope(_settings(preset, name, 1024, 20, _WIDE[:-1]), RATES[:2], 5) for name in sets),
     ]
 
 
