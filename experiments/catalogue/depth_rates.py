@@ -16,6 +16,7 @@ _METHODS = (
     "non-convex, He",
     "isometric",
     "isometric, relu map",
+    "isometric, relu map, bends apart",
     "log-normal, matched",
     "paper, bias noise 1/2",
     "paper",

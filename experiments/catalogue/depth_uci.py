@@ -12,7 +12,7 @@ from experiments.depth_report import depth_report
 from experiments.experiment import Context, Results, Run
 from experiments.training import Schedule, fit, outputs_of
 
-_METHODS = ("non-convex, He", "ICNN, He", "paper", "isometric")
+_METHODS = ("non-convex, He", "ICNN, He", "paper", "isometric", "isometric, relu map, bends apart")
 
 
 def _execute(run: Run, context: Context) -> Results:
