@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from convex_init.torch import ICNN, Positive, apply_, plan
+from convex_init.torch import ICNN, Positive, apply_, plan, signal_report
 from convex_init_core import Bends
 from tests.torch.networks import assert_untouched, generator, parameters_of
 
@@ -340,3 +340,25 @@ def test_numbers_in_the_code_and_factors_of_biases_are_accounted_for(settings):
         assert model.free.bias.detach().numpy() == pytest.approx(-5.0)
         first, shift = model.first.bias[0].item() - 0.7, model.shift[0].item()
         assert first < 0.0 < shift
+
+
+class Doubly(Shifted):
+    """The same bias, added twice."""
+
+    def forward(self, x):
+        z = self.first(self.free(x).relu()).relu()
+        return self.last((self.plain(z) + self.shift + self.shift).relu())
+
+
+def test_a_bias_that_is_added_twice_holds_half():
+    model = Doubly()
+    apply_(model, X, **SPREAD, generator=generator())
+    assert model.shift.detach().numpy() == pytest.approx(-0.5 * Bends(0.5, 2).shift)
+
+
+def test_the_report_knows_of_numbers_in_the_code():
+    model = Shifted()
+    apply_(model, X, calibrate=False, generator=generator())
+    free = signal_report(model, X).layers[0]
+    assert free.predicted.mean == pytest.approx(0.0, abs=0.3)  # 5 from the code, -5 from the bias
+    assert free.mean == pytest.approx(free.predicted.mean, abs=0.6)

@@ -342,7 +342,8 @@ class Budgeting:
 
 def before_scaling(budget: Budget, found: Sum, source: str) -> Budget:
     """What a bias gets whose sum adds it times a factor, such as −1 where it is subtracted."""
-    factor = dict(found.biases).get(source, 1.0) or 1.0  # with a factor of 0 nothing can be shifted
+    # One that is added twice counts twice; with a factor of 0 nothing can be shifted.
+    factor = sum(scale for name, scale in found.biases if name == source) or 1.0
     return replace(budget, bias_mean=budget.bias_mean / factor, bias_variance=budget.bias_variance / factor**2)
 
 

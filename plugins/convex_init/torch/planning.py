@@ -98,9 +98,9 @@ class Plan:
 
     def __str__(self) -> str:
         """Return the table, and the advice below it."""
-        head = ("layer", "role", "fan_in", "fed by", "weight law", "mean", "variance", "bias", "through", "why")
         from convex_init_core.tables import table  # only for who looks at the plan
 
+        head = ("layer", "role", "fan_in", "fed by", "weight law", "mean", "variance", "bias", "through", "why")
         text = table([head, *(_row(layer) for layer in self.layers)])
         return "\n".join([text, *([self.advice] if self.advice else [])])
 

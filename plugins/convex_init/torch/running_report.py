@@ -133,7 +133,7 @@ def _predict(
         return UNKNOWN
     terms = [(_layer(term), _features(term, signals, activation)) for term in found.terms if not term.squares]
     present = [as_factor(factor, signals.of(node)[0]) for node, factor in found.present]
-    mean = variance = 0.0
+    mean, variance = found.offset, 0.0
     for source, factor in found.biases:
         bias = slot_of(model, source).raw.detach().double()
         mean += factor * float(bias.mean())
