@@ -98,10 +98,8 @@ def _follows(data: Node, root: Node | None) -> bool:
     while node is not root and not (root is None and node.operation == "input"):
         found = activation_at(node)
         if found is not None:
-            phi, node, scale = found
+            phi, node, _ = found  # only those that are no ReLU are scaled, and they are refused as such
             activations.append(phi)
-            if scale != 1.0:
-                return False
         elif is_passed_on(node) and base_name(node) not in _CHANGES:
             node = passed_by(node)
         else:
