@@ -9,73 +9,13 @@ NeurIPS 2023.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from convex_init_core.activations import (
-    Activation,
-    Bend,
-    as_activation,
-    celu,
-    custom,
-    elu,
-    identity,
-    leaky_relu,
-    prelu,
-    relu,
-    softplus,
-    squared_softplus,
-)
-from convex_init_core.fans import convolution_fan_in, has_even_overlap, transposed_convolution_fan_in
-from convex_init_core.laws import (
-    DISTRIBUTIONS,
-    Draw,
-    Gamma,
-    Law,
-    LogNormal,
-    Normal,
-    NumpyDraw,
-    SpikeAndSlab,
-    TwoPoint,
-    non_negative_law,
-)
-from convex_init_core.moments import FeatureMoments, derivative_moments, feature_moments
-from convex_init_core.positivity import POSITIVITIES, Positivity, as_positivity
-from convex_init_core.recipe import (
-    METHODS,
-    InitSettings,
-    Recipe,
-    free_recipe,
-    needs_geometry,
-    positive_recipe,
-    skip_recipe,
-)
-from convex_init_core.sampling import (
-    ACCELERATOR_BLOCK,
-    BLOCK,
-    block_bounds,
-    block_seed,
-    check_image,
-    is_matched,
-    is_structured,
-    sample_raw,
-)
-from convex_init_core.solver import solve, solve_centred, solve_free
-from convex_init_core.statistics import GradientStatistics, LayerStatistics, SignalStatistics
-
 if TYPE_CHECKING:
-    from convex_init_core.bends import Bends, spread_bends
-    from convex_init_core.convolution import FieldStatistics, forward_convolution
-    from convex_init_core.fixed_point import (
-        Stability,
-        feature_sum,
-        feature_sum_derivative,
-        stability,
-        stable_fan_in,
-    )
-    from convex_init_core.geometry import Geometry, dense_geometry
-    from convex_init_core.guidance import carried_depth, depth_advice, warn_of_depth
-    from convex_init_core.isometric import Isometric, solve_isometric, structured_raw
-    from convex_init_core.isometric_terms import Part, isometric_sum
-    from convex_init_core.matching import Matched, matched
-    from convex_init_core.normalised import (
+    from convex_init_core.methods.bend_spread import Bends, spread_bends
+    from convex_init_core.methods.depth_advice import carried_depth, depth_advice, warn_of_depth
+    from convex_init_core.methods.isometric import Isometric, solve_isometric, structured_raw
+    from convex_init_core.methods.isometric_sum import Part, isometric_sum
+    from convex_init_core.methods.log_normal import solve, solve_centred, solve_free
+    from convex_init_core.methods.normalised import (
         expected_output,
         forward_normalised,
         forward_residual,
@@ -84,38 +24,95 @@ if TYPE_CHECKING:
         residual_gain,
         solve_normalised,
     )
-    from convex_init_core.operating import OperatingPoint, operating_point
-    from convex_init_core.propagation import backward, forward
-    from convex_init_core.separating import Separation, separation
+    from convex_init_core.methods.recipes import Recipe, free_recipe, needs_geometry, positive_recipe, skip_recipe
+    from convex_init_core.settings import METHODS, InitSettings
+    from convex_init_core.signal.convolution import FieldStatistics, forward_convolution
+    from convex_init_core.signal.fixed_point import (
+        Stability,
+        feature_sum,
+        feature_sum_derivative,
+        stability,
+        stable_fan_in,
+    )
+    from convex_init_core.signal.propagation import backward, forward
+    from convex_init_core.theory.activations import (
+        Activation,
+        Bend,
+        as_activation,
+        celu,
+        custom,
+        elu,
+        identity,
+        leaky_relu,
+        prelu,
+        relu,
+        softplus,
+        squared_softplus,
+    )
+    from convex_init_core.theory.moments import FeatureMoments, derivative_moments, feature_moments
+    from convex_init_core.theory.operating_point import OperatingPoint, operating_point
+    from convex_init_core.theory.separation import Separation, separation
+    from convex_init_core.theory.statistics import GradientStatistics, LayerStatistics, SignalStatistics
+    from convex_init_core.weights.exact_moments import Matched, matched
+    from convex_init_core.weights.fans import convolution_fan_in, has_even_overlap, transposed_convolution_fan_in
+    from convex_init_core.weights.laws import (
+        DISTRIBUTIONS,
+        Draw,
+        Gamma,
+        Law,
+        LogNormal,
+        Normal,
+        NumpyDraw,
+        SpikeAndSlab,
+        TwoPoint,
+        non_negative_law,
+    )
+    from convex_init_core.weights.positivity import POSITIVITIES, Positivity, as_positivity
+    from convex_init_core.weights.sampling import (
+        ACCELERATOR_BLOCK,
+        BLOCK,
+        block_bounds,
+        block_seed,
+        check_image,
+        is_matched,
+        is_structured,
+        sample_raw,
+    )
+    from convex_init_core.weights.weight_axes import Geometry, dense_geometry
 
-# Initialising a network needs none of these: they are imported when first asked for, which keeps the import short.
-_ON_DEMAND = {
-    **dict.fromkeys(("Bends", "spread_bends"), "bends"),
-    **dict.fromkeys(("FieldStatistics", "forward_convolution"), "convolution"),
-    **dict.fromkeys(("Geometry", "dense_geometry"), "geometry"),
-    **dict.fromkeys(("carried_depth", "depth_advice", "warn_of_depth"), "guidance"),
-    **dict.fromkeys(("Isometric", "solve_isometric", "structured_raw"), "isometric"),
-    **dict.fromkeys(("Part", "isometric_sum"), "isometric_terms"),
-    **dict.fromkeys(("Matched", "matched"), "matching"),
-    **dict.fromkeys(("OperatingPoint", "operating_point"), "operating"),
-    **dict.fromkeys(("backward", "forward"), "propagation"),
-    **dict.fromkeys(("Separation", "separation"), "separating"),
-    **dict.fromkeys(
-        ("Stability", "feature_sum", "feature_sum_derivative", "stability", "stable_fan_in"), "fixed_point"
+# Where each name lives: it is imported when first asked for, so that nobody waits for what he does not use.
+_HOMES = {
+    "methods.bend_spread": "Bends spread_bends",
+    "methods.depth_advice": "carried_depth depth_advice warn_of_depth",
+    "methods.isometric": "Isometric solve_isometric structured_raw",
+    "methods.isometric_sum": "Part isometric_sum",
+    "methods.log_normal": "solve solve_centred solve_free",
+    "methods.normalised": (
+        "expected_output forward_normalised forward_residual normalised_recipe participation residual_gain "
+        "solve_normalised"
     ),
-    **dict.fromkeys(
-        (
-            "expected_output",
-            "forward_normalised",
-            "forward_residual",
-            "normalised_recipe",
-            "participation",
-            "residual_gain",
-            "solve_normalised",
-        ),
-        "normalised",
+    "methods.recipes": "Recipe free_recipe needs_geometry positive_recipe skip_recipe",
+    "settings": "InitSettings METHODS",
+    "signal.convolution": "FieldStatistics forward_convolution",
+    "signal.fixed_point": "Stability feature_sum feature_sum_derivative stability stable_fan_in",
+    "signal.propagation": "backward forward",
+    "theory.activations": (
+        "Activation Bend as_activation celu custom elu identity leaky_relu prelu relu softplus squared_softplus"
     ),
+    "theory.moments": "FeatureMoments derivative_moments feature_moments",
+    "theory.operating_point": "OperatingPoint operating_point",
+    "theory.separation": "Separation separation",
+    "theory.statistics": "GradientStatistics LayerStatistics SignalStatistics",
+    "weights.exact_moments": "Matched matched",
+    "weights.fans": "convolution_fan_in has_even_overlap transposed_convolution_fan_in",
+    "weights.laws": "DISTRIBUTIONS Draw Gamma Law LogNormal Normal NumpyDraw SpikeAndSlab TwoPoint non_negative_law",
+    "weights.positivity": "POSITIVITIES Positivity as_positivity",
+    "weights.sampling": (
+        "ACCELERATOR_BLOCK BLOCK block_bounds block_seed check_image is_matched is_structured sample_raw"
+    ),
+    "weights.weight_axes": "Geometry dense_geometry",
 }
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "ACCELERATOR_BLOCK",
@@ -208,8 +205,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ON_DEMAND:
-        value = globals()[name] = getattr(import_module(f"{__name__}.{_ON_DEMAND[name]}"), name)
+    if name in _HOME_OF:
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import log_ndtr, ndtr
 
 import convex_init_core as core
-from convex_init_core.activations import square
+from convex_init_core.theory.activations import square
 
 Context = Any
 Scalar = Callable[[Context, Any], Any]

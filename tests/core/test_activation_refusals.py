@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import convex_init_core as core
-from convex_init_core.activations import FACTORIES, NOT_CONVEX, square
+from convex_init_core.theory.activations import FACTORIES, NOT_CONVEX, square
 
 
 @pytest.mark.parametrize("name", NOT_CONVEX)

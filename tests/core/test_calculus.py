@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convex_init_core import calculus
-from convex_init_core.calculus import Curvature, ElementWise, Monotonicity, Sign, Value
-from convex_init_core.convex_functions import FUNCTIONS, power
+from convex_init_core.convexity import calculus
+from convex_init_core.convexity.calculus import Curvature, ElementWise, Monotonicity, Sign, Value
+from convex_init_core.convexity.functions import FUNCTIONS, power
 
 X = calculus.variable("x")
 CONVEX = calculus.apply(FUNCTIONS["relu"], X, "relu")

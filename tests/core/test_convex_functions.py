@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convex_init_core import calculus, convex_functions, pieces
-from convex_init_core.calculus import Curvature, Sign, Under
-from convex_init_core.certificate import Certificate, verdict_on
+from convex_init_core.convexity import calculus
+from convex_init_core.convexity import functions as convex_functions
+from convex_init_core.convexity import piecewise as pieces
+from convex_init_core.convexity.calculus import Curvature, Sign, Under
+from convex_init_core.convexity.certificate import Certificate, verdict_on
 
 GRID = np.linspace(-8.0, 8.0, 3201)
 

@@ -16,7 +16,7 @@ from convex_init_core import (
     solve_isometric,
     structured_raw,
 )
-from convex_init_core.positivity import as_positivity
+from convex_init_core.weights.positivity import as_positivity
 
 
 def dense(law, seed=0):

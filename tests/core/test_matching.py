@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convex_init_core import InitSettings, NumpyDraw, matched, non_negative_law, positive_recipe, sample_raw, solve
-from convex_init_core.positivity import as_positivity
+from convex_init_core.weights.positivity import as_positivity
 
 SHAPES = [(784, 784), (784, 10), (784, 1), (30, 30), (30, 2), (100_000, 3)]
 

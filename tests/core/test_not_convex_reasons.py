@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, log_expit, ndtr
 
 import convex_init_core as core
-from convex_init_core.activations import NOT_CONVEX
+from convex_init_core.theory.activations import NOT_CONVEX
 
 Function = Callable[[np.ndarray], np.ndarray]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convex_init_core.differentiation import numerical_derivative
+from convex_init_core.theory.numerical_derivative import numerical_derivative
 
 S = np.linspace(-5.0, 5.0, 401)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import convex_init_core as core
-from convex_init_core.positivity import Abs, Exp, Projection, Relu, Softplus, Square
+from convex_init_core.weights.positivity import Abs, Exp, Projection, Relu, Softplus, Square
 
 MAPS = [
     Projection(),

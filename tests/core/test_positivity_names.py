@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import convex_init_core as core
-from convex_init_core.positivity import Exp, Projection, Softplus
+from convex_init_core.weights.positivity import Exp, Projection, Softplus
 
 
 @pytest.mark.parametrize("name", core.POSITIVITIES)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import convex_init_core as core
-from convex_init_core.positivity import Abs, Exp, Projection, Relu, Softplus, Square
+from convex_init_core.weights.positivity import Abs, Exp, Projection, Relu, Softplus, Square
 
 PLAIN = [Projection(), Relu(), Exp(), Softplus(), Softplus(beta=0.3), Softplus(beta=7.0), Square(), Abs()]
 MAPS = [*PLAIN, *(through.scaled(1 / 300) for through in PLAIN)]

@@ -23,9 +23,9 @@ from convex_init_core import (
     relu,
     structured_raw,
 )
-from convex_init_core.positivity import as_positivity
-from convex_init_core.prediction import Stage, is_isometric, predict_gradients, predict_signals
+from convex_init_core.signal.prediction import Stage, is_isometric, predict_gradients, predict_signals
 from convex_init_core.tables import signal_table, table
+from convex_init_core.weights.positivity import as_positivity
 
 SIGNAL = SignalStatistics(0.1, 1.2, 0.3)
 LAYER = LayerStatistics(50, 0.04, 0.02, -0.5, 0.01)

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import convex_init_core as core
-from convex_init_core.positivity import Abs, Exp, Projection, Relu, Softplus, Square
+from convex_init_core.weights.positivity import Abs, Exp, Projection, Relu, Softplus, Square
 from tests.core.samples import REJECT, assert_count, assert_log_follows
 
 COUNT = 100_000

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import convex_init_core as core
-from convex_init_core.signals import (
+from convex_init_core.signal.signal_moments import (
     activated,
     added,
     concatenated,

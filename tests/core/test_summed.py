@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import convex_init_core as core
-from convex_init_core.signals import activated, pre_activation
-from convex_init_core.summed import Budget, Fed, forward_sum, gain_limit, solve_sum
+from convex_init_core.methods.sum_budget import Budget, Fed, forward_sum, gain_limit, solve_sum
+from convex_init_core.signal.signal_moments import activated, pre_activation
 from tests.core.monte_carlo import assert_agrees, off_diagonal_mean
 
 BATCHES, ROWS, UNITS = 32, 1500, 6

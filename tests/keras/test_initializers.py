@@ -14,7 +14,7 @@ from keras import layers
 from convex_init.keras import ConvexDense, ICNNBias, ICNNInit, NonNeg, icnn
 from convex_init_core import InitSettings as Settings
 from convex_init_core import custom, leaky_relu, positive_recipe, solve
-from convex_init_core.positivity import Softplus
+from convex_init_core.weights.positivity import Softplus
 from tests.contract.law_bounds import assert_follows
 from tests.keras.arrays import array, normal
 

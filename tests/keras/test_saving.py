@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from convex_init.keras import ICNN, ConvexConv2D, ConvexDense, ICNNInit, NonNeg, apply_
-from convex_init_core.positivity import Softplus
+from convex_init_core.weights.positivity import Softplus
 from tests.keras.arrays import array, in_fresh_process, network, normal, weights
 
 

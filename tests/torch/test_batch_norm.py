@@ -8,7 +8,7 @@ from torch import nn
 
 from convex_init.torch import apply_, mark_projected, plan, signal_report
 from convex_init_core import InitSettings, as_activation
-from convex_init_core.normalised import normalised_recipe
+from convex_init_core.methods.normalised import normalised_recipe
 from tests.torch.networks import generator
 
 

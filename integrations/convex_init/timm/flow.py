@@ -23,7 +23,7 @@ from convex_init.torch import read_activation
 from convex_init.torch.positivity import read_positivity
 from convex_init.torch.sites import join
 from convex_init_core import Activation, as_activation, celu, custom, elu, identity, leaky_relu, softplus
-from convex_init_core.calculus import Curvature
+from convex_init_core.convexity.calculus import Curvature
 
 
 class Refusal(Exception):

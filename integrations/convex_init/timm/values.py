@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from convex_init_core import Activation
-from convex_init_core.calculus import Curvature
+from convex_init_core.convexity.calculus import Curvature
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 
 from convex_init.keras.following import Follower, unchanged_graph
 from convex_init.keras.violations import search_violation
-from convex_init_core import calculus
-from convex_init_core.certificate import Certificate, verdict_on
+from convex_init_core.convexity import calculus
+from convex_init_core.convexity.certificate import Certificate, verdict_on
 
 __all__ = ["Certificate", "assert_convex", "certify"]
 

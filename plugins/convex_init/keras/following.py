@@ -17,8 +17,9 @@ import numpy as np
 from keras import layers
 
 from convex_init.keras.rules import Step, result_of
-from convex_init_core import calculus, convex_functions
-from convex_init_core.calculus import Sign, Value
+from convex_init_core.convexity import calculus
+from convex_init_core.convexity import functions as convex_functions
+from convex_init_core.convexity.calculus import Sign, Value
 
 
 class Follower:

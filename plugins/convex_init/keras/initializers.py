@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import ops
 
+import convex_init_core as core
 from convex_init.keras.activations import ActivationSpec, activation_config, core_activation
 from convex_init.keras.constraints import NonNeg
 from convex_init.keras.drawing import BIAS, KERNEL, fresh_seed, seed_stream, wide
 from convex_init.keras.fans import Layout, kernel_fan_in, kernel_geometry
-from convex_init.keras.filling import drawn
 from convex_init.keras.settings import positivity_config, positivity_from
-from convex_init_core import InitSettings, Positivity, Recipe, dense_geometry, needs_geometry, positive_recipe
+from convex_init_core import InitSettings, Positivity, Recipe, needs_geometry, positive_recipe
 
 if TYPE_CHECKING:
     from convex_init_core import Geometry
@@ -74,7 +74,7 @@ class _ICNNInitializer(keras.initializers.Initializer):
 
     def _check(self, fan_in: float, positivity: str | Positivity = "projection") -> None:
         """Refuse what does not fit together, as far as it shows without the kernel's shape."""
-        self._recipe(fan_in, positivity, dense_geometry(2, 2) if needs_geometry(self.settings) else None)
+        self._recipe(fan_in, positivity, core.dense_geometry(2, 2) if needs_geometry(self.settings) else None)
 
     def _key(self) -> tuple[Any, ...]:
         chosen = self.settings
@@ -121,7 +121,7 @@ class ICNNInit(_ICNNInitializer):
         fan_in: N, instead of ``layout``; if both are given they must agree.
         skip_share: share in [0, 1) of what bias noise leaves that a free skip into this layer carries; 0: no skip.
         method: ``"log_normal"``, the paper's; or ``"isometric"``, a permutation of the features (where widths differ,
-            sums or copies of them), which keeps the signal at any depth: :mod:`convex_init_core.isometric`.
+            sums or copies of them), which keeps the signal at any depth: :mod:`convex_init_core.methods.isometric`.
         match_moments: give every unit exactly the mean and variance of the law.
 
     Raises:
@@ -162,6 +162,8 @@ class ICNNInit(_ICNNInitializer):
         if needs_geometry(self.settings):
             where = kernel_geometry(shape, self.layout, self.strides)
         recipe = self._recipe(fan_in, self.positivity, where)
+        from convex_init.keras.filling import drawn  # needed when a weight is drawn, and not before
+
         raw = drawn(recipe.weight, recipe.positivity, shape, wide(dtype), self._seeds())
         _last_kernel.drawn = tuple(shape), fan_in, self._key(), where
         return ops.cast(raw, keras.backend.standardize_dtype(dtype))
@@ -260,6 +262,8 @@ class ICNNBias(_ICNNInitializer):
             fan_in, where = self._of_kernel(shape)
         else:
             fan_in, where = self.fan_in, None
+        from convex_init.keras.filling import drawn
+
         bias = drawn(self._recipe(fan_in, geometry=where).bias, None, shape, wide(dtype), self._seeds())
         return ops.cast(bias, keras.backend.standardize_dtype(dtype))
 

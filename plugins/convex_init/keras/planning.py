@@ -293,7 +293,7 @@ def plan(
 
 def _check_chain(model: keras.Model, selections: Mapping[str, Selection | None]) -> None:
     """Refuse a threshold where it is not known which layers follow one another."""
-    from convex_init_core.bends import check_no_selection  # rarely needed
+    from convex_init_core.methods.bend_spread import check_no_selection  # rarely needed
 
     check_no_selection(selections)
     if not is_chain(model):
@@ -331,7 +331,8 @@ def apply_(
         **settings: ``correlation`` (ρ*, 0.5), ``variance`` (σ*², 1.0), ``bias_noise`` (β, 0.0), ``distribution``
             (``"log_normal"``), ``skip_share`` (0.5), ``method`` (``"log_normal"``, or ``"isometric"`` for any depth),
             ``match_moments`` (``False``), ``threshold`` (τ, 0.0: with ``"isometric"``, where the bends of a chain of
-            ReLU layers arrive, in standard deviations of the signal; ``convex_init_core/bends.py``, not the paper's);
+            ReLU layers arrive, in standard deviations of the signal;
+            ``convex_init_core/methods/bend_spread.py``, not the paper's);
             see :class:`convex_init_core.InitSettings`.
 
     Raises:

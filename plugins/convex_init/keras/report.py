@@ -19,7 +19,7 @@ from convex_init.keras.gradients import gradient
 from convex_init.keras.planning import feeding_activation, layer_positivity
 from convex_init.keras.reading import Selection, Site, read
 from convex_init_core import GradientStatistics, LayerStatistics, SignalStatistics, identity
-from convex_init_core.prediction import Stage, is_isometric, predict_gradients, predict_signals
+from convex_init_core.signal.prediction import Stage, is_isometric, predict_gradients, predict_signals
 from convex_init_core.tables import signal_table
 
 Array: TypeAlias = NDArray[np.float64]

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from convex_init_core import calculus, convex_functions
-from convex_init_core.calculus import ElementWise, Sign, Value
-from convex_init_core.convex_functions import FUNCTIONS
+from convex_init_core.convexity import calculus
+from convex_init_core.convexity import functions as convex_functions
+from convex_init_core.convexity.calculus import ElementWise, Sign, Value
+from convex_init_core.convexity.functions import FUNCTIONS
 
 _MOVES = """
     Cast SaturateCast ConvertToTensor StopGradient Copy Identity Reshape Transpose Permute ExpandDims Squeeze Flip

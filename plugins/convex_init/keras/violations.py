@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from convex_init_core.certificate import Violation
+from convex_init_core.convexity.certificate import Violation
 
 _ROWS, _ROUNDS = 128, 12
 _CLEAR = 100.0  # times the tolerance: no need to look for a clearer counterexample

@@ -7,22 +7,29 @@ while training, ``signal_report`` shows what the signal does.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from convex_init.torch.activations import read_activation
-from convex_init.torch.planning import LayerPlan, Plan, apply_, plan
-from convex_init.torch.positivity import Positive, mark_projected
-from convex_init.torch.projection import project_, project_after_step, projected_parameters
-from convex_init.torch.sites import Site
-from convex_init.torch.tensors import icnn_, lecun_
+import torch as _torch  # noqa: F401  (so that who lacks it hears so here, and not at the first call)
 
 if TYPE_CHECKING:
+    from convex_init.torch.activations import read_activation
     from convex_init.torch.certificate import Certificate, assert_convex_, certify
     from convex_init.torch.layers import ConvexConv1d, ConvexConv2d, ConvexConv3d, ConvexLinear
     from convex_init.torch.level_sets import LevelSetPath, level_set_path
     from convex_init.torch.network import ICNN
+    from convex_init.torch.planning import LayerPlan, Plan, apply_, plan
+    from convex_init.torch.positivity import Positive, mark_projected
+    from convex_init.torch.projection import project_, project_after_step, projected_parameters
     from convex_init.torch.report import LayerSignal, SignalReport, signal_report
+    from convex_init.torch.sites import Site
+    from convex_init.torch.tensors import icnn_, lecun_
 
-# `apply_` needs none of these: they are imported when first asked for, which keeps the import short.
+# Where each name lives: it is imported when first asked for, which keeps the import short.
 _ON_DEMAND = {
+    "read_activation": "activations",
+    **dict.fromkeys(("LayerPlan", "Plan", "apply_", "plan"), "planning"),
+    **dict.fromkeys(("Positive", "mark_projected"), "positivity"),
+    **dict.fromkeys(("project_", "project_after_step", "projected_parameters"), "projection"),
+    "Site": "sites",
+    **dict.fromkeys(("icnn_", "lecun_"), "tensors"),
     **dict.fromkeys(("Certificate", "assert_convex_", "certify"), "certificate"),
     **dict.fromkeys(("ConvexConv1d", "ConvexConv2d", "ConvexConv3d", "ConvexLinear"), "layers"),
     **dict.fromkeys(("LevelSetPath", "level_set_path"), "level_sets"),

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import convex_init_core as core
-from convex_init_core.activations import NOT_CONVEX
+from convex_init_core.theory.activations import NOT_CONVEX
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from convex_init.torch.recording import Node, constant_of
-from convex_init_core import calculus
-from convex_init_core.calculus import Value
+from convex_init_core.convexity import calculus
+from convex_init_core.convexity.calculus import Value
 
 _KEEP_THE_LAST = ("view", "_unsafe_view", "reshape", "expand", "alias", "detach", "clone", "contiguous", "_to_copy")
 

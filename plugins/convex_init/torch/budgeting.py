@@ -32,10 +32,10 @@ from convex_init_core import (
     needs_geometry,
     relu,
 )
-from convex_init_core.normalised import normalised_recipe
-from convex_init_core.recipe import free_recipe_of, recipe_of
-from convex_init_core.signals import activated, pre_activation
-from convex_init_core.summed import TIED_GAIN, Budget, Fed, gain_limit, solve_sum
+from convex_init_core.methods.normalised import normalised_recipe
+from convex_init_core.methods.recipes import free_recipe_of, recipe_of
+from convex_init_core.methods.sum_budget import TIED_GAIN, Budget, Fed, gain_limit, solve_sum
+from convex_init_core.signal.signal_moments import activated, pre_activation
 
 SHARE_OF_STEPS = 2 / 3
 """Share of a free map that is a skip in some sums and alone in others, as at the first step of a recurrent network."""

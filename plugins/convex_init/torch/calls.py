@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from convex_init.torch.recording import Node
-from convex_init_core import calculus
-from convex_init_core.calculus import Sign, Value
+from convex_init_core.convexity import calculus
+from convex_init_core.convexity.calculus import Sign, Value
 
 # These have the numbers of their first argument, all of them and no others.
 _SAME_NUMBERS = frozenset(

@@ -14,7 +14,7 @@ from torch.nn.parameter import UninitializedParameter
 from convex_init.torch.inputs import arguments_of, floating_inputs, names_of, rebuilt
 from convex_init.torch.recording import Recording, named_tensors, record, same_course
 from convex_init.torch.violations import Violation, search_violation
-from convex_init_core.certificate import Certificate, verdict_on
+from convex_init_core.convexity.certificate import Certificate, verdict_on
 
 __all__ = ["Certificate", "assert_convex_", "certify"]
 

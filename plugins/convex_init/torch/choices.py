@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from convex_init.torch.recording import Node
-from convex_init_core import pieces
-from convex_init_core.calculus import ElementWise
-from convex_init_core.pieces import Piece
+from convex_init_core.convexity import piecewise as pieces
+from convex_init_core.convexity.calculus import ElementWise
+from convex_init_core.convexity.piecewise import Piece
 
 _ABOVE, _BELOW = ("gt", "ge"), ("lt", "le")
 

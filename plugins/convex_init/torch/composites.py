@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from convex_init.torch.recording import Node
-from convex_init_core import calculus
-from convex_init_core.activations import shape_on_grid
-from convex_init_core.calculus import Curvature, ElementWise, Value
+from convex_init_core.convexity import calculus
+from convex_init_core.convexity.calculus import Curvature, ElementWise, Value
+from convex_init_core.theory.activations import shape_on_grid
 
 
 class Composites:

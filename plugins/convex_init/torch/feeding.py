@@ -12,7 +12,7 @@ from convex_init.torch.behaviour import BATCH_NORMS, Factor, factor_moments
 from convex_init.torch.recording import Node
 from convex_init.torch.weights import REDUCTIONS, RESHAPES, base_name
 from convex_init_core import Activation, FeatureMoments
-from convex_init_core.signals import activated, added, concatenated, pre_activation, scaled
+from convex_init_core.signal.signal_moments import activated, added, concatenated, pre_activation, scaled
 
 # By ATen name, from the numbers among the operation's arguments.
 _ACTIVATIONS: dict[str, Callable[..., Activation]] = {

@@ -294,7 +294,7 @@ def _check_chain(
     model: nn.Module, runs: bool, calibrate: bool | None, selections: Mapping[str, Selection | None]
 ) -> None:
     """Refuse a threshold where it is not known which layers follow one another."""
-    from convex_init_core.bends import check_no_selection  # rarely needed
+    from convex_init_core.methods.bend_spread import check_no_selection  # rarely needed
 
     check_no_selection(selections)
     if calibrate:
@@ -571,8 +571,8 @@ def apply_(
         **settings: ``correlation`` (ρ*, 0.5), ``variance`` (σ*², 1.0), ``bias_noise`` (β, 0.0), ``distribution``
             (``"log_normal"``), ``skip_share`` (0.5), ``method`` (``"log_normal"``, or ``"isometric"`` for any depth),
             ``match_moments`` (``False``), ``threshold`` (τ, 0.0: with ``"isometric"``, where the bends of ReLU layers
-            arrive that follow one another, in standard deviations of the signal; ``convex_init_core/bends.py``, not
-            the paper's); see :class:`convex_init_core.InitSettings`.
+            arrive that follow one another, in standard deviations of the signal;
+            ``convex_init_core/methods/bend_spread.py``, not the paper's); see :class:`convex_init_core.InitSettings`.
 
     Returns:
         ``model``.

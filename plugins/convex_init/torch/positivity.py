@@ -133,7 +133,7 @@ _REMEDY = "use convex_init.torch.Positive, or leave the layer out with exclude="
 
 
 def _softplus(beta: float) -> Positivity:
-    from convex_init_core.positivity import Softplus
+    from convex_init_core.weights.positivity import Softplus
 
     return Softplus(beta=beta)
 

@@ -20,8 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from convex_init.torch.inputs import rebuilt
 from convex_init.torch.slots import hidden_modules, hidden_parameters
-from convex_init_core import calculus
-from convex_init_core.calculus import Sign, Value
+from convex_init_core.convexity import calculus
+from convex_init_core.convexity.calculus import Sign, Value
 
 
 @dataclass(eq=False)

@@ -15,7 +15,7 @@ from convex_init.torch.reading import Selection, activation_for, is_read_by_runn
 from convex_init.torch.sharding import whole
 from convex_init.torch.sites import Site
 from convex_init_core import GradientStatistics, LayerStatistics, SignalStatistics, identity
-from convex_init_core.prediction import Stage, is_isometric, predict_gradients, predict_signals
+from convex_init_core.signal.prediction import Stage, is_isometric, predict_gradients, predict_signals
 from convex_init_core.tables import signal_table
 
 _SHOWN = 100  # features in a correlation matrix, values in a histogram's sample times this

@@ -14,9 +14,10 @@ from convex_init.torch.calls import Call, nodes_in, value_of
 from convex_init.torch.choices import chosen
 from convex_init.torch.forms import quadratic_form
 from convex_init.torch.recording import Node, constant_of, is_uninitialised
-from convex_init_core import calculus, convex_functions
-from convex_init_core.calculus import ElementWise, Sign, Value
-from convex_init_core.convex_functions import FUNCTIONS
+from convex_init_core.convexity import calculus
+from convex_init_core.convexity import functions as convex_functions
+from convex_init_core.convexity.calculus import ElementWise, Sign, Value
+from convex_init_core.convexity.functions import FUNCTIONS
 
 _PURE = """
     view _unsafe_view reshape _reshape_alias t transpose permute expand squeeze unsqueeze slice select alias detach

@@ -20,10 +20,10 @@ from convex_init.torch.report import LayerSignal, SignalReport, correlation_matr
 from convex_init.torch.sharding import whole
 from convex_init.torch.slots import slot_of
 from convex_init_core import FeatureMoments, LayerStatistics, SignalStatistics, dense_geometry
-from convex_init_core.normalised import normalised_output
-from convex_init_core.prediction import UNKNOWN, is_isometric
-from convex_init_core.signals import activated, pre_activation
-from convex_init_core.summed import forward_sum
+from convex_init_core.methods.normalised import normalised_output
+from convex_init_core.methods.sum_budget import forward_sum
+from convex_init_core.signal.prediction import UNKNOWN, is_isometric
+from convex_init_core.signal.signal_moments import activated, pre_activation
 
 
 def report_by_running(

@@ -55,7 +55,7 @@ def icnn_(
         distribution: ``"log_normal"``, ``"gamma"``, ``"spike_and_slab"`` or ``"two_point"``.
         method: ``"log_normal"``, the paper's, described above; or ``"isometric"``, a permutation of the features (where
             widths differ, sums or copies of them), which keeps the signal at any depth; see
-            :mod:`convex_init_core.isometric`.
+            :mod:`convex_init_core.methods.isometric`.
         match_moments: give the draw exactly the mean and variance above, which a log-normal sample falls short of.
         geometry: for ``"isometric"`` and a weight that is not 2-D: which of its axes are outputs, inputs and window,
             ``convex_init.torch.fans.geometry(module)``.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from convex_init.torch.inputs import rebuilt
-from convex_init_core.certificate import Violation
+from convex_init_core.convexity.certificate import Violation
 
 __all__ = ["Violation", "search_violation"]
 

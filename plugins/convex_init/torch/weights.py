@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from convex_init.torch.recording import Node
 from convex_init.torch.rules import MOVES
 from convex_init_core import Positivity, as_positivity
-from convex_init_core.positivity import Softplus
+from convex_init_core.weights.positivity import Softplus
 
 REDUCTIONS = frozenset(
     name for name in MOVES if name in ("sum", "mean", "cumsum") or "pool" in name or "upsample" in name

@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convex_init_core.activations import Activation
-from convex_init_core.geometry import Geometry
-from convex_init_core.moments import feature_moments
-from convex_init_core.operating import operating_point
-from convex_init_core.positivity import Positivity
-from convex_init_core.statistics import LayerStatistics
+from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.moments import feature_moments
+from convex_init_core.theory.operating_point import operating_point
+from convex_init_core.theory.statistics import LayerStatistics
+from convex_init_core.weights.positivity import Positivity
+from convex_init_core.weights.weight_axes import Geometry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -170,7 +170,7 @@ def solve_isometric(
         kept: κ in [0, 1], the share of a copy's mean that this layer passes on.
 
     Raises:
-        ValueError: if φ has no bounded slope; see :func:`~convex_init_core.operating.operating_point`.
+        ValueError: if φ has no bounded slope; see :func:`~convex_init_core.theory.operating_point.operating_point`.
     """
     point = operating_point(activation)
     keep = math.sqrt(part * (1.0 - skip_share))

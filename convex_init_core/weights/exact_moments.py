@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from convex_init_core.laws import Draw, Gamma, LogNormal, SpikeAndSlab, TwoPoint
+from convex_init_core.weights.laws import Draw, Gamma, LogNormal, SpikeAndSlab, TwoPoint
 
 A = TypeVar("A")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from convex_init_core.calculus import ElementWise, Sign
+from convex_init_core.convexity.calculus import ElementWise, Sign
 
 _ROUNDING = 1e-9  # relative
 

@@ -19,9 +19,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from convex_init_core.isometric import FRESH, Isometric
-from convex_init_core.laws import Normal
-from convex_init_core.recipe import InitSettings, Recipe
+from convex_init_core.methods.isometric import FRESH, Isometric
+from convex_init_core.methods.recipes import Recipe
+from convex_init_core.settings import InitSettings
+from convex_init_core.weights.laws import Normal
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,10 @@ def spread_bends(recipes: Sequence[Recipe], settings: InitSettings, names: Seque
     """Return the recipes of a chain with its bends moved to ``settings.threshold``.
 
     A run is the copying layers between one fresh signal (the first layer's, or a sum of
-    :data:`~convex_init_core.isometric.FRESH` features or more) and the next. Where it has no free skip, its layers get
-    gain and bias −θ, and the fresh sum behind it the scale and the bias for what the run passes on. In a layer with row
-    sum R the part of the mean that is not a copy's, ``(R − 1) g E[φ_k]``, is removed as without thresholds. Copies
-    behind the last fresh sum stay what they are, and so do runs with free skips.
+    :data:`~convex_init_core.methods.isometric.FRESH` features or more) and the next. Where it has no free skip, its
+    layers get gain and bias −θ, and the fresh sum behind it the scale and the bias for what the run passes on. In a
+    layer with row sum R the part of the mean that is not a copy's, ``(R − 1) g E[φ_k]``, is removed as without
+    thresholds. Copies behind the last fresh sum stay what they are, and so do runs with free skips.
 
     Args:
         recipes: of all positive layers, in the order of the signal, made with the threshold 0.

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from convex_init_core.laws import Draw, Gamma, Law, LogNormal
-from convex_init_core.positivity import Positivity
+from convex_init_core.weights.laws import Draw, Gamma, Law, LogNormal
+from convex_init_core.weights.positivity import Positivity
 
 if TYPE_CHECKING:
     from typing import TypeGuard
 
-    from convex_init_core.isometric import Isometric
-    from convex_init_core.matching import Matched
+    from convex_init_core.methods.isometric import Isometric
+    from convex_init_core.weights.exact_moments import Matched
 
 A = TypeVar("A")
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from convex_init_core.activations import Activation
-from convex_init_core.moments import derivative_moments
-from convex_init_core.statistics import LayerStatistics, SignalStatistics
+from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.moments import derivative_moments
+from convex_init_core.theory.statistics import LayerStatistics, SignalStatistics
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Moments of what flows between the layers of a network, and how the usual operations combine them.
 
-A value (features, or a pre-activation) is described by :class:`~convex_init_core.moments.FeatureMoments`: mean, second
-moment, variance, and covariance of two different units. In a wide layer the covariance comes from what all units share,
-so shared parts of two values add up in amplitude and the rest in variance.
+A value (features, or a pre-activation) is described by :class:`~convex_init_core.theory.moments.FeatureMoments`: mean,
+second moment, variance, and covariance of two different units. In a wide layer the covariance comes from what all units
+share, so shared parts of two values add up in amplitude and the rest in variance.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import math
 from collections.abc import Sequence
 
 from convex_init_core import _checks
-from convex_init_core.activations import Activation, ArrayFunction, as_activation
-from convex_init_core.moments import FeatureMoments, feature_moments
+from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
+from convex_init_core.theory.moments import FeatureMoments, feature_moments
 
 
 def pre_activation(mean: float = 0.0, variance: float = 1.0, correlation: float = 0.5) -> FeatureMoments:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convex_init_core import _checks
-from convex_init_core.activations import Activation, ArrayFunction, as_activation
-from convex_init_core.laws import (
-    DISTRIBUTIONS,
+from convex_init_core.methods.log_normal import solve, solve_free
+from convex_init_core.settings import InitSettings
+from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
+from convex_init_core.theory.statistics import LayerStatistics
+from convex_init_core.weights.laws import (
     Gamma,
     Law,
     LogNormal,
@@ -17,88 +18,13 @@ from convex_init_core.laws import (
     TwoPoint,
     non_negative_law,
 )
-from convex_init_core.positivity import Positivity, as_positivity
-from convex_init_core.sampling import check_image
-from convex_init_core.solver import solve, solve_free
-from convex_init_core.statistics import LayerStatistics
+from convex_init_core.weights.positivity import Positivity, as_positivity
+from convex_init_core.weights.sampling import check_image
 
 if TYPE_CHECKING:
-    from convex_init_core.geometry import Geometry
-    from convex_init_core.isometric import Isometric
-    from convex_init_core.matching import Matched
-
-METHODS = ("log_normal", "isometric")
-"""How positive weights may be initialised: by independent draws with the paper's moments, or as an isometry."""
-
-
-@dataclass(frozen=True)
-class InitSettings:
-    """What a user chooses once for a whole network; checked when made.
-
-    Attributes:
-        correlation: ρ* in (0, 1), the target correlation of two pre-activations of a layer.
-        variance: σ*² > 0, the target variance of a pre-activation.
-        bias_noise: β in [0, 1), the share of the unshared variance (1−ρ*)σ*² that random biases carry (C.3).
-        distribution: the law of the positive weights: ``"log_normal"`` (the paper's), ``"gamma"``,
-            ``"spike_and_slab"`` or ``"two_point"``.
-        skip_share: in [0, 1), the share of what bias noise leaves that goes to a free skip, where a layer has one.
-        method: ``"log_normal"``, the paper's: independent weights of the law ``distribution``; or ``"isometric"``:
-            permutations, which keep the signal at any depth (:mod:`convex_init_core.isometric`). Correlation, bias
-            noise, distribution and moment matching belong to the former.
-        match_moments: give every *draw* exactly the mean and variance of the law (:mod:`convex_init_core.matching`).
-        threshold: τ in [0, 5], for ``"isometric"`` behind ReLUs: the bends of the layers of a chain are spread from 0
-            to τ, in standard deviations σ* of the signal; with 0 all are at 0, and the chain is linear behind its first
-            hidden layer (:mod:`convex_init_core.bends`; not the paper's).
-
-    Raises:
-        ValueError: naming the argument that is out of range.
-        TypeError: naming the argument that is not a number.
-    """
-
-    correlation: float = 0.5
-    variance: float = 1.0
-    bias_noise: float = 0.0
-    distribution: str = "log_normal"
-    skip_share: float = 0.5
-    method: str = "log_normal"
-    match_moments: bool = False
-    threshold: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        _checks.target_correlation(self.correlation)
-        _checks.positive("variance", self.variance)
-        _checks.share("bias_noise", self.bias_noise)
-        _checks.share("skip_share", self.skip_share)
-        _checks.threshold(self.threshold)
-        if self.distribution not in DISTRIBUTIONS:
-            raise ValueError(f"distribution {self.distribution!r} is unknown; known are {', '.join(DISTRIBUTIONS)}")
-        if self.method not in METHODS:
-            raise ValueError(f"method {self.method!r} is unknown; known are {', '.join(METHODS)}")
-        if self.match_moments and self.distribution == "two_point":
-            raise ValueError(
-                "match_moments needs a law with more than one positive value: use distribution 'spike_and_slab'"
-            )
-        if self.threshold > 0.0 and self.method != "isometric":
-            raise ValueError(
-                f"threshold={self.threshold!r} has no meaning for method {self.method!r}, whose biases centre every "
-                "layer; leave it out, or use method 'isometric'"
-            )
-        if self.method == "isometric":
-            for name, default in _OF_INDEPENDENT_WEIGHTS.items():
-                if getattr(self, name) != default:
-                    raise ValueError(
-                        f"{name}={getattr(self, name)!r} has no meaning for method 'isometric', whose weights are not "
-                        "independent; leave it out, or use method 'log_normal'"
-                    )
-
-
-_OF_INDEPENDENT_WEIGHTS = {
-    "correlation": 0.5,
-    "bias_noise": 0.0,
-    "distribution": "log_normal",
-    "match_moments": False,
-}
+    from convex_init_core.methods.isometric import Isometric
+    from convex_init_core.weights.exact_moments import Matched
+    from convex_init_core.weights.weight_axes import Geometry
 
 
 @dataclass(frozen=True)
@@ -161,7 +87,7 @@ def recipe_of(
     """Return the recipe of a layer with non-negative weights of the given moments.
 
     Args:
-        statistics: of the layer, such as one of :func:`convex_init_core.summed.solve_sum`.
+        statistics: of the layer, such as one of :func:`convex_init_core.methods.sum_budget.solve_sum`.
         activation: φ, which feeds the layer.
         settings: for the whole network; here, the law.
         positivity: the map behind the layer's weight.
@@ -179,7 +105,7 @@ def recipe_of(
 def _drawn(law: LogNormal | Gamma | SpikeAndSlab | TwoPoint, settings: InitSettings) -> Law | Matched:
     if not settings.match_moments:
         return law
-    from convex_init_core.matching import matched  # only here, as below: most networks need neither
+    from convex_init_core.weights.exact_moments import matched  # only here, as below: most networks need neither
 
     return matched(law)
 
@@ -192,7 +118,7 @@ def needs_geometry(settings: InitSettings) -> bool:
 def _isometric_recipe(
     geometry: Geometry | None, phi: Activation, settings: InitSettings, through: Positivity, has_skip: bool
 ) -> Recipe:
-    from convex_init_core.isometric_terms import Part, isometric_sum
+    from convex_init_core.methods.isometric_sum import Part, isometric_sum
 
     if geometry is None:
         raise ValueError("method 'isometric' needs the geometry of the weight: its shape and which axes are summed")

@@ -14,12 +14,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convex_init_core.activations import Activation
-from convex_init_core.geometry import Geometry
-from convex_init_core.isometric import BACKGROUND, solve_isometric
-from convex_init_core.laws import Normal
-from convex_init_core.positivity import Positivity
-from convex_init_core.recipe import InitSettings, Recipe
+from convex_init_core.methods.isometric import BACKGROUND, solve_isometric
+from convex_init_core.methods.recipes import Recipe
+from convex_init_core.settings import InitSettings
+from convex_init_core.theory.activations import Activation
+from convex_init_core.weights.laws import Normal
+from convex_init_core.weights.positivity import Positivity
+from convex_init_core.weights.weight_axes import Geometry
 
 
 @dataclass(frozen=True)

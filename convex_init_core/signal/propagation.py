@@ -6,9 +6,9 @@ A layer is ``s = W φ(s⁻) + b``. Weights and biases are independent of each ot
 from __future__ import annotations
 
 from convex_init_core import _checks
-from convex_init_core.activations import Activation
-from convex_init_core.moments import derivative_moments, feature_moments
-from convex_init_core.statistics import GradientStatistics, LayerStatistics, SignalStatistics
+from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.moments import derivative_moments, feature_moments
+from convex_init_core.theory.statistics import GradientStatistics, LayerStatistics, SignalStatistics
 
 
 def forward(signal: SignalStatistics, layer: LayerStatistics, activation: Activation) -> SignalStatistics:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 
-from convex_init_core.recipe import InitSettings
+from convex_init_core.settings import InitSettings
 
 _CARRIED, _CARRIED_IF_MATCHED, _CARRIED_WITH_BIAS_NOISE = 4, 5, 7
 """Positive layers in a row, without free skips, normalisation or residual sums, through which independent weights still

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convex_init_core import _checks
-from convex_init_core.activations import Activation, ArrayFunction, as_activation
-from convex_init_core.moments import derivative_moments, feature_moments
-from convex_init_core.propagation import forward
-from convex_init_core.solver import solve
-from convex_init_core.statistics import SignalStatistics
+from convex_init_core.methods.log_normal import solve
+from convex_init_core.signal.propagation import forward
+from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
+from convex_init_core.theory.moments import derivative_moments, feature_moments
+from convex_init_core.theory.statistics import SignalStatistics
 
 
 def feature_sum(
@@ -65,7 +65,7 @@ def stability(
     bias_noise: float = 0.0,
     at_correlation: float | None = None,
 ) -> Stability:
-    """Return the stability of the fixed point that :func:`~convex_init_core.solver.solve` sets up: (44), B.4.
+    """Return the stability of the fixed point of :func:`~convex_init_core.methods.log_normal.solve`: (44), B.4.
 
     Args:
         fan_in: N ≥ 1.

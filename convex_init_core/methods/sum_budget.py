@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from convex_init_core import _checks
-from convex_init_core.moments import FeatureMoments
-from convex_init_core.signals import pre_activation, shared_amplitude, unshared_variance
-from convex_init_core.statistics import LayerStatistics
+from convex_init_core.signal.signal_moments import pre_activation, shared_amplitude, unshared_variance
+from convex_init_core.theory.moments import FeatureMoments
+from convex_init_core.theory.statistics import LayerStatistics
 
 LEAST_PARTICIPATION = 2.5
 """How many weights a unit should listen to, where the gain of a sum is held back."""
@@ -81,8 +81,8 @@ def solve_sum(
     present as they are take ``A₀ = Σ √Cov_j`` and ``U₀ = Σ (Var_j − Cov_j)``; where that leaves less than a share of
     ``1/(4R)``, as behind a residual identity that holds a full signal already, the layers get this share, so that R
     residual sums grow the signal by a bounded factor (``e^{1/2}``). Bias noise and free maps take their shares of what
-    remains of U as in :func:`~convex_init_core.solver.solve`. Several positive layers count as one that reads all
-    features: layer p gets the part ``a_p = N_p / Σ N`` of amplitude and variance::
+    remains of U as in :func:`~convex_init_core.methods.log_normal.solve`. Several positive layers count as one that
+    reads all features: layer p gets the part ``a_p = N_p / Σ N`` of amplitude and variance::
 
         μ_p² = a_p² A² / (c N_p [Var_p + (N_p − 1) Cov_p])      σ_p² = a_p U / (N_p E[f_p²])
 

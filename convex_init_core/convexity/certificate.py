@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from convex_init_core.calculus import Curvature, Value
+from convex_init_core.convexity.calculus import Curvature, Value
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convex_init_core import _checks
-from convex_init_core.activations import Activation
-from convex_init_core.moments import feature_moments
-from convex_init_core.statistics import LayerStatistics, SignalStatistics
+from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.moments import feature_moments
+from convex_init_core.theory.statistics import LayerStatistics, SignalStatistics
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from convex_init_core import _checks, kernels
-from convex_init_core.activations import Activation, ArrayFunction, Bend
+from convex_init_core import _checks
+from convex_init_core.theory import relu_moments
+from convex_init_core.theory.activations import Activation, ArrayFunction, Bend
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def feature_moments(
         return _of_constant(activation.function, mu)
     if activation.negative_slope is not None and mu == 0.0:
         slope = activation.negative_slope
-        first, second = kernels.leaky_mean(slope, var), kernels.leaky_second_moment(slope, var)
-        return FeatureMoments(first, second, second - first**2, kernels.leaky_covariance(slope, var, rho))
+        first, second = relu_moments.leaky_mean(slope, var), relu_moments.leaky_second_moment(slope, var)
+        return FeatureMoments(first, second, second - first**2, relu_moments.leaky_covariance(slope, var, rho))
     return _by_quadrature(activation, False, rho, var, mu)
 
 
@@ -72,7 +73,7 @@ def derivative_moments(
     if activation.negative_slope is not None and mu == 0.0:
         slope = activation.negative_slope
         first, second = 0.5 * (1.0 + slope), 0.5 * (1.0 + slope**2)
-        cross = kernels.leaky_derivative_cross_moment(slope, rho)
+        cross = relu_moments.leaky_derivative_cross_moment(slope, rho)
         return FeatureMoments(first, second, second - first**2, cross - first**2)
     return _by_quadrature(activation, True, rho, var, mu)
 
@@ -95,7 +96,7 @@ def _by_quadrature(
     activation: Activation, derivative: bool, correlation: float, variance: float, mean: float
 ) -> FeatureMoments:
     # Imported here because the ReLU family, most networks, never needs it.
-    from convex_init_core.quadrature import gaussian_expectation, gaussian_product_expectation
+    from convex_init_core.theory.expectation import gaussian_expectation, gaussian_product_expectation
 
     function = activation.derivative if derivative else activation.function
     bends = activation.bends
@@ -116,7 +117,7 @@ def _check_convergence(
     activation: Activation, function: ArrayFunction, second: float, mean: float, variance: float
 ) -> None:
     """Compare with panels cut at other places: an undeclared kink or sharp turn makes the two differ."""
-    from convex_init_core.quadrature import gaussian_expectation
+    from convex_init_core.theory.expectation import gaussian_expectation
 
     std = math.sqrt(variance)
     shifted = tuple(Bend(mean + std * z) for z in np.arange(-12.0, 12.0, 0.5) + 0.29)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convex_init_core.activations import Activation
-from convex_init_core.geometry import Geometry
-from convex_init_core.isometric import BACKGROUND
-from convex_init_core.propagation import backward, forward
-from convex_init_core.statistics import GradientStatistics, LayerStatistics, SignalStatistics
+from convex_init_core.methods.isometric import BACKGROUND
+from convex_init_core.signal.propagation import backward, forward
+from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.statistics import GradientStatistics, LayerStatistics, SignalStatistics
+from convex_init_core.weights.weight_axes import Geometry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

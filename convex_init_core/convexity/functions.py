@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from convex_init_core.activations import NOT_CONVEX
-from convex_init_core.calculus import ElementWise, Sign, Under
+from convex_init_core.convexity.calculus import ElementWise, Sign, Under
+from convex_init_core.theory.activations import NOT_CONVEX
 
 _ROUNDING = 1e-9  # of a parameter that frameworks compute, such as α · (1/α)
 

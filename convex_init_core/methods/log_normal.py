@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 
 from convex_init_core import _checks
-from convex_init_core.activations import Activation, ArrayFunction, as_activation
-from convex_init_core.moments import feature_moments
-from convex_init_core.statistics import LayerStatistics
+from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
+from convex_init_core.theory.moments import feature_moments
+from convex_init_core.theory.statistics import LayerStatistics
 
 
 def solve(
@@ -33,8 +33,8 @@ def solve(
 
     Args:
         fan_in: N ≥ 1, the number of features that one pre-activation sums.
-        activation: φ, which *feeds* the layer: a name, an :class:`~convex_init_core.activations.Activation`, or a
-            function on float64 arrays.
+        activation: φ, which *feeds* the layer: a name, an :class:`~convex_init_core.theory.activations.Activation`, or
+            a function on float64 arrays.
         correlation: ρ* of two pre-activations of the layer, in (0, 1).
         variance: σ*² of the pre-activations, above 0.
         bias_noise: β in [0, 1), the share of the unshared variance (1−ρ*)σ*² that random biases carry (C.3).

@@ -257,7 +257,7 @@ def custom(
         function: maps a float64 array to an array of the same shape.
         derivative: its derivative; by default a seventh-order finite difference (relative error about 1e-11).
         bends: where it has kinks (plain numbers) or turns sharply (:class:`Bend`); a missing kink costs accuracy,
-            which :mod:`convex_init_core.moments` notices and reports.
+            which :mod:`convex_init_core.theory.moments` notices and reports.
         name: shown in messages; the function's own name by default.
 
     Raises:
@@ -279,7 +279,9 @@ def custom(
 
 
 def _derivative_by_values(function: ArrayFunction, kinks: tuple[float, ...]) -> ArrayFunction:
-    from convex_init_core.differentiation import numerical_derivative  # only functions without a derivative need it
+    from convex_init_core.theory.numerical_derivative import (
+        numerical_derivative,  # only functions without a derivative need it
+    )
 
     return partial(numerical_derivative, function, kinks=kinks)
 

@@ -22,13 +22,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from convex_init_core import _checks
-from convex_init_core.activations import Activation, ArrayFunction, as_activation
-from convex_init_core.laws import Normal, non_negative_law
-from convex_init_core.moments import FeatureMoments, derivative_moments, feature_moments
-from convex_init_core.positivity import Positivity, as_positivity
-from convex_init_core.recipe import InitSettings, Recipe
-from convex_init_core.sampling import check_image
-from convex_init_core.statistics import LayerStatistics, SignalStatistics
+from convex_init_core.methods.recipes import Recipe
+from convex_init_core.settings import InitSettings
+from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
+from convex_init_core.theory.moments import FeatureMoments, derivative_moments, feature_moments
+from convex_init_core.theory.statistics import LayerStatistics, SignalStatistics
+from convex_init_core.weights.laws import Normal, non_negative_law
+from convex_init_core.weights.positivity import Positivity, as_positivity
+from convex_init_core.weights.sampling import check_image
 
 LEAST_PARTICIPATION = 1.25
 """Independent weights of a lower participation leave too many units without any weight to speak of."""

@@ -1,0 +1,1 @@
+"""The calculus of convexity: what keeps a value convex, and the certificate."""

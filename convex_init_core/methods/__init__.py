@@ -1,0 +1,1 @@
+"""From settings to the laws of a layer's parameters: the paper's method and the others."""

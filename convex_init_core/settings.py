@@ -1,0 +1,82 @@
+"""What a user chooses once for a whole network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from convex_init_core import _checks
+from convex_init_core.weights.laws import DISTRIBUTIONS
+
+METHODS = ("log_normal", "isometric")
+"""How positive weights may be initialised: by independent draws with the paper's moments, or as an isometry."""
+
+
+@dataclass(frozen=True)
+class InitSettings:
+    """What a user chooses once for a whole network; checked when made.
+
+    Attributes:
+        correlation: ρ* in (0, 1), the target correlation of two pre-activations of a layer.
+        variance: σ*² > 0, the target variance of a pre-activation.
+        bias_noise: β in [0, 1), the share of the unshared variance (1−ρ*)σ*² that random biases carry (C.3).
+        distribution: the law of the positive weights: ``"log_normal"`` (the paper's), ``"gamma"``,
+            ``"spike_and_slab"`` or ``"two_point"``.
+        skip_share: in [0, 1), the share of what bias noise leaves that goes to a free skip, where a layer has one.
+        method: ``"log_normal"``, the paper's: independent weights of the law ``distribution``; or ``"isometric"``:
+            permutations, which keep the signal at any depth (:mod:`convex_init_core.methods.isometric`). Correlation,
+            bias noise, distribution and moment matching belong to the former.
+        match_moments: give every *draw* exactly the mean and variance of the law
+            (:mod:`convex_init_core.weights.exact_moments`).
+        threshold: τ in [0, 5], for ``"isometric"`` behind ReLUs: the bends of the layers of a chain are spread from 0
+            to τ, in standard deviations σ* of the signal; with 0 all are at 0, and the chain is linear behind its first
+            hidden layer (:mod:`convex_init_core.methods.bend_spread`; not the paper's).
+
+    Raises:
+        ValueError: naming the argument that is out of range.
+        TypeError: naming the argument that is not a number.
+    """
+
+    correlation: float = 0.5
+    variance: float = 1.0
+    bias_noise: float = 0.0
+    distribution: str = "log_normal"
+    skip_share: float = 0.5
+    method: str = "log_normal"
+    match_moments: bool = False
+    threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        _checks.target_correlation(self.correlation)
+        _checks.positive("variance", self.variance)
+        _checks.share("bias_noise", self.bias_noise)
+        _checks.share("skip_share", self.skip_share)
+        _checks.threshold(self.threshold)
+        if self.distribution not in DISTRIBUTIONS:
+            raise ValueError(f"distribution {self.distribution!r} is unknown; known are {', '.join(DISTRIBUTIONS)}")
+        if self.method not in METHODS:
+            raise ValueError(f"method {self.method!r} is unknown; known are {', '.join(METHODS)}")
+        if self.match_moments and self.distribution == "two_point":
+            raise ValueError(
+                "match_moments needs a law with more than one positive value: use distribution 'spike_and_slab'"
+            )
+        if self.threshold > 0.0 and self.method != "isometric":
+            raise ValueError(
+                f"threshold={self.threshold!r} has no meaning for method {self.method!r}, whose biases centre every "
+                "layer; leave it out, or use method 'isometric'"
+            )
+        if self.method == "isometric":
+            for name, default in _OF_INDEPENDENT_WEIGHTS.items():
+                if getattr(self, name) != default:
+                    raise ValueError(
+                        f"{name}={getattr(self, name)!r} has no meaning for method 'isometric', whose weights are not "
+                        "independent; leave it out, or use method 'log_normal'"
+                    )
+
+
+_OF_INDEPENDENT_WEIGHTS = {
+    "correlation": 0.5,
+    "bias_noise": 0.0,
+    "distribution": "log_normal",
+    "match_moments": False,
+}

@@ -1,0 +1,1 @@
+"""What becomes of a signal from layer to layer."""
