@@ -1,0 +1,1 @@
+"""What the signal does in a model, beside what the theory says of it."""
