@@ -13,8 +13,8 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-def signal_table(layers: Sequence[Any]) -> str:
-    """Return a signal report's table: measured values, each beside its prediction, a dash where there is none.
+def signal_rows(layers: Sequence[Any]) -> list[tuple[str, ...]]:
+    """Return a signal report's rows: measured values, each beside its prediction, a dash where there is none.
 
     Args:
         layers: with ``path``, ``mean``, ``variance``, ``correlation``, ``active`` and ``gradient``, ``predicted`` for
@@ -32,7 +32,7 @@ def signal_table(layers: Sequence[Any]) -> str:
             (layer.gradient, layer.predicted_gradient),
         )
         rows.append((layer.path or "(model)", *(_shown(value) for group in numbers for value in group)))
-    return table(rows)
+    return rows
 
 
 def _shown(value: float) -> str:
