@@ -46,8 +46,8 @@ def depth_advice(settings: InitSettings, depth: int, with_skips: int = 0) -> str
         return ""
     return (
         f"method {settings.method!r} is known to carry a signal through {carried:g} positive layers, and there are "
-        f"{depth} in a row: each halves what tells two inputs apart, and units die; use method='isometric', or free skips from the "
-        "input"
+        f"{depth} in a row: each halves what tells two inputs apart, and units die; use method='isometric', or free "
+        "skips from the input"
     )
 
 
