@@ -238,14 +238,9 @@ class TorchFramework:
     # The model's own side
 
     def _tensor(self, constant: Constant) -> Tensor | None:
-        """The tensor behind a constant; of a copy without numbers, the model's own parameter if it is one."""
+        """The tensor behind a constant, if it has numbers."""
         tensor = constant.handle
-        if not isinstance(tensor, Tensor):
-            return None
-        if tensor.is_meta and len(constant.parameters) == 1 and constant.is_parameter:
-            raw = self.parameters.slot(constant.parameters[0]).raw.detach()
-            tensor = whole(raw)
-        return None if tensor.is_meta else tensor.detach()
+        return tensor.detach() if isinstance(tensor, Tensor) and not tensor.is_meta else None
 
     def _to_write(self, name: str) -> Tensor:
         raw = self.parameters.slot(name).raw
