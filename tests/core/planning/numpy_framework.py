@@ -13,6 +13,8 @@ import numpy as np
 from convex_init_core.framework import Fill, Parameter, Visit
 from convex_init_core.graph.nodes import Constant, Graph, Node, Place
 from convex_init_core.graph.ops import OPS
+from convex_init_core.signal.signal_moments import measured
+from convex_init_core.theory.moments import FeatureMoments
 from convex_init_core.weights.laws import NumpyDraw
 from convex_init_core.weights.sampling import is_structured, sample_raw
 from convex_init_core.weights.weight_axes import Geometry, dense_geometry
@@ -89,9 +91,7 @@ class Builder:
         weight = self.parameter(f"{layer}.weight")
         shape = (x.shape[0], x.shape[1] - weight.shape[2] + 1, weight.shape[0])
         params = {"strides": (1,), "dilation": (1,), "groups": 1, "transposed": False}
-        made = self.make(
-            "convolve", (x, weight), shape, layer, data_axes=(0, 2, 1), weight_axes=(0, 1, 2), **params
-        )
+        made = self.make("convolve", (x, weight), shape, layer, data_axes=(0, 2, 1), weight_axes=(0, 1, 2), **params)
         return self.with_bias(made, layer)
 
     def relu(self, x: Node) -> Node:
@@ -189,8 +189,14 @@ class NumpyFramework:
         part = np.take(np.asarray(constant.handle), range(start, stop), axis)
         return float(part.min()), float(part.max())
 
-    def value(self, node: Node) -> np.ndarray | None:
-        return self._values(self.trace(), {self._place(node)}).get(self._place(node))
+    def measured(self, node: Node) -> FeatureMoments | None:
+        if node.constant is not None:
+            return measured(np.asarray(node.constant.handle))
+        found = self._values(self.trace(), {self._place(node)}) if self.has_inputs else {}
+        return measured(found[self._place(node)]) if found else None
+
+    def parameters(self) -> list[str]:
+        return list(self.arrays)
 
     def run(self, nodes: Sequence[Node], visit: Visit) -> None:
         self.runs += 1

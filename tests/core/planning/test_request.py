@@ -30,7 +30,7 @@ def test_what_feeds_is_one_activation_or_one_for_each_pattern() -> None:
 
 
 def test_a_predicate_stays_one() -> None:
-    def chosen(path: str, layer: object) -> bool:
+    def chosen(path: str) -> bool:
         return path == "a"
 
     assert request(exclude=chosen).exclude is chosen
