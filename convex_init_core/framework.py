@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from convex_init_core.graph.nodes import Constant, Graph, Node
     from convex_init_core.methods.isometric import Isometric
+    from convex_init_core.theory.moments import FeatureMoments
     from convex_init_core.weights.exact_moments import Matched
     from convex_init_core.weights.laws import Law
     from convex_init_core.weights.positivity import Positivity
@@ -85,6 +86,9 @@ class Framework(Protocol):
     def trace(self, *, moved: bool = False) -> Graph:
         """Return what a copy of the model does on the example inputs; ``moved``: on inputs with other numbers."""
 
+    def parameters(self) -> Sequence[str]:
+        """Return the names of all parameters of the model, those that no run uses included."""
+
     def parameter(self, name: str) -> Parameter:
         """Return what is known of a parameter, by the name that the graph gives it."""
 
@@ -96,6 +100,12 @@ class Framework(Protocol):
 
     def numbers(self, constant: Constant) -> NDArray[np.float64] | None:
         """Return the numbers of a small constant; ``None`` if they are gone, or too many."""
+
+    def measured(self, node: Node) -> FeatureMoments | None:
+        """Return moments on the user's example inputs of a value that depends on no parameter, or is fixed.
+
+        :func:`convex_init_core.signal.signal_moments.measured` has them from the numbers. ``None`` if there are none.
+        """
 
     def bounds_along(self, constant: Constant, axis: int, start: int, stop: int) -> tuple[float, float] | None:
         """Return smallest and largest number of a part of a constant."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from convex_init_core.methods.bend_spread import spread_bends
 from convex_init_core.planning.refusals import shown
-from convex_init_core.reading.fed_by import activation_at, is_passed_on, passed_by
+from convex_init_core.reading.fed_by import is_passed_on
 from convex_init_core.theory.activations import Activation, relu
 from convex_init_core.weights.laws import Normal
 
@@ -99,14 +99,14 @@ class _Chain:
 
         Nothing else may lie between but what reshapes or pools. The first link of a chain may follow an input.
         """
-        node, activations = data, list[Activation]()
+        feeding, node, activations = self.decisions.facts.feeding, data, list[Activation]()
         while node not in roots and node.name != "input":
-            found = activation_at(node, self.reading.values)
+            found = feeding.activation_at(node)
             if found is not None:
                 phi, node, _ = found  # only those that are no ReLU are scaled, and they are refused as such
                 activations.append(phi)
-            elif is_passed_on(node, self.reading.values) and node.name not in _CHANGES:
-                node = passed_by(node, self.reading.values)
+            elif is_passed_on(node) and node.name not in _CHANGES:
+                node = feeding.passed_by(node)
             else:
                 return False
         return len(activations) == 1 or (bool(activations) and all(phi == relu() for phi in activations))

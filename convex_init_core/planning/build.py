@@ -15,8 +15,9 @@ from convex_init_core.planning.plan import LayerPlan, Plan
 from convex_init_core.planning.refusals import shown
 from convex_init_core.planning.request import Chosen, Request
 from convex_init_core.planning.to_measure import Measured, to_measure
+from convex_init_core.reading.factors import Numbers
 from convex_init_core.reading.products_and_sums import read
-from convex_init_core.reading.select import select
+from convex_init_core.reading.select import choose
 
 if TYPE_CHECKING:
     from convex_init_core.framework import Framework
@@ -42,9 +43,11 @@ def plan(framework: Framework, request: Request) -> Plan:
         raise ValueError("calibrate=True measures the signal: pass example_inputs")
     graph = framework.trace()
     values = judge(graph, request.convex_inputs, on_a_grid=True, framework=framework)
-    named = {name: select(name, getattr(request, name), graph, framework) for name in ("positive", "free", "exclude")}
-    reading = read(graph, values, framework, positive=named["positive"], free=named["free"])
-    chosen = Chosen(named["exclude"], named["free"])
+    positive, free, excluded = (_chosen(name, framework, request) for name in ("positive", "free", "exclude"))
+    numbers = Numbers(framework.moments, framework.measured)
+    reading = read(graph, values, positive=positive, free=free, numbers=numbers)
+    chosen = Chosen(excluded, free, positive)
+    _take_evidence(reading, framework, free)
     decisions = decide(reading, framework, request, chosen)
     if request.settings.threshold > 0.0:
         from convex_init_core.planning.bend_chain import spread_over_chain  # rarely needed
@@ -67,6 +70,7 @@ def plan(framework: Framework, request: Request) -> Plan:
         request=request,
         biases={name: law for name, law in decisions.biases.items() if _is_written(name, decisions)},
         measured=measured if all(layer.written or layer.tied for layer in layers) else (),
+        left={decisions.facts.parameter(name).layer: why for name, why in reading.left if name not in excluded},
         advice=_advice(request, decisions),
     )
 
@@ -98,6 +102,23 @@ def execute(made: Plan, framework: Framework, seed: Any = None) -> None:
         raise
 
 
+def _chosen(argument: str, framework: Framework, request: Request) -> frozenset[str]:
+    """The names of the parameters that a selection of the user means."""
+    selection = getattr(request, argument)
+    if selection is None:
+        return frozenset()
+    known = map(framework.parameter, framework.parameters())
+    return choose(argument, selection, [(each.name, each.layer, f"{each.layer}.{each.role}") for each in known])
+
+
+def _take_evidence(reading: Reading, framework: Framework, free: frozenset[str]) -> None:
+    """Take weights for positive that something makes non-negative, although they see the input through affine maps."""
+    for product in reading.products:
+        if not product.positive and product.source not in free:
+            through = product.positivity or framework.parameter(product.source).positivity
+            product.positive = through is not None
+
+
 def _problems(
     reading: Reading, decisions: Decisions, request: Request, chosen: Chosen, made: list[Decision]
 ) -> Iterator[str]:
@@ -124,7 +145,7 @@ def _problems(
 def _layers(made: list[Decision], decisions: Decisions, measured: tuple[Any, ...]) -> tuple[list[LayerPlan], list[str]]:
     """The rows of a plan, and why some cannot be."""
     names = {weight.name for found in measured if isinstance(found, Measured) for weight in found.weights}
-    layers, problems, first = [], list[str](), dict[str, LayerPlan]()
+    layers, problems, first = list[LayerPlan](), list[str](), dict[str, LayerPlan]()
     for decision in made:
         weight = decisions.facts.parameter(decision.product.source)
         layer = _layer(decision, decisions, decision.product.source in names)

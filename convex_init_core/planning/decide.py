@@ -14,9 +14,9 @@ from convex_init_core.methods.sum_budget import TIED_GAIN, Budget, Fed, fixed_po
 from convex_init_core.planning import refusals
 from convex_init_core.planning.facts import Facts, shows_input
 from convex_init_core.planning.request import Chosen, Request
-from convex_init_core.reading.fed_by import feeding_activation
-from convex_init_core.reading.signals import Signals
-from convex_init_core.signal.signal_moments import activated, pre_activation, scaled
+from convex_init_core.reading.factors import Numbers
+from convex_init_core.reading.signals import Signals, as_factor
+from convex_init_core.signal.signal_moments import activated, are_close, pre_activation
 from convex_init_core.theory.activations import Activation, identity, relu
 from convex_init_core.weights.laws import Normal
 from convex_init_core.weights.positivity import Positivity, as_positivity
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 SHARE_OF_STEPS = 2 / 3
 """Share of a free map that is a skip in some sums and alone in others, as at the first step of a recurrent network."""
-
-_SAME = 1e-9  # relative difference of moments that are the same but for rounding
 
 
 @dataclass(eq=False)
@@ -107,7 +105,8 @@ class _Decider:
         self.settings = replace(request.settings, threshold=0.0)
         self.facts = Facts(reading, framework)
         self.made = Decisions(self.facts)
-        self.signals = Signals(reading, framework, correlation=self.settings.correlation)
+        numbers = Numbers(framework.moments, framework.measured)
+        self.signals = Signals(reading, self.facts.feeding, numbers, self.settings.correlation)
 
     def sum(self, found: Sum) -> None:
         """Decide the weights of one sum, and the signal that it passes on."""
@@ -125,8 +124,7 @@ class _Decider:
         present, kept = [], 0.0
         for node, factor in found.present:
             moments, doubt = self.signals.of(node)
-            plain = factor.mean == factor.second == 1.0
-            present.append(moments if plain else scaled(moments, factor.mean, factor.second))
+            present.append(as_factor(factor, moments))
             if self.reading.is_convex(node):
                 kept += present[-1].mean if fed else 0.0
                 doubts += [doubt] if doubt else []
@@ -155,11 +153,7 @@ class _Decider:
         self._free_terms(found, budget, doubt)
 
     def _fed(self, term: Term, found: Sum, doubts: list[str]) -> Fed:
-        if term.factor.mean <= 0.0:
-            raise ValueError(
-                f"{found.root.at} subtracts it, or scales it by a factor that is not positive: a convex term has to be "
-                "added"
-            )
+        refusals.check_factor(term.factor.mean, found.root)
         moments, doubt = self.signals.of(term.product.data)
         chosen = self.request.feeding(self.facts.path(term))
         if chosen is not None:
@@ -204,7 +198,7 @@ class _Decider:
         if len(fed) != 1 or fed[0].factor != 1.0 or any(term.squares for term in found.free):
             return None
         phi = self._feeding(found.positive[0])
-        if phi is None or not _same(activated(phi, self._target()), fed[0].features):
+        if phi is None or not are_close(activated(phi, self._target()), fed[0].features):
             return None
         return fixed_point_budget(fed[0].fan_in, phi, self.settings, len(found.free))
 
@@ -255,7 +249,10 @@ class _Decider:
         if not through.reparametrises:
             kept = self.facts.parameter(product.source).kept_by
             notes.append(f"kept non-negative by {kept}" if kept else "for project_ or project_after_step to keep so")
-        reason = f"fed by {phi}" if phi is not None else "behind a non-linearity"
+        if self.reading.values[product.data].curvature.is_affine and product.source not in self.chosen.positive:
+            reason = f"made non-negative (by {through}), so that its outputs rise with all that it sees"
+        else:
+            reason = f"fed by {phi}" if phi is not None else "behind a non-linearity"
         adds = self.made.adding.get(found) is product
         self.made.of_weight[product.source] = Decision(
             product, "positive", recipe, others, shift, adds, doubt, reason, notes
@@ -331,7 +328,8 @@ class _Decider:
         return ""
 
     def _feeding(self, term: Term) -> Activation | None:
-        return self.request.feeding(self.facts.path(term)) or feeding_activation(term.product.data, self.reading.values)
+        chosen = self.request.feeding(self.facts.path(term))
+        return chosen or self.facts.feeding.activation_behind(term.product.data)
 
     def _target(self) -> FeatureMoments:
         return pre_activation(0.0, self.settings.variance, self.settings.correlation)
@@ -342,11 +340,6 @@ class _Decider:
             return 1.0
         second = self.signals.of(data)[0].second
         return second if second > 0.0 else 1.0
-
-
-def _same(a: FeatureMoments, b: FeatureMoments) -> bool:
-    pairs = ((a.mean, b.mean), (a.second, b.second), (a.covariance, b.covariance))
-    return all(math.isclose(x, y, rel_tol=_SAME, abs_tol=1e-12) for x, y in pairs)
 
 
 def _outer_scale(term: Term) -> float:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from convex_init_core.methods.sum_budget import Budget
+from convex_init_core.reading.fed_by import Feeding
 from convex_init_core.reading.parts import Reading, Sum, Term
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Facts:
         uses: how often each weight is used.
         skips: weights that are free, and summed with a positive layer somewhere.
         alone: weights that are free, and in a sum without a positive layer somewhere.
+        feeding: which activations stand where.
         shifting: biases of sums with a positive layer.
     """
 
@@ -33,6 +35,7 @@ class Facts:
         """Count."""
         self.reading = reading
         self._framework = framework
+        self.feeding = Feeding.of(reading.graph, reading.values)
         self._parameters: dict[str, Parameter] = {}
         self._added = {found: _factors(found) for found in reading.sums}
         positive = [found for found in reading.sums if found.positive]

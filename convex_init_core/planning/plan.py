@@ -94,6 +94,7 @@ class Plan:
         request: that the plan was made for.
         biases: law of each bias that is written, by the name of its parameter.
         measured: what is measured afterwards, on the example inputs, in the order of the signal.
+        left: weights that stay as they are, by path, and why.
         advice: what would suit the model better than the chosen method; empty if nothing is known to.
     """
 
@@ -101,6 +102,7 @@ class Plan:
     request: Request
     biases: dict[str, Normal] = field(default_factory=dict)
     measured: tuple[Measured | Normalised, ...] = ()
+    left: dict[str, str] = field(default_factory=dict)
     advice: str = ""
 
     @property
@@ -139,19 +141,23 @@ class Plan:
             "layers": [layer.to_dict() for layer in self.layers],
             "biases": {name: {"mean": law.mean, "variance": law.std**2} for name, law in self.biases.items()},
             "measured": [str(found) for found in self.measured],
+            "left": dict(self.left),
             "project": list(self.project),
             "settings": asdict(self.settings),
             "advice": self.advice,
         }
 
     def __str__(self) -> str:
-        """Return the table, and the advice below it."""
-        return "\n".join([fitted(self._rows(), _DROPPABLE), *([self.advice] if self.advice else [])])
+        """Return the table, and below it what is left alone, and the advice."""
+        return "\n".join([fitted(self._rows(), _DROPPABLE), *self._below()])
 
     def _repr_html_(self) -> str:
         """Return the same for a notebook."""
-        advice = f"<p>{html.escape(self.advice)}</p>" if self.advice else ""
-        return html_table(self._rows()) + advice
+        return html_table(self._rows()) + "".join(f"<p>{html.escape(line)}</p>" for line in self._below())
+
+    def _below(self) -> list[str]:
+        left = [f"{path} stays as it is: {why}" for path, why in self.left.items()]
+        return [*left, *([self.advice] if self.advice else [])]
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [_HEAD, *map(_row, self.layers)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from convex_init_core.reading.fed_by import feeding_activation
 from convex_init_core.weights.positivity import Positivity
 
 if TYPE_CHECKING:
@@ -64,6 +63,18 @@ def check_map(own: Positivity | None, wanted: Positivity | None, factor: float) 
         )
 
 
+def check_factor(factor: float, root: Node) -> None:
+    """Refuse a convex term that is subtracted, or times 0.
+
+    Raises:
+        ValueError: with the reason.
+    """
+    if factor <= 0.0:
+        raise ValueError(
+            f"{root.at} subtracts it, or scales it by a factor that is not positive: a convex term has to be added"
+        )
+
+
 def check_free(product: Product, parameter: Parameter, role: str, reason: str, is_named: bool) -> None:
     """Refuse a weight of either sign that something makes non-negative.
 
@@ -86,7 +97,8 @@ def check_free(product: Product, parameter: Parameter, role: str, reason: str, i
 def used_in_two_ways(reading: Reading, facts: Facts, excluded: Iterable[str]) -> list[str]:
     """Name the weights that are used several times, and not in one way."""
     problems = []
-    left_out, first = set(excluded), dict[str, Product]()
+    left_out = set(excluded)
+    first: dict[str, Product] = {}
     for product in reading.products:
         before = first.setdefault(product.source, product)
         if product.source in left_out or before is product:
@@ -102,7 +114,7 @@ def used_in_two_ways(reading: Reading, facts: Facts, excluded: Iterable[str]) ->
             else:
                 problems.append(f"{name}: its weight is used both as {was} and as {now}; untie them")
         elif product.positive and product.columns == before.columns:
-            a, b = (feeding_activation(each.data, reading.values) for each in (before, product))
+            a, b = (facts.feeding.activation_behind(each.data) for each in (before, product))
             if a is not None and b is not None and a != b:
                 problems.append(f"{name}: its weight is fed by {a} and by {b}; untie them")
     return problems

@@ -10,15 +10,13 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
+from convex_init_core.reading.select import Selection, patterns_of
 from convex_init_core.settings import InitSettings
 from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
 from convex_init_core.weights.positivity import Positivity, as_positivity
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-Selection: TypeAlias = "str | Iterable[str] | Callable[[str, Any], bool]"
-"""Paths or patterns of layers and parameters, or a predicate of a path and the framework's layer."""
 
 Feeding: TypeAlias = "str | Activation | ArrayFunction"
 
@@ -55,7 +53,7 @@ class Request:
     Attributes:
         convex_inputs: names of the inputs in which the model is convex; ``None`` for all floating-point ones.
         entry: name of the method to run.
-        positive: weights that are positive whatever they multiply: patterns or a predicate.
+        positive: weights that are positive whatever they multiply: patterns, or a predicate of a layer's path.
         free: weights of either sign, against what the model's data flow says.
         exclude: weights to leave alone.
         fed_by: what feeds the positive layers where it cannot be read: by pattern of their path.
@@ -67,9 +65,9 @@ class Request:
 
     convex_inputs: tuple[str, ...] | None = None
     entry: str = "forward"
-    positive: tuple[str, ...] | Callable[[str, Any], bool] | None = None
-    free: tuple[str, ...] | Callable[[str, Any], bool] | None = None
-    exclude: tuple[str, ...] | Callable[[str, Any], bool] | None = None
+    positive: tuple[str, ...] | Callable[[str], bool] | None = None
+    free: tuple[str, ...] | Callable[[str], bool] | None = None
+    exclude: tuple[str, ...] | Callable[[str], bool] | None = None
     fed_by: Mapping[str, Activation] = field(default_factory=dict)
     positivity: Positivity | None = None
     register_missing_bias: bool = False
@@ -88,10 +86,12 @@ class Chosen:
     Attributes:
         excluded: weights and biases to leave alone.
         free: weights that are free by the user's word.
+        positive: likewise.
     """
 
     excluded: frozenset[str] = frozenset()
     free: frozenset[str] = frozenset()
+    positive: frozenset[str] = frozenset()
 
 
 def request(**options: Unpack[Options]) -> Request:
@@ -166,18 +166,9 @@ def _selection(name: str, selection: Any) -> Any:
     """Patterns as a tuple; a predicate as it is."""
     if selection is None:
         return None
-    if isinstance(selection, str):
-        return (selection,)
-    if isinstance(selection, Iterable):
-        patterns = tuple(selection)
-        if not all(isinstance(pattern, str) for pattern in patterns):
-            raise TypeError(f"{name} must hold paths or patterns, got {list(patterns)!r}")
-        if not patterns and name == "positive":
-            raise ValueError("positive= is empty: name at least one layer, or leave it out to have the model read")
-        return patterns
     if inspect.isroutine(selection) or isinstance(selection, partial):  # a layer is callable, and no predicate
         return selection
-    raise TypeError(f"{name} must be a path, a list of paths or patterns, or a predicate, got {selection!r}")
+    return tuple(patterns_of(name, selection))
 
 
 def _fed_by(spec: Any) -> dict[str, Activation]:

@@ -183,8 +183,8 @@ def _units(product: Product) -> int:
     node = product.node
     weight = next((part for part in node.inputs if part is not product.data), node)
     if node.name == "convolve":
-        outputs = weight.shape[node.params["weight_axes"][0]]
-        return outputs * (node.params["groups"] if node.params["transposed"] else 1)
+        outputs: int = weight.shape[node.params["weight_axes"][0]]
+        return outputs * int(node.params["groups"] if node.params["transposed"] else 1)
     if node.name == "contract":
         axes = node.params["axes"][node.inputs.index(weight)]
         return math.prod(size for axis, size in enumerate(weight.shape) if axis not in axes)

@@ -109,6 +109,7 @@ class Reading:
         products: uses of weights, in the order of the signal.
         sums: likewise.
         problems: names of parameters that could not be read, and why.
+        left: names of free parameters whose weights are no function of single numbers, and why they stay as they are.
     """
 
     graph: Graph
@@ -116,6 +117,7 @@ class Reading:
     products: list[Product]
     sums: list[Sum]
     problems: list[tuple[str, str]] = field(default_factory=list)
+    left: list[tuple[str, str]] = field(default_factory=list)
 
     def is_convex(self, node: Node) -> bool:
         """Whether a value is a non-linear function of a convex input."""

@@ -1,0 +1,206 @@
+"""From the weight that an operation multiplies with, back to the parameter behind it and the map between the two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from convex_init_core.graph.function_of_one import between
+from convex_init_core.graph.nodes import Node
+from convex_init_core.graph.walks import parts_first
+from convex_init_core.reading.factors import Numbers
+from convex_init_core.weights.numerical_map import NumericalMap
+from convex_init_core.weights.positivity import Positivity, Softplus, as_positivity
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What lies between a parameter and the weight.
+
+    Attributes:
+        source: the parameter's name.
+        positivity: the map, ``None`` if the weight is the parameter itself.
+        factor: by which the weight is multiplied outside of any map, for a weight without one.
+    """
+
+    source: str
+    positivity: Positivity | None
+    factor: float = 1.0
+
+
+class NoMap(ValueError):
+    """What lies between a parameter and a weight is no map from one raw number to one weight.
+
+    Attributes:
+        may_stay: whether a weight that may be of either sign can be left as it is, such as an orthogonal one.
+    """
+
+    def __init__(self, message: str, *, may_stay: bool = True) -> None:
+        super().__init__(message)
+        self.may_stay = may_stay
+
+
+def trace(weight: Node, numbers: Numbers | None = None) -> Traced:
+    """Follow a fixed weight back to its parameter.
+
+    Of several parameters, as in ``softplus(W) · gain``, the largest is the weight, the others are gains, which count
+    with their present values. A function of single numbers that has no name is known by its values, if it is monotone
+    and non-negative.
+
+    Args:
+        weight: a fixed node that is computed from parameters.
+        numbers: of the gains; those that are one number each are known anyway.
+
+    Raises:
+        NoMap: if what lies between is no such map.
+    """
+    numbers = numbers or Numbers()
+    scale, slope, offset = 1.0, 1.0, 0.0  # around the map, and inside it
+    through: Positivity | None = None
+    outermost = weight  # without the factors around it
+    while weight.name != "parameter":
+        name = weight.name
+        parts = [part for part in weight.inputs if part.parameters]
+        if not parts:
+            raise NoMap(f"its weight is made by {_called(weight)}, which is no known positivity map")
+        main = max(parts, key=lambda part: part.size)
+        distinct = len(dict.fromkeys(parts))
+        is_scaled = name in ("multiply", "divide") and not (len(parts) == 2 and distinct == 1)
+        if is_scaled and (through is not None or _is_factor(weight, main)):
+            number = numbers.exact(_other(weight, main)) if through is not None else _gain(weight, main, numbers)
+            if number is None:
+                return _without_name(outermost, scale, weight)
+            factor = number if name == "multiply" else 1.0 / number
+            scale, slope = (scale * factor, slope) if through is None else (scale, slope * factor)
+            outermost = main if through is None else outermost
+        elif name in ("add", "subtract") and through is not None:
+            number = _shift(weight, main)
+            if number is None:
+                return _without_name(outermost, scale, weight)
+            offset += slope * number
+        elif _is_written_over(weight, main):
+            pass
+        elif distinct > 1 or is_scaled:
+            return _without_name(outermost, scale, weight)
+        elif not weight.op.moves:
+            found = _named_map(weight)
+            is_again = (slope, offset) == (1.0, 0.0) and through == found
+            if found is None or not (through is None or (is_again and found.name in ("relu", "abs"))):
+                return _without_name(outermost, scale, weight)
+            through = found
+        weight = main
+    source = weight.parameters[0]
+    if through is None:
+        return Traced(source, None, scale)
+    if slope <= 0.0:
+        return _without_name(outermost, scale, weight)
+    return Traced(source, replace(through, scale=scale, slope=slope, offset=offset))
+
+
+def _is_factor(weight: Node, main: Node) -> bool:
+    """Whether a product or quotient scales ``main`` by what is no function of the same parameter."""
+    other = _other(weight, main)
+    is_upside_down = weight.name == "divide" and weight.inputs[0] is not main
+    return not is_upside_down and not set(other.parameters) & set(main.parameters)
+
+
+def _gain(weight: Node, main: Node, numbers: Numbers) -> float | None:
+    """The positive number by which a product or quotient scales ``main``: the mean of a tensor of positive numbers."""
+    other = _other(weight, main)
+    if other.bounds is None or other.bounds[0] <= 0.0:
+        return None
+    found = numbers.of_constant(other)
+    return None if found is None or found[0] <= 0.0 else found[0]
+
+
+def _other(weight: Node, main: Node) -> Node:
+    return weight.inputs[1] if weight.inputs[0] is main else weight.inputs[0]
+
+
+def _shift(weight: Node, main: Node) -> float | None:
+    """The number that a sum or difference adds to ``main``."""
+    number = _other(weight, main).number
+    if number is None or (weight.name == "subtract" and weight.inputs[0] is not main):
+        return None
+    return number if weight.name == "add" else -number
+
+
+def _is_written_over(weight: Node, main: Node) -> bool:
+    """Whether a parameter is followed by what was written to it: the model overwrites its weights in each forward."""
+    return weight.name == "join" and main is not weight.inputs[0] and weight.inputs[0] in _before(main)
+
+
+def _before(node: Node) -> set[Node]:
+    return set(parts_first(node, lambda part: part.inputs))
+
+
+def _named_map(node: Node) -> Positivity | None:
+    name = node.name
+    if name in ("relu", "exp", "square", "abs"):
+        return as_positivity(name)
+    if name == "multiply" or (name == "power" and node.inputs[1].number == 2.0):
+        return as_positivity("square")
+    if name == "maximum" and any(part.number == 0.0 for part in node.inputs):
+        return as_positivity("relu")
+    if name == "threshold" and node.params["at"] == node.params["value"] == 0.0:
+        return as_positivity("relu")
+    if name == "log_add_exp" and any(part.number == 0.0 for part in node.inputs):
+        return as_positivity("softplus")
+    if name == "softplus" and node.params["beta"] > 0.0:
+        return Softplus(beta=node.params["beta"])
+    return None
+
+
+def _without_name(outermost: Node, scale: float, at: Node) -> Traced:
+    """Take what lies behind a weight by its values.
+
+    Args:
+        outermost: the weight without the factors around it.
+        scale: these factors.
+        at: the node from which on the named maps know no further.
+    """
+    leaves = _leaves(outermost)
+    is_one = len(leaves) == 1
+    if is_one:
+        try:
+            function = between(leaves[0], outermost)
+        except ValueError:
+            function = None
+        if function is not None:
+            try:
+                return Traced(leaves[0].parameters[0], NumericalMap(scale, function=function))
+            except ValueError as error:
+                raise NoMap(str(error)) from None
+    if _is_normalised(outermost):
+        raise NoMap(
+            "its weight is normalised by a value that is made of itself, so it is no function of one raw number; "
+            "initialise it yourself, and leave it out with exclude=",
+            may_stay=is_one,
+        )
+    if not is_one:
+        made_of = ", ".join(repr(name) for name in outermost.parameters)
+        raise NoMap(
+            f"its weight is made of {made_of} by {_called(at)}, which is not known; initialise it before that "
+            "is put on it (such as a weight norm), or leave it out with exclude=",
+            may_stay=False,
+        )
+    if at.name in ("multiply", "divide"):
+        raise NoMap(f"its weight is scaled by {_called(at)} in a way that is not known")
+    raise NoMap(f"its weight goes through {_called(at)}, which is no known positivity map")
+
+
+def _leaves(weight: Node) -> list[Node]:
+    order = parts_first(weight, lambda node: (part for part in node.inputs if part.parameters))
+    return [node for node in order if node.name == "parameter"]
+
+
+def _is_normalised(weight: Node) -> bool:
+    """Whether numbers of a parameter are multiplied with, or divided by, what is made of the same parameter."""
+    for node in parts_first(weight, lambda node: (part for part in node.inputs if part.parameters)):
+        if node.name in ("multiply", "divide") and set(node.inputs[0].parameters) & set(node.inputs[1].parameters):
+            return True
+    return False
+
+
+def _called(node: Node) -> str:
+    """What the framework calls an operation."""
+    return node.place.operation or node.name
