@@ -74,11 +74,15 @@ class _Held:
 
 
 class Memory:
-    """The nodes of tensors; a tensor that shares memory with one that was written gets a new node when it is used."""
+    """The nodes of tensors; a tensor that shares memory with one that was written gets a new node when it is used.
 
-    def __init__(self, builder: Builder) -> None:
-        """Start with no tensor."""
-        self.builder = builder
+    Args:
+        builder: of the graph.
+        made: is told of each node that is made here for a tensor that has had one.
+    """
+
+    def __init__(self, builder: Builder, made: Callable[[Tensor, Node], None]) -> None:
+        self.builder, self._made = builder, made
         # A tensor is hashed by its identity; as a key, it lives on, so that no other one takes its place.
         self._held: dict[Tensor, _Held] = {}
         self._sharing: dict[Key, dict[Tensor, None]] = {}
@@ -116,10 +120,12 @@ class Memory:
             return None
         if not isinstance(held.node, Node):
             held.node = held.node()
+            self._made(tensor, held.node)
         writes = self._writes.get(held.region.key, [])
         if held.seen < len(writes):
             held.node = self._after(held, held.node, writes[held.seen :])
             held.seen = len(writes)
+            self._made(tensor, held.node)
             if held.node.is_fixed:
                 self._constants.setdefault(held.region.key, []).append(held.node)
         return held.node

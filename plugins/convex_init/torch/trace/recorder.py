@@ -56,7 +56,7 @@ class Recorder(TorchDispatchMode):
         self.visit, self.places = visit, frozenset(places)
         self.recording = Recording()
         self.builder = Builder(self.recording)
-        self.memory = Memory(self.builder)
+        self.memory = Memory(self.builder, self._visited)
         self.running: list[str] = []
         self.index: dict[Node, int] = {}
         for kind, path, tensor in weights_of(model):
@@ -112,7 +112,8 @@ class Recorder(TorchDispatchMode):
         }
         call = Call(signature, given, self.builder, where)
         varies = any(not node.is_fixed for node in call.nodes)
-        written = [tensor for i in signature.written for tensor in _tensors(signature.given(i, args, kwargs))]
+        places = (*signature.written, *_statistics(call))
+        written = [tensor for i in places for tensor in _tensors(signature.given(i, args, kwargs))]
         self._note_call(func, call, place)
         if not signature.views_in_place:
             for tensor in written:
@@ -132,7 +133,9 @@ class Recorder(TorchDispatchMode):
             self._result(call.of_result(index, tensor), any(tensor is other for other in written), varies)
         for tensor in written:
             if not any(tensor is other for other in made) and _writes(call):
-                self.memory.write(tensor, call.of_result(0, tensor).opaque("writes to its arguments"))
+                node = call.of_result(0, tensor).opaque("writes to its arguments")
+                self.memory.write(tensor, node)
+                self._visited(tensor, node)
         return result
 
     def _note_call(self, func: Any, call: Call, place: Place) -> None:
@@ -207,6 +210,15 @@ def _tensors(tree: Any) -> list[Tensor]:
 def _writes(call: Call) -> bool:
     """Whether arguments that are written without being a result change; normalisation does so in training only."""
     return "batch_norm" not in call.signature.base or call.given.get("training") is not False
+
+
+def _statistics(call: Call) -> list[int]:
+    """Places of the running statistics that a normalisation in training writes to, whether its schema says so or not."""
+    if "batch_norm" not in call.signature.base or not call.given.get("training"):
+        return []
+    names = [name for name, _ in call.signature.arguments]
+    found = [names.index(name) for name in ("running_mean", "running_var") if name in names]
+    return [place for place in found if place not in call.signature.written]
 
 
 def _looks_at_numbers(call: Call) -> bool:
