@@ -1,0 +1,39 @@
+"""Write the golden files anew, and say what has changed in them: ``python -m tests.golden.update torch keras timm``.
+
+For the frameworks that are named; read the diff before it is committed. Keras' files are the same on every backend.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from tests.golden import files
+from tests.golden.comparison import differences
+from tests.torchvision_operators import define_missing_operators
+
+FRAMEWORKS = ("torch", "keras", "timm")
+
+
+def update(framework: str) -> None:
+    cases = import_module(f"tests.{framework}.golden.cases")
+    made_with = import_module(f"tests.{framework}.golden.recording").circumstances()
+    for file, named in cases.FILES.items():
+        before = files.read(file)
+        found = {name: cases.found(file, name) for name in named}
+        for line in differences(before["cases"], found):
+            print(line)
+        path = files.write(file, made_with, found)
+        print(f"{path.name}: {len(found)} cases")
+
+
+def main(frameworks: list[str]) -> None:
+    if not frameworks or not set(frameworks) <= set(FRAMEWORKS):
+        raise SystemExit(f"name some of {', '.join(FRAMEWORKS)}")
+    define_missing_operators()
+    for framework in frameworks:
+        update(framework)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
