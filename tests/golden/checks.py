@@ -43,9 +43,10 @@ def assert_same_draws(file: str, name: str, found: dict[str, Any], made_with: di
 
 
 def _fail(file: str, message: str) -> None:
-    framework = file.partition("_")[0]
+    framework, _, backend = file.partition("_weights_")
+    command = f"python -m tests.golden.update {framework.partition('_')[0]}"
     pytest.fail(
         f"tests/golden/recorded/{file}.json: {message}\n"
-        f"If that is meant: python -m tests.golden.update {framework}, and read the diff.",
+        f"If that is meant: {f'KERAS_BACKEND={backend} ' if backend else ''}{command}, and read the diff.",
         pytrace=False,
     )

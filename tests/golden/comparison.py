@@ -53,7 +53,7 @@ def _name(item: Any, index: int) -> str:
 
 def _short(value: Any) -> str:
     text = repr(value)
-    return text if len(text) < 400 else f"{text[:400]}…"
+    return text if len(text) < 200 else f"{text[:200]}…"
 
 
 def _same_mean(before: dict[str, Any], now: dict[str, Any]) -> bool:

@@ -17,13 +17,13 @@ FRAMEWORKS = ("torch", "keras", "timm")
 
 def update(framework: str) -> None:
     cases = import_module(f"tests.{framework}.golden.cases")
-    made_with = import_module(f"tests.{framework}.golden.recording").circumstances()
+    circumstances = import_module(f"tests.{framework}.golden.recording").circumstances
     for file, named in cases.FILES.items():
         before = files.read(file)
         found = {name: cases.found(file, name) for name in named}
         for line in differences(before["cases"], found):
             print(line)
-        path = files.write(file, made_with, found)
+        path = files.write(file, circumstances(file), found)
         print(f"{path.name}: {len(found)} cases")
 
 

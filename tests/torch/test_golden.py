@@ -21,4 +21,4 @@ def test_plan_certificate_and_moments_are_what_they_were(file, name):
 
 @pytest.mark.parametrize(("file", "name"), parameters(FILES))
 def test_one_seed_draws_what_it_drew(file, name):
-    assert_same_draws(file, name, found(file, name), circumstances())
+    assert_same_draws(file, name, found(file, name), circumstances(file))

@@ -128,15 +128,32 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "matched gamma": {"distribution": "gamma", "match_moments": True},
     "correlation and variance": {"correlation": 0.2, "variance": 3.0},
     "skip share": {"skip_share": 0.8},
-    "a free layer by name": {"free": ["0", "layers.0"]},
-    "positive by name": {"positive": ["2", "layers.1"], "activation": "elu"},
-    "all but the last": {"exclude": ["6", "layers.3"]},
     "a map that nothing applies": {"positivity": "exp"},
     "a missing bias": {"register_missing_bias": True},
     "measured": {"calibrate": True},
-    "an unknown setting": {"corelation": 0.2},
 }
 SET = ("dense", "dense, no biases", "images", "ICNN + skip")
+
+# Words of the user that fit one model.
+CHOICES: list[tuple[str, str, dict[str, Any]]] = [
+    ("dense", "one layer free", {"free": ["2"]}),
+    ("dense", "one layer positive", {"positive": "4", "activation": "elu"}),
+    ("dense", "without the last", {"exclude": ["6"]}),
+    ("dense", "no such layer", {"positive": ["7"]}),
+    ("dense", "an unknown setting", {"corelation": 0.2}),
+    ("dense", "another activation for one layer", {"activation": {"4": "softplus"}}),
+    ("dense, no biases", "biases for isometric weights", {"register_missing_bias": True, "method": "isometric"}),
+    ("images", "all positive", {"positive": lambda path, module: True, "activation": nn.ELU()}),
+    ("images", "without the first convolution", {"exclude": "1"}),
+    ("ICNN + skip", "without a skip and its layer", {"exclude": ["skips.1", "layers.2"]}),
+    ("ICNN + skip", "without a skip", {"exclude": ["skips.1"]}),
+    ("ICNN + skip", "positive by pattern", {"positive": "layers.[23]"}),
+    ("exp-ICNN", "isometric", {"method": "isometric"}),
+    ("exp-ICNN", "matched moments", {"match_moments": True}),
+    ("exp-ICNN", "another map", {"positivity": "softplus"}),
+    ("our images", "isometric", {"method": "isometric"}),
+    ("down and up", "measured", {"calibrate": True}),
+]
 
 
 def _case(name: str, shown: bool, options: dict[str, Any]) -> Case:
@@ -152,6 +169,7 @@ def _case(name: str, shown: bool, options: dict[str, Any]) -> Case:
 def _cases() -> dict[str, Case]:
     asked = [(name, "", {}) for name in MODELS]
     asked += [(name, f", {setting}", options) for setting, options in SETTINGS.items() for name in SET]
+    asked += [(name, f", {choice}", options) for name, choice, options in CHOICES]
     return {
         f"{name}{setting}{', run' if shown else ''}": _case(name, shown, options)
         for name, setting, options in asked

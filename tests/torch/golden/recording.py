@@ -122,8 +122,8 @@ def _certificate(case: Case, model: nn.Module, inputs: Any) -> dict[str, Any]:
     )
 
 
-def circumstances() -> dict[str, str]:
-    """What the digits of the weights depend on."""
+def circumstances(file: str) -> dict[str, str]:
+    """What the digits of the weights depend on, in each of the files."""
     return {
         "torch": torch.__version__.partition("+")[0],
         "numpy": np.__version__,
