@@ -1,10 +1,12 @@
 """Write the golden files anew, and say what has changed in them: ``python -m tests.golden.update torch keras timm``.
 
-For the frameworks that are named; read the diff before it is committed. Keras' files are the same on every backend.
+For the frameworks that are named; read the diff before it is committed. The weights of Keras are those of the backend
+in ``KERAS_BACKEND``, and each backend has a file of them.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
@@ -30,6 +32,7 @@ def update(framework: str) -> None:
 def main(frameworks: list[str]) -> None:
     if not frameworks or not set(frameworks) <= set(FRAMEWORKS):
         raise SystemExit(f"name some of {', '.join(FRAMEWORKS)}")
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # as tox has it
     define_missing_operators()
     for framework in frameworks:
         update(framework)

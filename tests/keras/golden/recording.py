@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from tests.keras.arrays import array
 
 # Numbers that Keras' own initializers drew, and what a backend says of an operation that it does not know.
 OF_THE_BACKEND = re.compile(r"(goes down to|than keras\.ops:) (?:-[\d.e-]*\d|[\s\S]+)")
+
+UNOPTIMISED = "JAX_DISABLE_MOST_OPTIMIZATIONS"  # fuses other operations, and rounds otherwise
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,9 @@ def circumstances(file: str) -> dict[str, str]:
     backend = keras.backend.backend()
     if not file.endswith(backend):
         return {"keras": keras.__version__}
+    compiled = {UNOPTIMISED: os.environ.get(UNOPTIMISED, "")} if backend == "jax" else {}
     return {
+        **compiled,
         "keras": keras.__version__,
         backend: version({"tensorflow": "tensorflow-cpu"}.get(backend, backend)).partition("+")[0],
         "instructions": " ".join(np.show_config(mode="dicts")["SIMD Extensions"]["found"]),
