@@ -1,4 +1,4 @@
-"""Files and folders stay small enough to be read: the largest of today may shrink, and no other may grow past a limit."""
+"""Files and folders stay small enough to be read: the largest of today may only shrink, and no others may join them."""
 
 from __future__ import annotations
 
