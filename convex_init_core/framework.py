@@ -143,6 +143,9 @@ class Framework(Protocol):
     def mean(self, name: str) -> float:
         """Return the mean of a parameter's present numbers."""
 
+    def spread(self, name: str) -> tuple[float, float]:
+        """Return mean and variance of a parameter's present numbers."""
+
     def scale(self, name: str, factor: float, positivity: Positivity | None) -> None:
         """Multiply the effective values of a parameter by a positive number.
 

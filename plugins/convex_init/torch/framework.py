@@ -23,7 +23,9 @@ from convex_init.torch.positivity import mark_projected, unmark_projected
 from convex_init.torch.sharding import is_sharded, local, whole
 from convex_init.torch.trace import trace
 from convex_init_core.framework import Fill, Observed, Parameter, Visit
-from convex_init_core.graph.nodes import Constant, Graph, Node, Place
+from convex_init_core.graph.nodes import Constant, Graph, Kind, Node, Place
+from convex_init_core.signal.signal_moments import measured
+from convex_init_core.theory.moments import FeatureMoments
 from convex_init_core.weights.positivity import Positivity
 from convex_init_core.weights.weight_axes import Geometry
 
@@ -35,8 +37,7 @@ class TorchFramework:
     """One model and one set of example inputs, as the core asks for them.
 
     Args:
-        model: any module; nothing of it changes but by ``write``, ``scale``, ``shift``, ``set_statistics``, ``add_bias``
-            and ``mark``.
+        model: any module; only ``write``, ``scale``, ``shift``, ``set_statistics``, ``add_bias`` and ``mark`` change it.
         inputs: positional and keyword inputs; ``None`` to make some.
         entry: name of the method that is called.
 
@@ -51,7 +52,9 @@ class TorchFramework:
         if not callable(getattr(model, entry, None)):
             raise ValueError(f"entry {entry!r} is no method of {type(model).__name__}")
         self.model, self.entry, self.has_inputs = model, entry, inputs is not None
-        self.parameters = Parameters(model)
+        self._parameters = Parameters(model)
+        self._graph = Graph()
+        self._moments: dict[Node, FeatureMoments] = {}
         self._settles_after = 0
         self._written: dict[str, Tensor] = {}
         self._journal: _Journal | None = None
@@ -69,18 +72,26 @@ class TorchFramework:
         """See :class:`convex_init_core.framework.Framework`."""
         if self._try_without_numbers and not moved:
             try:
-                return self._traced(self._copy(on_meta=True), self._on_meta())
+                self._graph = self._traced(self._copy(on_meta=True), self._on_meta())
+                return self._graph
             except (RuntimeError, NotImplementedError, TypeError):  # it looks at numbers, so it gets some
                 self._try_without_numbers = False
-        return self._traced(self._copy(on_meta=self._without_numbers), self._moved() if moved else self._given())
+        graph = self._traced(self._copy(on_meta=self._without_numbers), self._moved() if moved else self._given())
+        if not moved:
+            self._graph = graph
+        return graph
+
+    def parameters(self) -> Sequence[str]:
+        """See :class:`convex_init_core.framework.Framework`."""
+        return self._parameters.names
 
     def parameter(self, name: str) -> Parameter:
         """See :class:`convex_init_core.framework.Framework`."""
-        return self.parameters[name]
+        return self._parameters[name]
 
     def geometry(self, name: str, fan_in: float) -> Geometry:
         """See :class:`convex_init_core.framework.Framework`."""
-        slot = self.parameters.slot(name)
+        slot = self._parameters.slot(name)
         return geometry_of(slot.module, slot.name, fan_in)
 
     # Numbers
@@ -98,6 +109,17 @@ class TorchFramework:
         tensor = self._tensor(constant)
         return None if tensor is None or tensor.is_complex() else _numpy(tensor)
 
+    def measured(self, node: Node) -> FeatureMoments | None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        if node.constant is not None:
+            numbers = self.numbers(node.constant)
+            return None if numbers is None else measured(numbers)
+        if not self.has_inputs or self._without_numbers:
+            return None
+        if node not in self._moments:
+            self._measure_like(node)
+        return self._moments.get(node)
+
     def bounds_along(self, constant: Constant, axis: int, start: int, stop: int) -> tuple[float, float] | None:
         """See :class:`convex_init_core.framework.Framework`."""
         tensor = self._tensor(constant)
@@ -108,7 +130,12 @@ class TorchFramework:
 
     def mean(self, name: str) -> float:
         """See :class:`convex_init_core.framework.Framework`."""
-        return float(whole(self.parameters.slot(name).raw.detach()).double().mean())
+        return float(whole(self._parameters.slot(name).raw.detach()).double().mean())
+
+    def spread(self, name: str) -> tuple[float, float]:
+        """See :class:`convex_init_core.framework.Framework`."""
+        numbers = whole(self._parameters.slot(name).raw.detach()).double()
+        return float(numbers.mean()), float(numbers.var(correction=0))
 
     # Runs
 
@@ -170,7 +197,7 @@ class TorchFramework:
     # Writes
 
     def write(self, fills: Sequence[Fill], seed: Any) -> None:
-        """See :class:`convex_init_core.framework.Framework`; ``seed`` is a generator, or ``None`` for the global one."""
+        """See :class:`convex_init_core.framework.Framework`; the seed is a generator, or ``None`` for torch's own."""
         drawn = []
         for fill in fills:
             raw = self._to_write(fill.name)
@@ -210,7 +237,7 @@ class TorchFramework:
 
     def add_bias(self, name: str) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
-        slot = self.parameters.slot(name)
+        slot = self._parameters.slot(name)
         weight = slot.module.weight
         assert isinstance(weight, Tensor)
         slot.module.bias = nn.Parameter(weight.new_zeros(units(slot.module)))
@@ -220,7 +247,7 @@ class TorchFramework:
     def mark(self, names: Sequence[str]) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
         for name in names:
-            slot = self.parameters.slot(name)
+            slot = self._parameters.slot(name)
             if self._journal is not None and parametrize.is_parametrized(slot.module, slot.name) is False:
                 self._journal.marked.append((slot.module, slot.name))
             mark_projected(slot.module, slot.name)
@@ -237,13 +264,35 @@ class TorchFramework:
 
     # The model's own side
 
+    def _measure_like(self, node: Node) -> None:
+        """Measure a value in one run, and with it whatever may be asked next: all that is made of the same inputs."""
+        inputs: dict[Node, frozenset[Node]] = {}
+        weighted: dict[Node, bool] = {}
+        for each in self._graph:
+            own = frozenset((each,)) if each.name == "input" else frozenset()
+            inputs[each] = own.union(*(inputs[part] for part in each.inputs))
+            weighted[each] = bool(each.parameters) or any(weighted[part] for part in each.inputs)
+        alike = [
+            each
+            for each in self._graph
+            if not each.is_fixed
+            and each.kind is Kind.FLOATING
+            and inputs[each] <= inputs[node]
+            and (weighted[node] or not weighted[each])
+        ]
+
+        def visit(seen: Node, values: NDArray[np.float64]) -> None:
+            self._moments[seen] = measured(values)
+
+        self.run(alike, visit)
+
     def _tensor(self, constant: Constant) -> Tensor | None:
         """The tensor behind a constant, if it has numbers."""
         tensor = constant.handle
         return tensor.detach() if isinstance(tensor, Tensor) and not tensor.is_meta else None
 
     def _to_write(self, name: str) -> Tensor:
-        raw = self.parameters.slot(name).raw
+        raw = self._parameters.slot(name).raw
         if self._journal is not None:
             self._journal.keep(name, raw)
         self._written[name] = raw
@@ -251,7 +300,7 @@ class TorchFramework:
 
     def _read_back(self, fill: Fill) -> None:
         """Compute the effective weight and make sure that it can be used; of a shard, every rank its own."""
-        slot = self.parameters.slot(fill.name)
+        slot = self._parameters.slot(fill.name)
         held = local(slot.raw)
         if held.numel() == 0 or held.is_meta:
             return

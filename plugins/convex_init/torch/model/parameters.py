@@ -81,7 +81,7 @@ class Parameters:
             positivity=as_positivity("projection") if own in projected_names(module) else None,
             obstacle=_obstacle(raw, own, is_layer),
             has_numbers=raw.device.type != "meta",
-            may_take_bias=is_layer and own == "weight" and module.bias is None and not is_sharded(raw),
+            may_take_bias=is_layer and own == "weight" and getattr(module, "bias", 0) is None and not is_sharded(raw),
             caveat=caveats(module) if own == "weight" else "",
             kept_by=self._kept.get(name, ""),
             tied_to="" if first == name else first,
