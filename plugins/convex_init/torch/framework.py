@@ -54,7 +54,7 @@ class TorchFramework:
         self.model, self.entry, self.has_inputs = model, entry, inputs is not None
         self._parameters = Parameters(model)
         self._graph = Graph()
-        self._moments: dict[Node, FeatureMoments] = {}
+        self._moments: dict[Node, FeatureMoments | None] = {}
         self._settles_after = 0
         self._written: dict[str, Tensor] = {}
         self._journal: _Journal | None = None
@@ -139,9 +139,19 @@ class TorchFramework:
 
     # Runs
 
-    @torch.no_grad()
     def run(self, nodes: Sequence[Node], visit: Visit) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
+        missing = self._visited(nodes, visit)
+        if missing:
+            lost = ", ".join(map(str, missing))
+            raise ValueError(
+                f"{type(self.model).__name__} does something else when it runs again, so that {lost} was not found; "
+                "pass calibrate=False, or make its forward do the same at every call"
+            )
+
+    @torch.no_grad()
+    def _visited(self, nodes: Sequence[Node], visit: Visit) -> set[Place]:
+        """Run, and return the places that were not found."""
         by_place = {node.place: node for node in nodes}
         missing = set(by_place)
 
@@ -156,12 +166,7 @@ class TorchFramework:
             trace(model, *self._given(), self._call(model), visit=seen, places=by_place)
         finally:
             self._running = None
-        if missing:
-            lost = ", ".join(map(str, missing))
-            raise ValueError(
-                f"{type(self.model).__name__} does something else when it runs again, so that {lost} was not found; "
-                "pass calibrate=False, or make its forward do the same at every call"
-            )
+        return missing
 
     def observe(self, nodes: Sequence[Node], loss: Callable[[Any], Any] | None) -> dict[Node, Observed]:
         """See :class:`convex_init_core.framework.Framework`."""
@@ -284,7 +289,9 @@ class TorchFramework:
         def visit(seen: Node, values: NDArray[np.float64]) -> None:
             self._moments[seen] = measured(values)
 
-        self.run(alike, visit)
+        # Steps within one operation of torch's have no value to be seen.
+        self._moments.update(dict.fromkeys(alike))
+        self._visited(alike, visit)
 
     def _tensor(self, constant: Constant) -> Tensor | None:
         """The tensor behind a constant, if it has numbers."""
