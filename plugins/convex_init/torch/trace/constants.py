@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from convex_init_core.graph.nodes import Constant, Node
@@ -85,3 +87,28 @@ def preserve(node: Node) -> None:
     tensor = known.handle
     is_square = tensor.ndim == 2 and tensor.shape[0] == tensor.shape[1] <= _SQUARE
     known.handle = tensor.clone() if tensor.numel() <= _SMALL or is_square or node.name == "literal" else None
+
+
+class Numbers:
+    """What the core asks of constants; a framework of torch models is one, too."""
+
+    def numbers(self, constant: Constant) -> NDArray[np.float64] | None:
+        """Return the numbers of a small constant; ``None`` if they are gone, or too many."""
+        tensor = constant.handle
+        if not isinstance(tensor, Tensor) or tensor.is_meta or tensor.numel() > _SQUARE**2 or tensor.is_complex():
+            return None
+        found: NDArray[np.float64] = tensor.double().cpu().numpy()
+        return found
+
+    def moments(self, constant: Constant) -> tuple[float, float] | None:
+        """Return mean and mean square of the numbers of a constant; ``None`` if it has none that can be read."""
+        tensor = constant.handle
+        if not isinstance(tensor, Tensor) or tensor.is_meta or not tensor.numel() or tensor.is_complex():
+            return None
+        found = tensor.double()
+        return float(found.mean()), float(found.square().mean())
+
+    def bounds_along(self, constant: Constant, axis: int, start: int, stop: int) -> tuple[float, float] | None:
+        """Return smallest and largest number of a part of a constant."""
+        tensor = constant.handle
+        return bounds_of(tensor.narrow(axis, start, stop - start)) if isinstance(tensor, Tensor) else None

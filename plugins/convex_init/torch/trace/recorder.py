@@ -213,7 +213,7 @@ def _writes(call: Call) -> bool:
 
 
 def _statistics(call: Call) -> list[int]:
-    """Places of the running statistics that a normalisation in training writes to, whether its schema says so or not."""
+    """Places of running statistics that a normalisation in training writes to, although its schema does not say so."""
     if "batch_norm" not in call.signature.base or not call.given.get("training"):
         return []
     names = [name for name, _ in call.signature.arguments]

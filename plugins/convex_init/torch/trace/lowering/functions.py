@@ -45,6 +45,16 @@ def _with_numbers(operation: str) -> Rule:
     return rule
 
 
+def _gelu(call: Call) -> Node | str:
+    if call["approximate"] != "none":
+        return "approximates gelu, which is neither convex nor concave: it goes down before it rises"
+    return call.result("gelu", call.operand("self"))
+
+
+def _round(call: Call) -> Node | str:
+    return "rounds to decimals" if call["decimals"] else call.result("round", call.operand("self"))
+
+
 def _celu(call: Call) -> Node | str:
     alpha = float(call["alpha"])
     if alpha == 0.0:
@@ -76,9 +86,8 @@ FUNCTIONS: dict[str, Rule] = {
     **{name: _function(name) for name in _SAME_NAME},
     **{theirs: _function(ours) for theirs, ours in _OTHER_NAME.items()},
     **{name: _with_numbers(name) for name in _WITH_NUMBERS},
-    # Neither is convex or concave, whatever the approximation and the digits.
-    "gelu": _function("gelu", "approximate"),
-    "round": _function("round", "decimals"),
+    "gelu": _gelu,
+    "round": _round,
     "celu": _celu,
     "_prelu_kernel": _prelu,
     **dict.fromkeys(("clamp", "clip"), _clamp("min", "max")),
