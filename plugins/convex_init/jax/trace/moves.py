@@ -45,8 +45,8 @@ def _slice(call: Call) -> Node:
 
 
 def _sliced(call: Call, data: Node, starts: Any, stops: Any, steps: Any) -> Node:
-    ends = {name: tuple(map(int, part)) for name, part in (("starts", starts), ("stops", stops), ("steps", steps))}
-    return call.make("slice", data, **ends)
+    starts, stops, steps = (tuple(map(int, part)) for part in (starts, stops, steps))
+    return call.make("slice", data, starts=starts, stops=stops, steps=steps)
 
 
 def _dynamic_slice(call: Call) -> Node:
@@ -102,14 +102,33 @@ def _rev(call: Call) -> Node:
 
 def _split(call: Call) -> Sequence[Node]:
     axis, start, parts = call.read("axis"), 0, []
-    (data,) = call.inputs
     for index, size in enumerate(call.read("sizes")):
-        starts, stops = [0] * len(data.shape), list(data.shape)
-        starts[axis], stops[axis] = start, start + size
-        ends = {"starts": tuple(starts), "stops": tuple(stops), "steps": (1,) * len(starts)}
-        parts.append(call.make("slice", data, index=index, **ends))
+        parts.append(_part(call, index, axis, start, start + size))
         start += size
     return parts
+
+
+def _unstack(call: Call) -> Sequence[Node]:
+    axis = int(call.read("axis"))
+    parts = (_part(call, index, axis, index, index + 1) for index in range(len(call.step.outputs)))
+    return [call.make("reshape", part, index=index) for index, part in enumerate(parts)]
+
+
+def _part(call: Call, index: int, axis: int, start: int, stop: int) -> Node:
+    (data,) = call.inputs
+    starts, stops, shape = [0] * len(data.shape), list(data.shape), list(data.shape)
+    starts[axis], stops[axis], shape[axis] = start, stop, stop - start
+    ends = {"starts": tuple(starts), "stops": tuple(stops), "steps": (1,) * len(starts)}
+    return call.make("slice", data, index=index, shape=shape, **ends)
+
+
+def _stack(call: Call) -> Node:
+    return call.make("stack", *call.inputs, axis=int(call.read("axis")))
+
+
+def _tile(call: Call) -> Node:
+    call.read("reps")
+    return call.make("rearrange", *call.inputs)
 
 
 RULES: dict[str, Rule] = {
@@ -127,5 +146,8 @@ RULES: dict[str, Rule] = {
     "pad": _pad,
     "rev": _rev,
     "split": _split,
+    "stack": _stack,
+    "unstack": _unstack,
+    "tile": _tile,
 }
 """By name of the primitive."""

@@ -27,6 +27,7 @@ _CALLS = {
     "remat": "jaxpr",
     "remat2": "jaxpr",
     "checkpoint": "jaxpr",
+    "composite": "jaxpr",
 }
 
 
@@ -57,13 +58,23 @@ class Slot:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One primitive operation: where its arguments are, and where its results go."""
+    """One primitive operation: where its arguments are, and where its results go.
+
+    Attributes:
+        primitive: of JAX.
+        params: its parameters.
+        inputs: places of its arguments.
+        outputs: places of its results.
+        module: scope in which it stands.
+        has_effects: whether its results may be others next time, for the same arguments.
+    """
 
     primitive: Any
     params: dict[str, Any]
     inputs: tuple[Slot, ...]
     outputs: tuple[Slot, ...]
     module: str
+    has_effects: bool
 
     @property
     def name(self) -> str:
@@ -157,8 +168,8 @@ def _unrolled(params: dict[str, Any], inputs: Sequence[Slot]) -> Any:
 
 def _step(program: Program, equation: Any, inputs: tuple[Slot, ...], module: str) -> tuple[Slot, ...]:
     outputs = tuple(Slot(var.aval) for var in equation.outvars)
-    step = Step(equation.primitive, equation.params, inputs, outputs, module)
-    if outputs and not equation.effects and all(slot.number is not None for slot in inputs):
+    step = Step(equation.primitive, equation.params, inputs, outputs, module, bool(equation.effects))
+    if outputs and not step.has_effects and all(slot.number is not None for slot in inputs):
         for slot, number in zip(outputs, step.evaluate([slot.number for slot in inputs]), strict=True):
             slot.number = number
     program.steps.append(step)

@@ -57,6 +57,11 @@ def _top_k(call: Call) -> Sequence[Node]:
     return [values, call.make("opaque", data, index=1, why="returns places", non_negative=True)]
 
 
+def _places(call: Call) -> Sequence[Node]:
+    call.unread.clear()
+    return call.opaque("returns places", non_negative=True)
+
+
 RULES: dict[str, Rule] = {
     "reduce_sum": _reduced("sum"),
     "reduce_max": _reduced("max"),
@@ -70,5 +75,7 @@ RULES: dict[str, Rule] = {
     "cummin": _prefixes("window_min", takes_axis=False),
     "sort": _sort,
     "top_k": _top_k,
+    "argmax": _places,
+    "argmin": _places,
 }
 """By name of the primitive."""
