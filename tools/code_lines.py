@@ -1,7 +1,8 @@
 """Print how many lines of code each part has, and how many for each line of the core: ``python tools/code_lines.py``.
 
 Comments, blank lines and strings that stand by themselves, such as docstrings, do not count. A folder within a part has
-a row of its own; the part's row counts it, too. ``python tools/code_lines.py FOLDER ...`` counts other folders of the checkout.
+a row of its own; the part's row counts it, too. ``python tools/code_lines.py FOLDER ...`` counts other folders of the
+checkout.
 """
 
 from __future__ import annotations

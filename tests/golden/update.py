@@ -32,6 +32,7 @@ def update(framework: str) -> None:
 def main(frameworks: list[str]) -> None:
     if not frameworks or not set(frameworks) <= set(FRAMEWORKS):
         raise SystemExit(f"name some of {', '.join(FRAMEWORKS)}")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as the tests have it
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # as tox has it
     define_missing_operators()
     for framework in frameworks:
