@@ -55,6 +55,16 @@ def test_a_transposed_convolution_repeats_every_pixel():
     assert_same_signal(array(layer(x)).reshape(-1, 4), x.repeat(2, 1).repeat(2, 2).reshape(-1, 4))
 
 
+@pytest.mark.parametrize(("channels", "filters"), [(4, 8), (6, 3)])
+def test_a_transposed_convolution_reads_every_channel(channels, filters):
+    """Outputs are copies of the channels, or sums of as many channels each: no channel is lost, none counts twice."""
+    options = icnn(layout="conv_transpose", strides=2, method="isometric", seed=2)
+    layer = layers.Conv2DTranspose(filters, 2, strides=2, **options)
+    layer.build((None, 3, 3, channels))
+    for tap in np.ndindex(2, 2):  # with stride 2, each of the taps makes an output pixel of its own
+        assert_isometric(array(layer.kernel)[tap])  # [filters, channels]
+
+
 def test_signal_and_gradient_pass_any_depth_through_icnn_and_apply():
     for use_apply in (False, True):
         model = ICNN(20, [64] * 30, 1, method="log_normal" if use_apply else "isometric", seed=1)
