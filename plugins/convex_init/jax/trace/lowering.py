@@ -147,4 +147,3 @@ def bounds(array: Any) -> tuple[float, float] | None:
     if not isinstance(array, jax.Array):
         array = np.asarray(array)
     return float(array.min()), float(array.max())
-
