@@ -43,8 +43,10 @@ def stretched(x):
 IDIOMS = {
     "dense": (lambda x: tf.matmul(x, W) + B, "contract add"),
     "transposed products": (
-        lambda x: tf.matmul(tf.matmul(W, x, transpose_b=True), x, transpose_a=False)
-        + tf.matmul(x, tf.ones((3, 4)), transpose_a=True),
+        lambda x: (
+            tf.matmul(tf.matmul(W, x, transpose_b=True), x, transpose_a=False)
+            + tf.matmul(x, tf.ones((3, 4)), transpose_a=True)
+        ),
         "contract",
     ),
     "bias": (lambda x: tf.nn.bias_add(x, B), "add"),
@@ -162,9 +164,7 @@ def test_a_grouped_convolution_names_its_groups():
 
 def test_a_transposed_convolution_has_the_strides_of_its_output():
     weight = tf.Variable(RNG.normal(size=(3, 2, 6, 4)).astype(np.float32))
-    graph = trace(
-        lambda x: tf.nn.conv2d_transpose(x, weight, (2, 12, 15, 6), (2, 3)), {"weight": weight}, (IMAGE,)
-    )
+    graph = trace(lambda x: tf.nn.conv2d_transpose(x, weight, (2, 12, 15, 6), (2, 3)), {"weight": weight}, (IMAGE,))
     (node,) = (node for node in graph if node.name == "convolve")
     assert node.params["transposed"]
     assert node.params["strides"] == (2, 3)

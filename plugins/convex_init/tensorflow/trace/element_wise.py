@@ -66,7 +66,11 @@ def _erfc(call: Call) -> Node:
 
 
 def _squared_difference(call: Call) -> Node | Sequence[Node]:
-    return call.make("square", call.make("subtract", *call.inputs)) if call.is_floating else call.opaque("works on integers")
+    return (
+        call.make("square", call.make("subtract", *call.inputs))
+        if call.is_floating
+        else call.opaque("works on integers")
+    )
 
 
 def _add_n(call: Call) -> Node | Sequence[Node]:

@@ -16,7 +16,19 @@ from convex_init_core.graph.nodes import Constant, Kind, Node, Place
 _TECHNICAL = {
     *("T", "Tidx", "TI", "Tshape", "Index", "Tperm", "Tpaddings", "Tdim", "Tdims", "Tlen", "Taxis", "Tmultiples"),
     *("Tparams", "Tindices", "Tblock_shape", "Tcrops", "SrcT", "DstT", "dtype", "N", "U", "out_type", "index_type"),
-    *("use_cudnn_on_gpu", "grad_a", "grad_b", "parallel_iterations", "output_shapes", "Tin", "Tout", "shape", "Tb"),
+    *(
+        "use_cudnn_on_gpu",
+        "grad_a",
+        "grad_b",
+        "grad_x",
+        "grad_y",
+        "parallel_iterations",
+        "output_shapes",
+        "Tin",
+        "Tout",
+        "shape",
+        "Tb",
+    ),
     *("message", "Ta", "Tk", "out_idx", "stop_on_error"),
 }
 
@@ -84,7 +96,7 @@ class Call:
     ) -> Node:
         """Return a node; of the shape and dtype of a result unless told."""
         result = self.step.outputs[index]
-        shape = result.shape if shape is None else shape
+        shape = [max(size, 0) for size in result.shape] if shape is None else shape
         return self.builder.node(op, inputs, shape, dtype or result.dtype, self.place, **params)
 
     def number(self, value: float) -> Node:
@@ -141,16 +153,14 @@ class Lowering:
         self.nodes[slot] = node
 
     def _lower(self, step: Step) -> None:
-        if step.name in ("Const", "Placeholder") or not step.inputs and step.outputs[0].number is not None:
+        if step.name in ("Const", "Placeholder") or (not step.inputs and step.outputs[0].number is not None):
             for slot in step.outputs:
                 self.nodes[slot] = self.builder.literal(slot.number, slot.shape, slot.dtype)
             return
         inputs = tuple(self.nodes[slot] for slot in step.inputs if slot in self.nodes)
         call = Call(step, inputs, self.builder, self.builder.place(step.name, step.module))
         if len(inputs) < len(step.inputs):  # handles of variables and lists of tensors, which are no arrays
-            made = call.opaque("works on a variable or a list of tensors")
-            for node in made:
-                node.constant = None
+            made = _changing(call, "works on a variable or a list of tensors")
         else:
             made = self._results(call)
         for slot, node in zip(step.outputs, made, strict=True):
@@ -162,10 +172,10 @@ class Lowering:
     def _results(self, call: Call) -> Sequence[Node]:
         rule = self.rules.get(call.step.name)
         if call.step.has_state and (rule is None or call.step.inputs == ()):
-            return _changing(call)
+            return _changing(call, "has results that change from call to call")
         if rule is None:
             return call.opaque("has no rule")
-        if any(-1 in slot.shape for slot in call.step.outputs):
+        if -1 in call.shape:
             return call.opaque("has a shape that depends on numbers")
         before = len(self.builder.graph.nodes)
         made = rule(call)
@@ -175,8 +185,8 @@ class Lowering:
         return [made] if isinstance(made, Node) else made
 
 
-def _changing(call: Call) -> Sequence[Node]:
-    made = call.opaque("has results that change from call to call")
+def _changing(call: Call, why: str) -> Sequence[Node]:
+    made = call.opaque(why)
     for node in made:
         node.constant = None
     return made
@@ -196,6 +206,6 @@ def bounds(tensor: Any) -> tuple[float, float] | None:
     if tensor is None:
         return None
     array = np.asarray(tensor)
-    if array.size == 0 or array.dtype.kind in "cOSUV" and "float" not in array.dtype.name:
+    if array.size == 0 or (array.dtype.kind in "cOSUV" and "float" not in array.dtype.name):
         return None
     return float(array.min()), float(array.max())

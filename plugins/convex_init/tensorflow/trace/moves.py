@@ -57,7 +57,10 @@ def _strided_slice(call: Call) -> Node | Sequence[Node]:
     if begin is None or end is None or strides is None:
         return call.opaque("cuts at places that are not known")
     data = call.inputs[0]
-    starts, stops, steps, axis = [], [], [], 0
+    starts: list[int] = []
+    stops: list[int] = []
+    steps: list[int] = []
+    axis = 0
     given = sum(not masks["new_axis"] >> i & 1 and not masks["ellipsis"] >> i & 1 for i in range(len(begin)))
     for place in range(len(begin)):
         if masks["ellipsis"] >> place & 1:

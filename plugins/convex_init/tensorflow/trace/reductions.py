@@ -14,8 +14,9 @@ def _reduced(op: str) -> Rule:
         axes = call.axes(1, len(data.shape))
         if axes is None or data.dtype != call.dtype or not data.dtype.startswith(("float", "bfloat")):
             return call.opaque("works on integers, or along axes that are not known")
-        order = {"order": 2.0} if op == "norm" else {}
-        return call.make(op, data, axes=axes, keepdims=keepdims, **order)
+        if op == "norm":
+            return call.make(op, data, order=2.0, axes=axes, keepdims=keepdims)
+        return call.make(op, data, axes=axes, keepdims=keepdims)
 
     return rule
 

@@ -135,7 +135,7 @@ def run(made: Trace, places: Iterable[Place], visit: Visit, *, arrays: Mapping[s
         values[slot] = tensor
 
     def read(slot: Slot) -> Any:
-        return values[slot] if slot in values else slot.number
+        return values.get(slot, slot.number)
 
     for (name, given), slot in zip(made.arguments, made.program.inputs, strict=True):
         moving.add(slot)
