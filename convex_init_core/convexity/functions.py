@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from convex_init_core.convexity.calculus import ElementWise, Sign, Under
 from convex_init_core.theory.activations import NOT_CONVEX
 
-_ROUNDING = 1e-9  # of a parameter that frameworks compute, such as α · (1/α)
+_ROUNDING = 8.0 * float(np.finfo(np.float64).eps)  # of a parameter that frameworks compute, such as α · (1/α)
 
 
 def _increasing(
@@ -97,7 +99,8 @@ def leaky_relu(low: float, high: float | None = None, name: str = "leaky_relu") 
     if low >= 0.0 and highest <= 1.0:
         return ElementWise(name, convex=True, increasing=True, keeps_sign=True)
     if highest <= 1.0:
-        return ElementWise(name, convex=True, increasing_from_zero=True)
+        sign = Sign.NON_NEGATIVE if highest <= 0.0 else Sign.ANY
+        return ElementWise(name, convex=True, increasing_from_zero=True, sign=sign)
     return ElementWise(name, increasing=low >= 0.0, refusal=f"its slope drops from {highest:g} to 1 at 0")
 
 
@@ -119,11 +122,27 @@ def softplus(beta: float = 1.0, threshold: float = math.inf) -> ElementWise:
     """``log(1 + exp(βs))/β``, replaced by s where βs > ``threshold``.
 
     The replacement is a drop, which must be lost in the rounding of a float32 network; see
-    :func:`convex_init_core.softplus`.
+    :func:`convex_init_core.softplus`. For β < 0 the function is ``−softplus(−s)``, concave and below 0.
     """
-    fits = beta > 0.0 and threshold >= 14.0
-    refusal = "" if fits else f"with beta {beta:g} and threshold {threshold:g} it jumps down"
-    return ElementWise("softplus", convex=fits, increasing=fits, sign=Sign.NON_NEGATIVE, refusal=refusal)
+    name = "softplus"
+    if threshold >= 14.0 and beta > 0.0:
+        return ElementWise(name, convex=True, increasing=True, sign=Sign.NON_NEGATIVE)
+    if threshold >= 14.0 and beta < 0.0:
+        return ElementWise(name, concave=True, increasing=True, sign=Sign.NON_POSITIVE)
+    sign = Sign.NON_NEGATIVE if beta > 0.0 and threshold >= 0.0 else Sign.ANY
+    return ElementWise(name, sign=sign, refusal=f"with beta {beta:g} and threshold {threshold:g} it jumps down")
+
+
+def squareplus(b: float) -> ElementWise:
+    """``(s + √(s² + b)) / 2``: convex and non-decreasing for b ≥ 0; for b < 0 it has no values around 0."""
+    if b >= 0.0:
+        return _increasing("squareplus", Sign.NON_NEGATIVE)
+    return ElementWise("squareplus", refusal=f"with b = {b:g} it has no values around 0")
+
+
+def huber(delta: float) -> ElementWise:
+    """``s²/2`` for |s| ≤ δ, else ``δ (|s| − δ/2)``: convex for δ ≥ 0."""
+    return _even("huber") if delta >= 0.0 else ElementWise("huber", refusal=f"with delta {delta:g} it bends down")
 
 
 def threshold(at: float, value: float) -> ElementWise:

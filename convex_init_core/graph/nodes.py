@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convex_init_core.convexity.calculus import Value
+    from convex_init_core.convexity.values import Values
     from convex_init_core.theory.activations import Activation
 
 
@@ -64,8 +65,9 @@ class Constant:
     parameters: tuple[str, ...] = ()
 
 
-# What a rule of convexity is given: the node, and what is known of the nodes before it.
-Rule = Callable[["Node", Mapping["Node", "Value"]], "Value"]
+# What a rule of convexity is given: the node, and what is known of the nodes before it (a mapping from nodes to their
+# values, which also hands out numbers of constants as far as the framework gives them).
+Rule = Callable[["Node", "Values"], "Value"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,12 @@ Compound operations are split: a linear layer with a bias is a ``contract`` and 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from convex_init_core.convexity.rules.by_operation import RULES
 from convex_init_core.graph.nodes import Op
+from convex_init_core.graph.numpy_meaning import NUMPY
+from convex_init_core.graph.theory_activation import ACTIVATIONS
 
 _ROWS = (
     # Leaves. "input": an input of the model; "parameter", "buffer": by name; "literal": a number or an array in the
@@ -101,5 +106,8 @@ _ROWS = (
     ),
 )
 
-OPS: dict[str, Op] = {op.name: op for op in _ROWS}
+OPS: dict[str, Op] = {
+    op.name: replace(op, convexity=RULES[op.name], numpy=NUMPY.get(op.name), activation=ACTIVATIONS.get(op.name))
+    for op in _ROWS
+}
 """Every operation by name."""

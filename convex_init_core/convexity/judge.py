@@ -1,0 +1,114 @@
+"""Judge a graph: what the calculus of convexity knows of each of its nodes, and the certificate for its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from convex_init_core.convexity import calculus
+from convex_init_core.convexity.calculus import Curvature, Value
+from convex_init_core.convexity.certificate import Certificate, verdict_on
+from convex_init_core.convexity.on_a_grid import composite
+from convex_init_core.convexity.rules import leaves
+from convex_init_core.convexity.values import Values
+from convex_init_core.graph.nodes import Graph, Kind, Node
+from convex_init_core.graph.precision import bits_of
+
+if TYPE_CHECKING:
+    from convex_init_core.framework import Framework
+
+
+def judge(
+    graph: Graph,
+    convex_inputs: Iterable[str] | None = None,
+    *,
+    assume_non_negative: Collection[str] = (),
+    on_a_grid: bool = False,
+    framework: Framework | None = None,
+) -> Values:
+    """Return what is known of every node of a graph.
+
+    Args:
+        graph: of one run.
+        convex_inputs: names of the inputs in which convexity is asked, jointly; by default all. The others are context,
+            of which nothing is assumed.
+        assume_non_negative: names of parameters that are taken to be non-negative, whatever numbers they hold now; so
+            is what is computed from them, as far as the rules carry that on.
+        on_a_grid: whether element-wise functions of which the calculus knows nothing are judged by their values on a
+            grid. That is no proof.
+        framework: to ask for numbers of constants; without one, what needs them is not known.
+
+    Raises:
+        ValueError: if a name in ``convex_inputs`` is none of the inputs.
+    """
+    named = graph.inputs if convex_inputs is None else convex_inputs
+    names = [named] if isinstance(named, str) else list(named)
+    for name in names:
+        if name not in graph.inputs:
+            known = ", ".join(graph.inputs) or "none"
+            raise ValueError(f"convex_inputs names {name!r}, which is no tensor among the inputs {known}")
+    values = Values(framework, assume_non_negative)
+    for name in names:
+        values.learn(graph.inputs[name], calculus.variable(name))
+    order: dict[Node, int] = {}
+    for node in graph:
+        order[node] = len(order)
+        if node in values:
+            continue
+        value = _value(node, values)
+        if on_a_grid and value.curvature is Curvature.UNKNOWN:
+            value = composite(node, values, order) or value
+        values.learn(node, value)
+    return values
+
+
+def _value(node: Node, values: Values) -> Value:
+    if node.is_fixed:
+        return leaves.fixed(node, values)
+    if node.name == "input":
+        return leaves.context(node, values)
+    kinds = {node.kind, *(part.kind for part in node.inputs)}
+    if Kind.COMPLEX in kinds:
+        return leaves.refused(node, values, "has complex numbers, for which there is no rule")
+    if node.kind is not Kind.FLOATING and node.inputs:
+        return leaves.whole_numbers(node, values)
+    if node.name == "cast" and not values[node.inputs[0]].is_constant and _is_narrower(node):
+        if bits_of(node.dtype) is None:
+            return leaves.refused(node, values, f"rounds to {node.dtype}, which leaves a staircase")
+        note = f"{node.at} rounds to {node.dtype}; the answer holds up to that rounding"
+        if note not in values.notes:
+            values.notes.append(note)
+    if node.op.convexity is None:
+        return leaves.refused(node, values, "has no rule")
+    return node.op.convexity(node, values)
+
+
+def _is_narrower(node: Node) -> bool:
+    before, after = node.inputs[0], bits_of(node.dtype)
+    if before.kind is not Kind.FLOATING or node.dtype == before.dtype:
+        return False
+    return after is None or after < (bits_of(before.dtype) or 0)
+
+
+def certificate_of(graph: Graph, values: Values, outputs: Iterable[str] | None = None) -> Certificate:
+    """Return the certificate that the outputs of a graph earn, without a search for a counterexample.
+
+    Args:
+        graph: of one run.
+        values: what :func:`judge` found, without a grid and without assumptions.
+        outputs: which are asked for, by their place in the result; by default all that hold floating-point numbers.
+
+    Raises:
+        ValueError: if a named output does not exist.
+    """
+    names = graph.floating if outputs is None else [outputs] if isinstance(outputs, str) else list(outputs)
+    for name in names:
+        if name not in graph.outputs:
+            known = ", ".join(graph.outputs) or "no tensor"
+            raise ValueError(f"outputs names {name!r}, but the model returns {known}")
+    found = {name: values[graph.outputs[name]] for name in names}
+    return verdict_on(found, graph.doubts, _distinct(graph.notes, values.notes))
+
+
+def _distinct(*lists: Iterable[str]) -> Iterator[str]:
+    yield from dict.fromkeys(item for part in lists for item in part)

@@ -1,0 +1,1 @@
+"""What the rules of single operations cannot see: convex functions that are written with several of them."""

@@ -1,0 +1,58 @@
+"""Maxima and minima, and what picks by rank."""
+
+from __future__ import annotations
+
+from convex_init_core.convexity import calculus
+from convex_init_core.convexity.calculus import Sign, Value
+from convex_init_core.convexity.functions import FUNCTIONS
+from convex_init_core.convexity.rules.leaves import of_inputs, refused
+from convex_init_core.convexity.values import Values
+from convex_init_core.graph.nodes import Node
+
+
+def largest_of(node: Node, values: Values) -> Value:
+    """``max(a, b)``; ``max(x, −x)`` is a size."""
+    turned = _turned(node, values)
+    if turned is not None:
+        return calculus.apply(FUNCTIONS["abs"], values[turned], node.at)
+    return calculus.maximum(of_inputs(node, values), node.at)
+
+
+def smallest_of(node: Node, values: Values) -> Value:
+    """``min(a, b)``."""
+    turned = _turned(node, values)
+    if turned is not None:
+        return calculus.negate(calculus.apply(FUNCTIONS["abs"], values[turned], node.at))
+    return calculus.minimum(of_inputs(node, values), node.at)
+
+
+def _turned(node: Node, values: Values) -> Node | None:
+    """The value x if the two inputs are x and −x."""
+    a, b = node.inputs
+    for x, other in ((a, b), (b, a)):
+        if other.name == "negate" and values.are_same(other.inputs[0], x):
+            return x
+        if other.name == "multiply":
+            for factor, part in (other.inputs, other.inputs[::-1]):
+                if values.number(factor) == -1.0 and values.are_same(part, x):
+                    return x
+    return None
+
+
+def largest_in(node: Node, values: Values) -> Value:
+    """The largest element over axes or windows."""
+    return calculus.maximum([values[node.inputs[0]]], node.at)
+
+
+def smallest_in(node: Node, values: Values) -> Value:
+    """The smallest element over axes or windows."""
+    return calculus.minimum([values[node.inputs[0]]], node.at)
+
+
+def by_rank(node: Node, values: Values) -> Value:
+    """Sorted elements, or the k largest: each by itself is convex only for the very largest."""
+    if node.name == "largest" and node.params["k"] == 1:
+        return smallest_in(node, values) if node.params["smallest"] else largest_in(node, values)
+    sign = values[node.inputs[0]].sign
+    sign = sign if sign is not Sign.ZERO else Sign.NON_NEGATIVE
+    return refused(node, values, "picks by rank: only sums of the largest elements are convex", sign)
