@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from convex_init_core import _checks
 from convex_init_core.weights.laws import DISTRIBUTIONS
 
-METHODS = ("log_normal", "isometric")
-"""How positive weights may be initialised: by independent draws with the paper's moments, or as an isometry."""
+METHODS = ("bounded_gain", "log_normal", "isometric")
+"""How positive weights may be initialised: by independent draws, whose mean is held back so that the signal of a whole
+model stays within bounds at its depth, or has the paper's moments everywhere; or as an isometry."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,11 @@ class InitSettings:
         distribution: the law of the positive weights: ``"log_normal"`` (the paper's), ``"gamma"``,
             ``"spike_and_slab"`` or ``"two_point"``.
         skip_share: in [0, 1), the share of what bias noise leaves that goes to a free skip, where a layer has one.
-        method: ``"log_normal"``, the paper's: independent weights of the law ``distribution``; or ``"isometric"``:
-            permutations, which keep the signal at any depth (:mod:`convex_init_core.methods.isometric`). Correlation,
-            bias noise, distribution and moment matching belong to the former.
+        method: ``"log_normal"``, the paper's: independent weights of the law ``distribution`` that keep the signal at
+            the fixed point; ``"bounded_gain"``, for a whole model: the same, but for a mean that is held back where the
+            model is deep (:func:`convex_init_core.methods.sum_budget.gain_limit`); or ``"isometric"``: permutations,
+            which keep the signal at any depth (:mod:`convex_init_core.methods.isometric`). Correlation, bias noise,
+            distribution and moment matching belong to the former two.
         match_moments: give every *draw* exactly the mean and variance of the law
             (:mod:`convex_init_core.weights.exact_moments`).
         threshold: τ in [0, 5], for ``"isometric"`` behind ReLUs: the bends of the layers of a chain are spread from 0
@@ -70,7 +73,7 @@ class InitSettings:
                 if getattr(self, name) != default:
                     raise ValueError(
                         f"{name}={getattr(self, name)!r} has no meaning for method 'isometric', whose weights are not "
-                        "independent; leave it out, or use method 'log_normal'"
+                        "independent; leave it out, or use method 'bounded_gain' or 'log_normal'"
                     )
 
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import math
+import shutil
+import textwrap
 from collections.abc import Sequence
 from typing import Any
+
+LEAST = 24
+"""Characters that the last column of a fitted table gets."""
+_ENDLESS = 1 << 30
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -13,8 +20,40 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-def signal_table(layers: Sequence[Any]) -> str:
-    """Return a signal report's table: measured values, each beside its prediction, a dash where there is none.
+def fitted(rows: Sequence[Sequence[str]], droppable: Sequence[str] = ()) -> str:
+    """Align rows of cells in columns, and fit them into the terminal; without one, they are as wide as they are.
+
+    The last column is wrapped. Where less than :data:`LEAST` characters are left for it, columns are dropped.
+
+    Args:
+        rows: the first one names the columns.
+        droppable: names of columns that may be dropped, the first one first.
+    """
+    width = shutil.get_terminal_size(fallback=(_ENDLESS, 24)).columns
+    for name in ("", *droppable):
+        if name:
+            at = list(rows[0]).index(name)
+            rows = [[cell for i, cell in enumerate(row) if i != at] for row in rows]
+        before = sum(max(len(row[i]) for row in rows) + 2 for i in range(len(rows[0]) - 1))
+        if width - before >= LEAST:
+            break
+    lines: list[Sequence[str]] = []
+    for row in rows:
+        wrapped = textwrap.wrap(row[-1], max(width - before, LEAST), break_long_words=False) or [""]
+        lines.append((*row[:-1], wrapped[0]))
+        lines += [(*("" for _ in row[:-1]), rest) for rest in wrapped[1:]]
+    return table(lines)
+
+
+def html_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells, the first one with the names of the columns, as a table of a notebook."""
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in rows[0])
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def signal_rows(layers: Sequence[Any]) -> list[tuple[str, ...]]:
+    """Return a signal report's rows: measured values, each beside its prediction, a dash where there is none.
 
     Args:
         layers: with ``path``, ``mean``, ``variance``, ``correlation``, ``active`` and ``gradient``, ``predicted`` for
@@ -32,7 +71,7 @@ def signal_table(layers: Sequence[Any]) -> str:
             (layer.gradient, layer.predicted_gradient),
         )
         rows.append((layer.path or "(model)", *(_shown(value) for group in numbers for value in group)))
-    return table(rows)
+    return rows
 
 
 def _shown(value: float) -> str:

@@ -37,7 +37,7 @@ def depth_advice(settings: InitSettings, depth: int, with_skips: int = 0) -> str
     """
     carried = carried_depth(settings)
     if depth <= carried:
-        if with_skips > _CARRIED_WITH_SKIPS and settings.method != "isometric":
+        if with_skips > _CARRIED_WITH_SKIPS and settings.method == "log_normal":
             return (
                 f"method 'log_normal' with free skips is known to carry {_CARRIED_WITH_SKIPS} positive layers, and "
                 f"there are {with_skips}: in about one of ten draws the outputs grow by orders of magnitude (one of a "
@@ -45,9 +45,9 @@ def depth_advice(settings: InitSettings, depth: int, with_skips: int = 0) -> str
             )
         return ""
     return (
-        f"method 'log_normal' is known to carry a signal through {carried:g} positive layers, and there are {depth} in "
-        "a row: each halves what tells two inputs apart, and units die; use method='isometric', or free skips from the "
-        "input"
+        f"method {settings.method!r} is known to carry a signal through {carried:g} positive layers, and there are "
+        f"{depth} in a row: each halves what tells two inputs apart, and units die; use method='isometric', or free "
+        "skips from the input"
     )
 
 

@@ -67,10 +67,16 @@ def positive_recipe(
 
     Raises:
         ValueError: if an argument is out of range, φ may not be used, the law does not fit the map, or the settings
-            have a threshold, which is for a whole chain (:func:`convex_init_core.spread_bends`).
+            have a threshold, which is for a whole chain (:func:`convex_init_core.spread_bends`), or the method
+            ``"bounded_gain"``, which is for a whole model.
     """
     through = as_positivity(positivity)
     phi = as_activation(activation)
+    if settings.method == "bounded_gain":
+        raise ValueError(
+            "method 'bounded_gain' bounds the gain by the depth of a whole model, which one layer does not know: plan "
+            "the model, or use method 'log_normal'"
+        )
     if settings.method == "isometric":
         return _isometric_recipe(geometry, phi, settings, through, has_skip)
     gamma = settings.skip_share * (1.0 - settings.bias_noise) if has_skip else 0.0

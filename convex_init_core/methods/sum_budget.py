@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from convex_init_core import _checks
+from convex_init_core.methods.log_normal import solve
+from convex_init_core.settings import InitSettings
 from convex_init_core.signal.signal_moments import pre_activation, shared_amplitude, unshared_variance
+from convex_init_core.theory.activations import Activation
 from convex_init_core.theory.moments import FeatureMoments
 from convex_init_core.theory.statistics import LayerStatistics
 
@@ -171,6 +174,23 @@ def solve_sum(
         outgoing = pre_activation(kept if has_bias else mean, sigma2, rho)
     shift = kept - mean if has_bias else 0.0
     return Budget(tuple(layers), free_variance, inner, shift, beta * left, outgoing)
+
+
+def fixed_point_budget(fan_in: float, activation: Activation, settings: InitSettings, free: int = 0) -> Budget:
+    """Return the budget of one layer whose features come from a signal at its target: the paper's, as it stands.
+
+    It is what :func:`~convex_init_core.methods.recipes.positive_recipe` has, number by number.
+
+    Args:
+        fan_in: N.
+        activation: φ, which feeds the layer.
+        settings: for the whole network.
+        free: number of free maps of the input that are summed with the layer.
+    """
+    share = settings.skip_share * (1.0 - settings.bias_noise) if free else 0.0
+    layer = solve(fan_in, activation, settings.correlation, settings.variance, settings.bias_noise, share)
+    outgoing = pre_activation(0.0, settings.variance, settings.correlation)
+    return Budget((layer,), layer.skip_variance / max(free, 1), (), layer.bias_mean, layer.bias_variance, outgoing)
 
 
 def gain_limit(depth: int) -> float:

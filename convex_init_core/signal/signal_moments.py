@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from convex_init_core import _checks
 from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
 from convex_init_core.theory.moments import FeatureMoments, feature_moments
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def pre_activation(mean: float = 0.0, variance: float = 1.0, correlation: float = 0.5) -> FeatureMoments:
@@ -70,6 +76,33 @@ def concatenated(parts: Sequence[tuple[float, FeatureMoments]]) -> FeatureMoment
     amplitude = sum(count * shared_amplitude(part) for count, part in parts) / total
     # The covariance is about each unit's own mean: differences between means are no fluctuation of the signal.
     return FeatureMoments(mean, second, max(second - mean**2, 0.0), amplitude**2)
+
+
+def measured(values: NDArray[np.float64], units: int = -1) -> FeatureMoments:
+    """Return the moments of a sample of a value; those of a centred one of variance 1 if there are no numbers.
+
+    Args:
+        values: samples, and their positions, of several units.
+        units: the axis that counts units, such as that of the channels of an image.
+    """
+    if values.size == 0:
+        return pre_activation()
+    mean, second = float(values.mean()), float(np.square(values).mean())
+    variance = max(second - mean**2, 0.0)
+    rows = np.moveaxis(np.atleast_2d(values), units, -1)
+    rows = rows.reshape(-1, rows.shape[-1])
+    samples, count = rows.shape
+    if count < 2 or samples < 2:
+        return FeatureMoments(mean, second, variance, 0.0)
+    centred = rows - mean
+    pairs = float((np.square(centred.sum(1)) - np.square(centred).sum(1)).mean()) / (count * (count - 1))
+    return FeatureMoments(mean, second, variance, max(-variance, min(pairs, variance)))
+
+
+def are_close(a: FeatureMoments, b: FeatureMoments) -> bool:
+    """Whether two values have the same moments but for rounding."""
+    pairs = ((a.mean, b.mean), (a.second, b.second), (a.covariance, b.covariance))
+    return all(math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-12) for x, y in pairs)
 
 
 def shared_amplitude(signal: FeatureMoments) -> float:

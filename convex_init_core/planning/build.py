@@ -1,0 +1,212 @@
+"""From a framework's model to its plan, and from the plan to the model's new weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from convex_init_core.convexity.judge import judge
+from convex_init_core.methods.depth_advice import warn_of_depth
+from convex_init_core.planning import refusals
+from convex_init_core.planning.calibrate import calibrate
+from convex_init_core.planning.decide import Decision, Decisions, decide
+from convex_init_core.planning.plan import LayerPlan, Plan
+from convex_init_core.planning.refusals import shown
+from convex_init_core.planning.request import Chosen, Request
+from convex_init_core.planning.to_measure import Measured, to_measure
+from convex_init_core.reading.factors import Numbers
+from convex_init_core.reading.products_and_sums import read
+from convex_init_core.reading.select import choose
+
+if TYPE_CHECKING:
+    from convex_init_core.framework import Framework
+    from convex_init_core.methods.recipes import Recipe
+    from convex_init_core.reading.parts import Reading
+
+
+def plan(framework: Framework, request: Request) -> Plan:
+    """Return what would be done to each weight of a model, and why; nothing is written.
+
+    Args:
+        framework: of the model.
+        request: of the user.
+
+    Raises:
+        ValueError: if a weight cannot be decided, or the model is not known to be convex. All problems are listed with
+            the paths of their layers.
+
+    Warns:
+        UserWarning: if the method is not known to carry so many positive layers in a row.
+    """
+    if request.calibrate and not framework.has_inputs:
+        raise ValueError("calibrate=True measures the signal: pass example_inputs")
+    graph = framework.trace()
+    values = judge(graph, request.convex_inputs, on_a_grid=True, framework=framework)
+    positive, free, excluded = (_chosen(name, framework, request) for name in ("positive", "free", "exclude"))
+    numbers = Numbers(framework.moments, framework.measured)
+    reading = read(graph, values, positive=positive, free=free, numbers=numbers)
+    chosen = Chosen(excluded, free, positive)
+    _take_evidence(reading, framework, free)
+    decisions = decide(reading, framework, request, chosen)
+    if request.settings.threshold > 0.0:
+        from convex_init_core.planning.bend_chain import spread_over_chain  # rarely needed
+
+        spread_over_chain(reading, decisions, request.settings)
+    order = dict.fromkeys(product.source for product in reading.products)
+    made = [decisions.of_weight[source] for source in order if source in decisions.of_weight]
+    problems = list(_problems(reading, decisions, request, chosen, made))
+    if not made and not problems:
+        raise ValueError("the model has no weight to initialise: no product with a parameter was found")
+    measured = to_measure(reading, decisions, request, framework.has_inputs)
+    layers, tied = _layers(made, decisions, measured)
+    problems += tied
+    if not problems and request.free is None:  # free= is the user's word against the calculus
+        problems += refusals.why_not_convex(reading, decisions.facts, judge, framework, request.convex_inputs)
+    if problems:
+        raise ValueError("nothing was written: " + "\n".join(dict.fromkeys(problems)))
+    return Plan(
+        layers=tuple(layers),
+        request=request,
+        biases={name: law for name, law in decisions.biases.items() if _is_written(name, decisions)},
+        measured=measured if all(layer.written or layer.tied for layer in layers) else (),
+        left={decisions.facts.parameter(name).layer: why for name, why in reading.left if name not in excluded},
+        advice=_advice(request, decisions),
+    )
+
+
+def execute(made: Plan, framework: Framework, seed: Any = None) -> None:
+    """Draw every parameter as planned, and measure what is to be measured. If anything fails, all is as it was.
+
+    Args:
+        made: by :func:`plan`, of the framework's model as it is now.
+        framework: of the model.
+        seed: or generator, as the framework takes it.
+
+    Raises:
+        ValueError: if a measured sum is not finite.
+        RuntimeError: if weights come back wrong through their maps.
+    """
+    before = framework.snapshot()
+    try:
+        measured, added = made.measured, [layer.bias for layer in made.layers if layer.add_bias]
+        for name in added:
+            framework.add_bias(name)
+        if added and measured:
+            measured = plan(framework, made.request).measured  # other operations may run where a bias is added
+        framework.write(made.fills(), seed)
+        framework.mark(made.project)
+        calibrate(framework, measured, made.settings.variance)
+    except BaseException:
+        framework.restore(before)
+        raise
+
+
+def _chosen(argument: str, framework: Framework, request: Request) -> frozenset[str]:
+    """The names of the parameters that a selection of the user means."""
+    selection = getattr(request, argument)
+    if selection is None:
+        return frozenset()
+    known = map(framework.parameter, framework.parameters())
+    return choose(argument, selection, [(each.name, each.layer, f"{each.layer}.{each.role}") for each in known])
+
+
+def _take_evidence(reading: Reading, framework: Framework, free: frozenset[str]) -> None:
+    """Take weights for positive that something makes non-negative, although they see the input through affine maps."""
+    for product in reading.products:
+        if not product.positive and product.source not in free:
+            through = product.positivity or framework.parameter(product.source).positivity
+            product.positive = through is not None
+
+
+def _problems(
+    reading: Reading, decisions: Decisions, request: Request, chosen: Chosen, made: list[Decision]
+) -> Iterator[str]:
+    facts = decisions.facts
+    for name, text in reading.problems:
+        if name not in chosen.excluded:
+            yield text
+    yield from refusals.used_in_two_ways(reading, facts, chosen.excluded)
+    yield from refusals.unkept_scales(reading, facts)
+    yield from decisions.problems
+    paths = [facts.parameter(each.product.source).layer for each in made]
+    for pattern in request.fed_by:
+        if made and not any(fnmatchcase(path, pattern) for path in paths):
+            yield f"fed_by= pattern {pattern!r} matches no layer; there are: {', '.join(paths)}"
+    added = {facts.parameter(product.source).bias for product in decisions.adding.values()}
+    written = (*(each.product.source for each in made), *(name for name in decisions.biases if name not in added))
+    yield from refusals.obstacles(written, facts)
+    if request.calibrate is False:
+        for each in made:
+            if each.doubt:
+                yield refusals.without_theory(facts.parameter(each.product.source).layer, each.doubt)
+
+
+def _layers(made: list[Decision], decisions: Decisions, measured: tuple[Any, ...]) -> tuple[list[LayerPlan], list[str]]:
+    """The rows of a plan, and why some cannot be."""
+    names = {weight.name for found in measured if isinstance(found, Measured) for weight in found.weights}
+    layers, problems, first = list[LayerPlan](), list[str](), dict[str, LayerPlan]()
+    for decision in made:
+        weight = decisions.facts.parameter(decision.product.source)
+        layer = _layer(decision, decisions, decision.product.source in names)
+        before = first.get(weight.tied_to)
+        if before is not None and before.recipe != layer.recipe:
+            problems.append(
+                f"{shown(layer.path)}: its weight is tied to that of {shown(before.path)}, which needs another law "
+                f"(mean, variance and bias {_moments(before.recipe)} there, {_moments(layer.recipe)} here); untie "
+                "them, or leave one out with exclude="
+            )
+        first[layer.name] = layer
+        layers.append(layer)
+    return layers, problems
+
+
+def _layer(decision: Decision, decisions: Decisions, is_measured: bool) -> LayerPlan:
+    facts, recipe = decisions.facts, decision.recipe
+    weight = facts.parameter(decision.product.source)
+    tied = weight.tied_to if weight.tied_to in decisions.of_weight else ""
+    notes = [weight.caveat, *decision.notes]
+    if tied:
+        notes.append(f"tied to {shown(facts.parameter(tied).layer)}")
+    if not weight.has_numbers:
+        notes.append("on the meta device: not written")
+    shift_into = facts.parameter(decision.shift).layer if decision.shift and not decision.adds_bias else ""
+    if decision.adds_bias:
+        shift_into = weight.layer
+        notes.append("a bias is added for the centring shift")
+    elif shift_into not in ("", weight.layer):
+        notes.append(f"centring shift in the bias of {shown(shift_into)}")
+    if decision.doubt:
+        what = "measured on example_inputs" if is_measured else "not measured"
+        notes.append(f"{what}: no theory for {decision.doubt}")
+    return LayerPlan(
+        path=weight.layer,
+        role=decision.role,
+        recipe=recipe,
+        reason=decision.reason,
+        name=weight.name,
+        note="; ".join(filter(None, notes)),
+        shift_into=shift_into,
+        add_bias=decision.adds_bias,
+        written=weight.has_numbers and not tied,
+        bias=weight.bias if weight.bias in decisions.biases else "",
+        beside=decision.beside,
+        tied=tied,
+    )
+
+
+def _moments(recipe: Recipe) -> str:
+    return f"{recipe.weight.mean:.4g}, {recipe.weight.variance:.4g}, {recipe.bias.mean:.4g}"
+
+
+def _is_written(bias: str, decisions: Decisions) -> bool:
+    if any(decisions.facts.parameter(each.source).bias == bias for each in decisions.adding.values()):
+        return True  # it is registered first
+    return decisions.facts.parameter(bias).has_numbers
+
+
+def _advice(request: Request, decisions: Decisions) -> str:
+    facts = decisions.facts
+    if max(facts.in_a_row, facts.with_skips) <= 1:
+        return ""
+    return warn_of_depth(request.settings, facts.in_a_row, facts.with_skips)

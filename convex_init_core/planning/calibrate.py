@@ -1,0 +1,211 @@
+"""Measure sums on the example inputs, and set the scale of their weights and their shifts by what was found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convex_init_core.planning.refusals import shown
+from convex_init_core.planning.to_measure import Measured, Normalised
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convex_init_core.framework import Framework
+    from convex_init_core.graph.nodes import Node
+
+_ENOUGH = 32  # numbers for a variance; below, the theory's estimate is the better one
+_CLOSE = 1e-3  # what is this close to its target is left alone, so that a second calibration changes nothing
+_LIMIT = 1e4  # largest scale
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """What makes the numbers of one sum right.
+
+    Attributes:
+        scale: of the part that its weights make; 1 to leave it.
+        shift: what all biases together are to add.
+        before: what they add now.
+        values: of the corrected sum.
+    """
+
+    scale: float
+    shift: float
+    before: float
+    values: NDArray[np.float64]
+
+
+def calibrate(framework: Framework, measured: Sequence[Measured | Normalised], variance: float) -> None:
+    """Scale and shift each sum in the order of the signal, so that it has mean 0 and the given variance on the inputs.
+
+    The mean of a residual identity is kept. The model runs once, each corrected sum taking the place of the one that
+    was measured; anew only behind a sum whose weights or biases are used elsewhere, too. Nothing is drawn, and a second
+    call changes nothing.
+
+    Args:
+        framework: of the model; undoing what was written if this fails is the caller's.
+        measured: what is measured.
+        variance: σ*².
+
+    Raises:
+        ValueError: if a sum is not finite.
+    """
+    for part in _passes(measured):
+        _Pass(framework, part, variance).run()
+
+
+def _passes(measured: Sequence[Measured | Normalised]) -> Iterator[list[Measured | Normalised]]:
+    """Split what is measured into parts that one run is enough for."""
+    part: list[Measured | Normalised] = []
+    for found in measured:
+        part.append(found)
+        if isinstance(found, Measured) and found.is_last:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+class _Pass:
+    """One run of the model."""
+
+    def __init__(self, framework: Framework, measured: Sequence[Measured | Normalised], variance: float) -> None:
+        self.framework, self.variance = framework, variance
+        self.at: dict[Node, list[Measured | Normalised]] = {}
+        self.waiting: dict[Node, int] = {}  # how many sums a present value is still needed for
+        self.values: dict[Node, NDArray[np.float64]] = {}
+        for found in measured:
+            self.at.setdefault(found.root, []).append(found)
+            for node in _running(found):
+                self.waiting[node] = self.waiting.get(node, 0) + 1
+
+    def run(self) -> None:
+        self.framework.run(list(dict.fromkeys((*self.waiting, *self.at))), self._visit)
+
+    def _visit(self, node: Node, values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        corrected = None
+        for found in self.at.get(node, ()):
+            if isinstance(found, Normalised):
+                self._set_statistics(found, values)
+            else:
+                corrected = self._sum(found, values)
+        if node in self.waiting:
+            self.values[node] = values if corrected is None else corrected
+        return corrected
+
+    def _set_statistics(self, found: Normalised, values: NDArray[np.float64]) -> None:
+        rows = np.moveaxis(values, found.axis, -1).reshape(-1, values.shape[found.axis])
+        if len(rows) >= _ENOUGH:
+            self.framework.set_statistics(found.mean, rows.mean(axis=0))
+            self.framework.set_statistics(found.variance, rows.var(axis=0, ddof=1))
+
+    def _sum(self, found: Measured, total: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        fixed, kept = self._present(found, total)
+        if not np.isfinite(total).all():
+            raise ValueError(
+                f"{', '.join(map(shown, found.paths))}: the sum is not finite on example_inputs; nothing was written"
+            )
+        if _is_close(found, total, kept, self.variance):
+            return None
+        before = sum(factor * self.framework.mean(name) for name, factor in found.biases)
+        made = correct(total, fixed, before, kept, self.variance, can_shift=found.bias is not None)
+        if made.scale != 1.0:
+            for weight in found.weights:
+                self.framework.scale(weight.name, made.scale**weight.power, weight.positivity)
+        if found.bias is not None and made.shift != made.before:
+            name, factor = found.bias
+            self.framework.shift(name, (made.shift - made.before) / factor)
+        return made.values
+
+    def _present(self, found: Measured, total: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+        """What is added as it is, and the part of its mean that stays."""
+        fixed, kept = np.zeros_like(total), 0.0
+        for node, factor, stays in found.present:
+            if node.constant is not None:
+                value = self.framework.numbers(node.constant)
+            else:
+                value = self.values.get(node)
+                self.waiting[node] -= 1
+                if not self.waiting[node]:
+                    self.values.pop(node, None)
+            shaped = None if value is None else _like(value, total)
+            if value is not None and shaped is not None:
+                fixed = fixed + factor * shaped
+                kept += factor * float(value.mean()) if stays else 0.0
+        return fixed, kept
+
+
+def _running(found: Measured | Normalised) -> Iterator[Node]:
+    """The values that the run has to show beside the sum itself."""
+    if isinstance(found, Measured):
+        yield from (node for node, _, _ in found.present if node.constant is None)
+
+
+def _like(value: NDArray[np.float64], total: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """A value in the shape of the sum; ``None`` if it does not fit."""
+    if value.size == total.size:
+        return value.reshape(total.shape)
+    try:
+        return np.broadcast_to(value, total.shape)
+    except ValueError:
+        return None
+
+
+def _is_close(found: Measured, total: NDArray[np.float64], kept: float, variance: float) -> bool:
+    """Whether a sum that has a theory may stay as it is."""
+    if found.tolerance <= 1.0:
+        return False
+    if total.size < _ENOUGH:
+        return True
+    whole = float(total.var())
+    off = max(whole / variance, variance / whole) if whole > 0.0 else math.inf
+    is_centred = abs(float(total.mean()) - kept) <= math.sqrt(variance * (found.tolerance - 1.0))
+    return off <= found.tolerance and is_centred
+
+
+def correct(
+    total: NDArray[np.float64],
+    fixed: NDArray[np.float64],
+    before: float,
+    kept: float,
+    variance: float,
+    *,
+    can_shift: bool = True,
+) -> Correction:
+    """Return what gives a sum the mean ``kept`` and the given variance.
+
+    Args:
+        total: the sum as it is.
+        fixed: the part of it that no weight of the sum changes.
+        before: what its biases add.
+        kept: the mean that is wanted.
+        variance: that is wanted.
+        can_shift: whether there is a bias to shift it by.
+    """
+    branch = total - fixed - before
+    scale = scale_for(branch, fixed, variance)
+    if abs(scale - 1.0) <= _CLOSE:
+        scale = 1.0
+    shift = before
+    if can_shift:
+        target = kept - (scale * float(branch.mean()) + float(fixed.mean()))
+        if abs(target - before) > _CLOSE * math.sqrt(variance):
+            shift = target
+    return Correction(scale, shift, before, scale * branch + fixed + shift)
+
+
+def scale_for(branch: NDArray[np.float64], fixed: NDArray[np.float64], variance: float) -> float:
+    """The c > 0 for which ``c · branch + fixed`` has the variance; 1 if the fixed part alone has it already."""
+    if branch.size < _ENOUGH:
+        return 1.0
+    own, other = float(branch.var()), float(fixed.var())
+    if own <= 0.0 or other >= variance:
+        return 1.0
+    cross = float(((branch - branch.mean()) * (fixed - fixed.mean())).mean())
+    scale = (math.sqrt(max(cross**2 + own * (variance - other), 0.0)) - cross) / own
+    return min(max(scale, 1.0 / _LIMIT), _LIMIT)

@@ -1,0 +1,347 @@
+"""From a reading to what is decided for each weight and each bias, one sum after another in the order of the signal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from convex_init_core.methods.isometric_sum import Part, isometric_sum
+from convex_init_core.methods.normalised import normalised_recipe
+from convex_init_core.methods.recipes import Recipe, free_recipe_of, needs_geometry, recipe_of
+from convex_init_core.methods.sum_budget import TIED_GAIN, Budget, Fed, fixed_point_budget, gain_limit, solve_sum
+from convex_init_core.planning import refusals
+from convex_init_core.planning.facts import Facts, shows_input
+from convex_init_core.planning.request import Chosen, Request
+from convex_init_core.reading.factors import Numbers
+from convex_init_core.reading.signals import Signals, as_factor
+from convex_init_core.signal.signal_moments import activated, are_close, pre_activation
+from convex_init_core.theory.activations import Activation, identity, relu
+from convex_init_core.weights.laws import Normal
+from convex_init_core.weights.positivity import Positivity, as_positivity
+
+if TYPE_CHECKING:
+    from convex_init_core.framework import Framework
+    from convex_init_core.graph.nodes import Node
+    from convex_init_core.reading.parts import Product, Reading, Sum, Term
+    from convex_init_core.theory.moments import FeatureMoments
+    from convex_init_core.theory.statistics import LayerStatistics
+
+SHARE_OF_STEPS = 2 / 3
+"""Share of a free map that is a skip in some sums and alone in others, as at the first step of a recurrent network."""
+
+
+@dataclass(eq=False)
+class Decision:
+    """What is decided for one weight.
+
+    Attributes:
+        product: the use of the weight that decides.
+        role: ``"free"``, ``"positive"`` or ``"skip"``.
+        recipe: laws of weight and, for the layer that carries it, the shift.
+        beside: paths of the (other) positive layers of its sum.
+        shift: the bias that takes the sum's shift, for a positive layer; empty if none does.
+        adds_bias: whether that bias is registered in the layer, which has none.
+        doubt: the operation for which there is no theory, if the sum should be measured.
+        reason: why it has the role.
+        notes: anything else.
+    """
+
+    product: Product
+    role: str
+    recipe: Recipe
+    beside: tuple[str, ...] = ()
+    shift: str = ""
+    adds_bias: bool = False
+    doubt: str = ""
+    reason: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Decisions:
+    """What is decided for a whole reading.
+
+    Attributes:
+        facts: counts over the reading.
+        of_weight: by the name of the weight.
+        biases: law of each bias.
+        carrier: the bias that takes the shift of each sum.
+        adding: the product whose layer gets a bias for its sum.
+        doubtful: sums for which there is no theory.
+        problems: what could not be decided, and why.
+    """
+
+    facts: Facts
+    of_weight: dict[str, Decision] = field(default_factory=dict)
+    biases: dict[str, Normal] = field(default_factory=dict)
+    carrier: dict[Sum, str] = field(default_factory=dict)
+    adding: dict[Sum, Product] = field(default_factory=dict)
+    doubtful: set[Sum] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+
+
+def decide(reading: Reading, framework: Framework, request: Request, chosen: Chosen | None = None) -> Decisions:
+    """Decide all weights and biases of a reading; nothing is raised for what cannot be, all problems are listed.
+
+    Args:
+        reading: of the model.
+        framework: that the model belongs to.
+        request: of the user; its threshold is for all sums together, and no concern of this function.
+        chosen: what the user's selections mean.
+    """
+    decider = _Decider(reading, framework, request, chosen or Chosen())
+    for found in reading.sums:
+        decider.sum(found)
+    return decider.made
+
+
+class _Decider:
+    """Decides one sum after another, keeping account of the signal that each passes on."""
+
+    def __init__(self, reading: Reading, framework: Framework, request: Request, chosen: Chosen) -> None:
+        self.reading, self.framework, self.request, self.chosen = reading, framework, request, chosen
+        self.settings = replace(request.settings, threshold=0.0)
+        self.facts = Facts(reading, framework)
+        self.made = Decisions(self.facts)
+        numbers = Numbers(framework.moments, framework.measured)
+        self.signals = Signals(reading, self.facts.feeding, numbers, self.settings.correlation)
+
+    def sum(self, found: Sum) -> None:
+        """Decide the weights of one sum, and the signal that it passes on."""
+        try:
+            self._sum(found)
+        except (ValueError, TypeError) as error:
+            if not all(term.product.source in self.chosen.excluded for term in found.terms):
+                paths = ", ".join(map(refusals.shown, self.facts.paths(found.terms)))
+                self.made.problems.append(f"{paths}: {error}")
+            self.signals.decided[found.root] = self._target()
+
+    def _sum(self, found: Sum) -> None:
+        doubts: list[str] = []
+        fed = [self._fed(term, found, doubts) for term in found.positive]
+        present, kept = [], 0.0
+        for node, factor in found.present:
+            moments, doubt = self.signals.of(node)
+            present.append(as_factor(factor, moments))
+            if self.reading.is_convex(node):
+                kept += present[-1].mean if fed else 0.0
+                doubts += [doubt] if doubt else []
+        biases = [source for source in self.facts.biases(found) if source not in self.chosen.excluded]
+        can_add = self.request.register_missing_bias and self.facts.can_take_bias(found)
+        has_bias = can_add or not found.positive or any(self.facts.factor(found, source) for source in biases)
+        budget = self._budget(found, fed, present, kept, has_bias)
+        self.signals.decided[found.root] = (
+            budget.outgoing if found.normalised is None else pre_activation(0.0, 1.0, self.settings.correlation)
+        )
+        recipes: list[Recipe] = []
+        if found.normalised is None:
+            if needs_geometry(self.settings) and found.positive:
+                recipes = self._structured(found)
+                mean = recipes[0].bias.mean if has_bias else 0.0
+                layers = tuple(recipe.statistics for recipe in recipes)
+                budget = replace(budget, layers=layers, bias_mean=mean, bias_variance=0.0)
+            if has_bias:
+                budget = replace(budget, bias_mean=budget.bias_mean - found.offset)
+        shift = self._shift(found, biases, budget) or self._added(found, budget)
+        doubt = "; ".join(dict.fromkeys(filter(None, doubts)))
+        if doubt:
+            self.made.doubtful.add(found)
+        for index, (term, statistics) in enumerate(zip(found.positive, budget.layers, strict=True)):
+            self._positive(term, found, statistics, shift, doubt, budget, recipes[index] if recipes else None)
+        self._free_terms(found, budget, doubt)
+
+    def _fed(self, term: Term, found: Sum, doubts: list[str]) -> Fed:
+        refusals.check_factor(term.factor.mean, found.root)
+        moments, doubt = self.signals.of(term.product.data)
+        chosen = self.request.feeding(self.facts.path(term))
+        if chosen is not None:
+            moments = activated(chosen, self._target())
+        elif doubt:
+            doubts.append(doubt)
+        return Fed(term.product.fan_in, moments, term.factor.mean / _outer_scale(term))
+
+    def _budget(
+        self, found: Sum, fed: Sequence[Fed], present: Sequence[FeatureMoments], kept: float, has_bias: bool
+    ) -> Budget:
+        settings, share, limit = self.settings, self.settings.skip_share, math.inf
+        if settings.method == "log_normal":
+            if has_bias and not present and found.normalised is None:
+                plain = self._fixed_point(found, fed)
+                if plain is not None:
+                    return plain
+        else:
+            is_tied = any(self.facts.uses[term.product.source] > 1 for term in found.positive)
+            limit = TIED_GAIN if is_tied else gain_limit(max(self.facts.depth, 1))
+            if fed and any(term.product.source in self.facts.alone for term in found.free):
+                share = max(share, SHARE_OF_STEPS)
+        squares = [term.squares for term in found.free if term.squares]
+        return solve_sum(
+            fed,
+            settings.correlation,
+            settings.variance,
+            settings.bias_noise,
+            share,
+            free=len(found.free) - len(squares),
+            squares=squares,
+            present=present,
+            kept=kept,
+            residuals=max(self.facts.residuals, 1),
+            has_bias=has_bias and found.normalised is None,
+            equal_sums=settings.match_moments,
+            gain_limit=limit,
+        )
+
+    def _fixed_point(self, found: Sum, fed: Sequence[Fed]) -> Budget | None:
+        """The paper's equations, for one layer behind a signal at its target, and free skips; else ``None``."""
+        if len(fed) != 1 or fed[0].factor != 1.0 or any(term.squares for term in found.free):
+            return None
+        phi = self._feeding(found.positive[0])
+        if phi is None or not are_close(activated(phi, self._target()), fed[0].features):
+            return None
+        return fixed_point_budget(fed[0].fan_in, phi, self.settings, len(found.free))
+
+    def _structured(self, found: Sum) -> list[Recipe]:
+        """The recipes of a sum whose weights are not drawn one by one."""
+        parts = []
+        for term in found.positive:
+            where = self.framework.geometry(term.product.source, term.product.fan_in)
+            parts.append(Part(where, self._feeding(term) or identity(), self._through(term.product)))
+        beside = any(self.reading.is_convex(node) for node, _ in found.present)
+        residuals = self.facts.residuals if beside else 0
+        return isometric_sum(parts, self.settings, has_free=bool(found.free), residuals=residuals)
+
+    def _positive(
+        self,
+        term: Term,
+        found: Sum,
+        statistics: LayerStatistics,
+        shift: str,
+        doubt: str,
+        budget: Budget,
+        structured: Recipe | None,
+    ) -> None:
+        product = term.product
+        if product.source in self.made.of_weight or product.source in self.chosen.excluded:
+            return
+        through = self._through(product)
+        if _outer_scale(term) != 1.0:
+            through = through.scaled(_outer_scale(term))
+        phi = self._feeding(term)
+        notes: list[str] = []
+        if found.normalised is not None:
+            recipe = normalised_recipe(product.fan_in, phi or relu(), self.settings, through)
+            notes.append("its scale is set by the normalisation behind it")
+        elif structured is not None:
+            recipe = replace(structured, bias=Normal(budget.bias_mean, 0.0))
+        else:
+            with_bias = replace(statistics, bias_mean=budget.bias_mean, bias_variance=budget.bias_variance)
+            recipe = recipe_of(with_bias, phi or identity(), self.settings, through)
+            if not shift and budget.outgoing.mean != 0.0:
+                notes.append(f"no bias: the mean goes on as {budget.outgoing.mean:.3g}")
+        others = self.facts.paths([each for each in found.positive if each.product is not product])
+        if others:
+            notes.append(f"summed with {', '.join(others)}")
+        convex = [node.place.operation or node.name for node, _ in found.present if self.reading.is_convex(node)]
+        if convex:
+            notes.append(f"beside {', '.join(convex)} as it is")
+        if not through.reparametrises:
+            kept = self.facts.parameter(product.source).kept_by
+            notes.append(f"kept non-negative by {kept}" if kept else "for project_ or project_after_step to keep so")
+        if self.reading.values[product.data].curvature.is_affine and product.source not in self.chosen.positive:
+            reason = f"made non-negative (by {through}), so that its outputs rise with all that it sees"
+        else:
+            reason = f"fed by {phi}" if phi is not None else "behind a non-linearity"
+        adds = self.made.adding.get(found) is product
+        self.made.of_weight[product.source] = Decision(
+            product, "positive", recipe, others, shift, adds, doubt, reason, notes
+        )
+
+    def _through(self, product: Product) -> Positivity:
+        own = product.positivity or self.facts.parameter(product.source).positivity
+        wanted = self.request.positivity
+        refusals.check_map(own, wanted, product.factor)
+        return own or wanted or as_positivity("projection")
+
+    def _free_terms(self, found: Sum, budget: Budget, doubt: str) -> None:
+        beside = self.facts.paths(found.positive)
+        linear = [term for term in found.free if not term.squares]
+        quadratic = [term for term in found.free if term.squares]
+        variances = [budget.free_variance / max(term.factor.second, 1e-30) for term in linear]
+        variances += [
+            variance / max(abs(term.factor.mean), 1e-30)
+            for term, variance in zip(quadratic, budget.inner_variances, strict=True)
+        ]
+        for term, variance in zip((*linear, *quadratic), variances, strict=True):
+            source = term.product.source
+            decided = source in self.made.of_weight or source in self.chosen.excluded
+            if not decided and (beside or source not in self.facts.skips):  # a skip is decided where it is one
+                self._free(term, variance / self._second(term.product.data), beside, doubt)
+
+    def _free(self, term: Term, variance: float, beside: tuple[str, ...], doubt: str) -> None:
+        product = term.product
+        role = "skip" if beside else "free"
+        reason = f"summed with {', '.join(beside)}" if beside else "sees the input through affine maps only"
+        is_named = product.source in self.chosen.free
+        if is_named:
+            reason = "named in free="
+        refusals.check_free(product, self.facts.parameter(product.source), role, reason, is_named)
+        if variance <= 0.0:
+            raise ValueError("skip_share must be above 0 for a network with free skips, got 0: they would start at 0")
+        recipe = free_recipe_of(product.fan_in, variance / product.factor**2)
+        notes = [f"squares, {term.squares:g} to a sum"] if term.squares else []
+        self.made.of_weight[product.source] = Decision(product, role, recipe, beside, "", False, doubt, reason, notes)
+
+    def _shift(self, found: Sum, biases: list[str], budget: Budget) -> str:
+        """Choose the bias that takes the shift: a positive layer's own first; the others of the sum become 0."""
+        made, facts = self.made, self.facts
+        writable = [source for source in biases if source not in made.biases]
+        able = [source for source in writable if facts.factor(found, source) != 0.0]
+        if not found.positive:
+            able = [source for source in able if source != found.fallback_bias and source not in facts.shifting]
+            writable = [source for source in writable if source in able or facts.factor(found, source) == 0.0]
+        own = {facts.parameter(term.product.source).bias for term in found.positive}
+        ranked = sorted(able, key=lambda source: source not in own)
+        for source in writable:
+            made.biases[source] = Normal(0.0, 0.0)
+        if ranked:
+            taken = facts.before_scaling(budget, found, ranked[0])
+            made.biases[ranked[0]] = Normal(taken.bias_mean, math.sqrt(taken.bias_variance))
+            made.carrier[found] = ranked[0]
+        if not found.positive:
+            return ""
+        shared = [source for source in biases if facts.factor(found, source) != 0.0]  # another sum may have it: tied
+        return ranked[0] if ranked else next(iter(shared), "")
+
+    def _added(self, found: Sum, budget: Budget) -> str:
+        """Choose a positive layer that gets a bias, if there is something to shift and the user wants one."""
+        if not self.request.register_missing_bias or budget.bias_mean == budget.bias_variance == 0.0:
+            return ""
+        for term in found.positive:
+            weight = self.facts.parameter(term.product.source)
+            if weight.may_take_bias and weight.bias not in self.made.biases:
+                mean, deviation = budget.bias_mean, math.sqrt(budget.bias_variance)
+                self.made.biases[weight.bias] = Normal(mean / term.factor.mean, deviation / term.factor.mean)
+                self.made.carrier[found], self.made.adding[found] = weight.bias, term.product
+                return weight.bias
+        return ""
+
+    def _feeding(self, term: Term) -> Activation | None:
+        chosen = self.request.feeding(self.facts.path(term))
+        return chosen or self.facts.feeding.activation_behind(term.product.data)
+
+    def _target(self) -> FeatureMoments:
+        return pre_activation(0.0, self.settings.variance, self.settings.correlation)
+
+    def _second(self, data: Node) -> float:
+        """Second moment of what a free layer multiplies, 1 for the input itself: LeCun's assumption."""
+        if shows_input(data):
+            return 1.0
+        second = self.signals.of(data)[0].second
+        return second if second > 0.0 else 1.0
+
+
+def _outer_scale(term: Term) -> float:
+    """A number by which the model multiplies the product of a weight behind a positivity map belongs to that map."""
+    return term.factor.literal if term.product.positivity is not None and term.factor.literal > 0.0 else 1.0

@@ -1,0 +1,180 @@
+"""The plan: what would be done to each weight and bias of a model, and why."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from convex_init_core.framework import Fill
+from convex_init_core.tables import fitted, html_table
+
+if TYPE_CHECKING:
+    from convex_init_core.methods.recipes import Recipe
+    from convex_init_core.planning.request import Request
+    from convex_init_core.planning.to_measure import Measured, Normalised
+    from convex_init_core.settings import InitSettings
+    from convex_init_core.weights.laws import Normal
+
+_HEAD = ("layer", "role", "fan_in", "fed by", "weight law", "mean", "variance", "bias", "through", "why")
+_DROPPABLE = ("weight law", "through", "fan_in", "variance", "fed by", "bias", "mean")
+"""Columns that a narrow terminal does without, the first one first."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPlan:
+    """What would be done to one weight.
+
+    Attributes:
+        path: of the layer in the model; of the parameter itself where it belongs to no known layer.
+        role: ``"free"``, ``"positive"`` or ``"skip"``.
+        recipe: the laws of its effective weight and of its bias.
+        reason: why it has this role.
+        name: of the weight's parameter.
+        note: anything to know besides, such as a bias that will be added; empty if nothing.
+        shift_into: path of the layer or bias that takes the centring shift; empty if none does.
+        add_bias: whether the layer gets a bias that it did not have.
+        written: whether the weight is drawn here: ``False`` on a meta device, and for the later of two names of one
+            weight.
+        bias: name of the parameter that is its layer's bias; empty if it has none, and will have none.
+        beside: the paths of the (other) positive layers that it is summed with.
+        tied: name of the parameter that is drawn in its place; empty if it is drawn itself.
+    """
+
+    path: str
+    role: str
+    recipe: Recipe
+    reason: str
+    name: str
+    note: str = ""
+    shift_into: str = ""
+    add_bias: bool = False
+    written: bool = True
+    bias: str = ""
+    beside: tuple[str, ...] = ()
+    tied: str = ""
+
+    @property
+    def why(self) -> str:
+        """The reason, and the note if there is one."""
+        return "; ".join(part for part in (self.reason, self.note) if part)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the layer as numbers and texts."""
+        statistics = self.recipe.statistics
+        positive = self.role == "positive"
+        return {
+            "path": self.path,
+            "parameter": self.name,
+            "role": self.role,
+            "fan_in": statistics.fan_in,
+            "fed_by": str(self.recipe.activation) if positive else None,
+            "law": type(self.recipe.weight).__name__,
+            "mean": statistics.weight_mean,
+            "variance": statistics.weight_variance,
+            "bias_mean": self.recipe.bias.mean,
+            "bias_variance": self.recipe.bias.std**2,
+            "positivity": None if self.recipe.positivity is None else str(self.recipe.positivity),
+            "shift_into": self.shift_into,
+            "add_bias": self.add_bias,
+            "written": self.written,
+            "beside": list(self.beside),
+            "tied": self.tied,
+            "reason": self.reason,
+            "note": self.note,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The list of :class:`LayerPlan` for a model, in the order of the signal; prints as a table.
+
+    Attributes:
+        layers: one for each weight.
+        request: that the plan was made for.
+        biases: law of each bias that is written, by the name of its parameter.
+        measured: what is measured afterwards, on the example inputs, in the order of the signal.
+        left: weights that stay as they are, by path, and why.
+        advice: what would suit the model better than the chosen method; empty if nothing is known to.
+    """
+
+    layers: tuple[LayerPlan, ...]
+    request: Request
+    biases: dict[str, Normal] = field(default_factory=dict)
+    measured: tuple[Measured | Normalised, ...] = ()
+    left: dict[str, str] = field(default_factory=dict)
+    advice: str = ""
+
+    @property
+    def settings(self) -> InitSettings:
+        """What the recipes were made with."""
+        return self.request.settings
+
+    @property
+    def project(self) -> tuple[str, ...]:
+        """Names of the parameters that have to be kept non-negative by projection."""
+        maps = ((layer.name, layer.recipe.positivity) for layer in self.layers)
+        return tuple(name for name, through in maps if through is not None and not through.reparametrises)
+
+    @property
+    def unwritten(self) -> tuple[str, ...]:
+        """Paths of the weights on a meta device, which have no numbers to be written."""
+        return tuple(layer.path for layer in self.layers if not layer.written and not layer.tied)
+
+    def fills(self) -> list[Fill]:
+        """Return what is drawn, in order: weights, each followed by the bias of its layer, then all other biases.
+
+        The order is that of the random stream, so that a draw does not depend on how a model was read.
+        """
+        biases = dict(self.biases)
+        fills = []
+        for layer in self.layers:
+            if layer.written:
+                fills.append(Fill(layer.name, layer.recipe.weight, layer.recipe.positivity))
+            if layer.bias in biases:
+                fills.append(Fill(layer.bias, biases.pop(layer.bias)))
+        return fills + [Fill(name, law) for name, law in biases.items()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as numbers and texts, to be written to a file or compared."""
+        return {
+            "layers": [layer.to_dict() for layer in self.layers],
+            "biases": {name: {"mean": law.mean, "variance": law.std**2} for name, law in self.biases.items()},
+            "measured": [str(found) for found in self.measured],
+            "left": dict(self.left),
+            "project": list(self.project),
+            "settings": asdict(self.settings),
+            "advice": self.advice,
+        }
+
+    def __str__(self) -> str:
+        """Return the table, and below it what is left alone, and the advice."""
+        return "\n".join([fitted(self._rows(), _DROPPABLE), *self._below()])
+
+    def _repr_html_(self) -> str:
+        """Return the same for a notebook."""
+        return html_table(self._rows()) + "".join(f"<p>{html.escape(line)}</p>" for line in self._below())
+
+    def _below(self) -> list[str]:
+        left = [f"{path} stays as it is: {why}" for path, why in self.left.items()]
+        return [*left, *([self.advice] if self.advice else [])]
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [_HEAD, *map(_row, self.layers)]
+
+
+def _row(layer: LayerPlan) -> tuple[str, ...]:
+    stats, through = layer.recipe.statistics, layer.recipe.positivity
+    bias = f"{stats.bias_mean:.4g}" if stats.bias_variance == 0 else f"{stats.bias_mean:.4g} ± {stats.bias_std:.3g}"
+    return (
+        layer.path or "(model)",
+        layer.role,
+        f"{stats.fan_in:g}",
+        str(layer.recipe.activation) if layer.role == "positive" else "-",
+        type(layer.recipe.weight).__name__,
+        f"{stats.weight_mean:.4g}",
+        f"{stats.weight_variance:.4g}",
+        bias,
+        "-" if through is None else str(through),
+        layer.why,
+    )

@@ -1,0 +1,192 @@
+"""Why a model, a weight or a bias cannot be planned: every such reason, with its remedy, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from convex_init_core.weights.positivity import Positivity
+
+if TYPE_CHECKING:
+    from convex_init_core.convexity.calculus import Value
+    from convex_init_core.framework import Framework, Parameter
+    from convex_init_core.graph.nodes import Graph, Node
+    from convex_init_core.planning.facts import Facts
+    from convex_init_core.reading.parts import Product, Reading
+
+
+class Judge(Protocol):
+    """Says what the calculus knows of each node of a graph."""
+
+    def __call__(
+        self,
+        graph: Graph,
+        convex_inputs: Iterable[str] | None,
+        *,
+        assume_non_negative: Collection[str] = ...,
+        on_a_grid: bool = ...,
+        framework: Framework | None = ...,
+    ) -> Mapping[Node, Value]:
+        """Return what is known, under the assumption that some parameters are non-negative."""
+
+
+def shown(path: str) -> str:
+    """Return a path for a message; the model itself has an empty one."""
+    return repr(path) if path else "the model itself"
+
+
+def check_map(own: Positivity | None, wanted: Positivity | None, factor: float) -> None:
+    """Refuse a map that contradicts the weight's own, or that nothing applies.
+
+    Args:
+        own: the map that the weight has; ``None`` if it has none.
+        wanted: the user's.
+        factor: by which the model scales a weight without a map.
+
+    Raises:
+        ValueError: with the reason.
+    """
+    if own is not None and wanted not in (None, own):
+        raise ValueError(
+            f"positivity={str(wanted)!r} was given, but its weight is made non-negative by {own} (a parametrization, a "
+            "mark, or what the forward does); leave positivity out, or build it anew"
+        )
+    if own is None and wanted is not None and wanted.reparametrises:
+        raise ValueError(
+            f"positivity={str(wanted)!r} was given, but its weight is used as it is: drawn for that map it would be "
+            "used raw, and would not stay non-negative; build the layer with the map (or parametrize its weight), or "
+            "leave positivity out and project after each step"
+        )
+    if factor != 1.0 and own is None:
+        raise ValueError(
+            f"its weight is scaled by {factor:g} without a positivity map; scale the layer's input instead"
+        )
+
+
+def check_factor(factor: float, root: Node) -> None:
+    """Refuse a convex term that is subtracted, or times 0.
+
+    Raises:
+        ValueError: with the reason.
+    """
+    if factor <= 0.0:
+        raise ValueError(
+            f"{root.at} subtracts it, or scales it by a factor that is not positive: a convex term has to be added"
+        )
+
+
+def check_free(product: Product, parameter: Parameter, role: str, reason: str, is_named: bool) -> None:
+    """Refuse a weight of either sign that something makes non-negative.
+
+    Raises:
+        ValueError: with the reason.
+    """
+    through = product.positivity or parameter.positivity
+    if through is not None:
+        raise ValueError(
+            f"its weight is made non-negative (by {through}), but it is {role} ({reason}); make it a plain layer, or "
+            "name it in positive="
+        )
+    if parameter.kept_by and not is_named:
+        raise ValueError(
+            f"{parameter.kept_by} makes its weight non-negative, but it is {role} ({reason}); if it may be of either "
+            "sign, name it in free= and take it out of that method, else name it in positive="
+        )
+
+
+def used_in_two_ways(reading: Reading, facts: Facts, excluded: Iterable[str]) -> list[str]:
+    """Name the weights that are used several times, and not in one way."""
+    problems = []
+    left_out = set(excluded)
+    first: dict[str, Product] = {}
+    for product in reading.products:
+        before = first.setdefault(product.source, product)
+        if product.source in left_out or before is product:
+            continue
+        name = shown(facts.parameter(product.source).layer)
+        if before.positive != product.positive:
+            was, now = ("positive", "free") if before.positive else ("free", "positive")
+            if product.columns is not None:
+                problems.append(
+                    f"{name}: its columns {_columns(before)} are {was}, and {_columns(product)} {now}: it multiplies a "
+                    "concatenation of both kinds; split it into two layers, one for each part"
+                )
+            else:
+                problems.append(f"{name}: its weight is used both as {was} and as {now}; untie them")
+        elif product.positive and product.columns == before.columns:
+            a, b = (facts.feeding.activation_behind(each.data) for each in (before, product))
+            if a is not None and b is not None and a != b:
+                problems.append(f"{name}: its weight is fed by {a} and by {b}; untie them")
+    return problems
+
+
+def _columns(product: Product) -> str:
+    if product.columns is None:
+        return "(all)"
+    return f"{product.columns[0]} to {product.columns[1] - 1}"
+
+
+def unkept_scales(reading: Reading, facts: Facts) -> list[str]:
+    """Name the batch normalisations of a convex signal whose scale nothing keeps non-negative."""
+    problems = []
+    for node in reading.graph:
+        if node.name != "batch_norm" or node.is_fixed or not reading.is_convex(node.inputs[0]):
+            continue
+        source = behind_moves(node.inputs[1], "parameter")
+        if source:
+            scale = facts.parameter(source)
+            if scale.positivity is None and not scale.kept_by:
+                problems.append(
+                    f"{node.at} rescales a convex signal, and nothing keeps its scale {source!r} non-negative: mark it "
+                    "as projected (mark_projected), put a positivity map on it, or remove it"
+                )
+    return problems
+
+
+def behind_moves(node: Node, kind: str) -> str:
+    """Return the name of the parameter or buffer that a fixed node shows, moved but not changed; else nothing."""
+    while node.op.moves and node.inputs:
+        node = node.inputs[0]
+    return str(node.params["name"]) if node.name == kind else ""
+
+
+def without_theory(path: str, doubt: str) -> str:
+    """Say that a sum has to be measured, and may not."""
+    return (
+        f"{shown(path)}: there is no theory for {doubt}; leave calibrate out to have its sum measured on "
+        "example_inputs, or say what feeds it with fed_by="
+    )
+
+
+def why_not_convex(
+    reading: Reading, facts: Facts, judge: Judge, framework: Framework, convex_inputs: Iterable[str] | None
+) -> list[str]:
+    """Say what keeps the model from being known to be convex (or concave), were its positive weights non-negative."""
+    if any(not facts.parameter(product.source).has_numbers for product in reading.products):
+        return []  # there are no numbers to judge by
+    assumed = [product.source for product in reading.products if _is_assumed(product, facts)]
+    values = judge(reading.graph, convex_inputs, assume_non_negative=assumed, on_a_grid=True, framework=framework)
+    reasons = []
+    for name in reading.graph.floating:
+        value = values[reading.graph.outputs[name]]
+        if value.curvature.is_convex or value.curvature.is_concave:
+            return []  # a model may return more than its convex function
+        reasons.append(
+            f"{name} is not known to be convex, whatever its weights: {value.reason}; where you know better, name the "
+            "layers of either sign in free="
+        )
+    return reasons
+
+
+def _is_assumed(product: Product, facts: Facts) -> bool:
+    """Whether a weight will be non-negative, as nothing in the graph shows; excluded ones are their user's business."""
+    through = product.positivity or facts.parameter(product.source).positivity
+    return product.positive and (through is None or not through.reparametrises)
+
+
+def obstacles(names: Iterable[str], facts: Facts) -> Iterator[str]:
+    """Name the parameters that cannot be written, and why."""
+    for name in names:
+        parameter = facts.parameter(name)
+        if parameter.obstacle:
+            yield f"{shown(parameter.layer)}: {parameter.obstacle}"

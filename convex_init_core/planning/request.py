@@ -1,0 +1,195 @@
+"""What a user asks of a whole model, checked once for all frameworks."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+
+from convex_init_core.reading.select import Selection, patterns_of
+from convex_init_core.settings import InitSettings
+from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
+from convex_init_core.weights.positivity import Positivity, as_positivity
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Feeding: TypeAlias = "str | Activation | ArrayFunction"
+
+METHOD = "bounded_gain"
+"""The method for a whole model, whose depth is known."""
+
+
+class Options(TypedDict, total=False):
+    """The arguments of :func:`request`; those from ``correlation`` on are the settings."""
+
+    convex_inputs: Iterable[str | int] | str | int | None
+    entry: str
+    positive: Selection | None
+    free: Selection | None
+    exclude: Selection | None
+    fed_by: Feeding | Mapping[str, Feeding] | None
+    positivity: str | Positivity | None
+    register_missing_bias: bool
+    calibrate: bool | None
+    correlation: float
+    variance: float
+    bias_noise: float
+    distribution: str
+    skip_share: float
+    method: str
+    match_moments: bool
+    threshold: float
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What a user asks of a whole model.
+
+    Attributes:
+        convex_inputs: names of the inputs in which the model is convex; ``None`` for all floating-point ones.
+        entry: name of the method to run.
+        positive: weights that are positive whatever they multiply: patterns, or a predicate of a layer's path.
+        free: weights of either sign, against what the model's data flow says.
+        exclude: weights to leave alone.
+        fed_by: what feeds the positive layers where it cannot be read: by pattern of their path.
+        positivity: the map of positive weights that carry none themselves.
+        register_missing_bias: whether positive layers that need a bias get one.
+        calibrate: whether sums are measured: all, none, or (``None``) where the method and its theory leave it open.
+        settings: of the whole network.
+    """
+
+    convex_inputs: tuple[str, ...] | None = None
+    entry: str = "forward"
+    positive: tuple[str, ...] | Callable[[str], bool] | None = None
+    free: tuple[str, ...] | Callable[[str], bool] | None = None
+    exclude: tuple[str, ...] | Callable[[str], bool] | None = None
+    fed_by: Mapping[str, Activation] = field(default_factory=dict)
+    positivity: Positivity | None = None
+    register_missing_bias: bool = False
+    calibrate: bool | None = None
+    settings: InitSettings = field(default_factory=lambda: InitSettings(method=METHOD))
+
+    def feeding(self, path: str) -> Activation | None:
+        """Return the user's word on what feeds the layer at ``path``: that of the first pattern which matches."""
+        return next((phi for pattern, phi in self.fed_by.items() if fnmatchcase(path, pattern)), None)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Names of parameters that the user's selections mean.
+
+    Attributes:
+        excluded: weights and biases to leave alone.
+        free: weights that are free by the user's word.
+        positive: likewise.
+    """
+
+    excluded: frozenset[str] = frozenset()
+    free: frozenset[str] = frozenset()
+    positive: frozenset[str] = frozenset()
+
+
+def request(**options: Unpack[Options]) -> Request:
+    """Return a checked request.
+
+    Args:
+        **options: fields of :class:`Request`, as a user writes them, and the fields of
+            :class:`~convex_init_core.settings.InitSettings`; the method is ``"bounded_gain"`` by default.
+
+    Raises:
+        TypeError: for an argument that does not exist or has the wrong type; the message names it and what to pass.
+        ValueError: for one that is out of range, or does not go with another.
+    """
+    given: dict[str, Any] = dict(options)
+    _check_names(given)
+    settings = InitSettings(**{"method": METHOD, **{name: given[name] for name in given if name in _SETTINGS}})
+    entry = given.get("entry", "forward")
+    if not isinstance(entry, str):
+        raise TypeError(f"entry must be the name of a method, such as 'energy', got {entry!r}")
+    calibrate = given.get("calibrate")
+    if calibrate is not None and not isinstance(calibrate, bool):
+        raise TypeError(f"calibrate must be True, False or None, got {calibrate!r}")
+    register = given.get("register_missing_bias", False)
+    if not isinstance(register, bool):
+        raise TypeError(f"register_missing_bias must be True or False, got {register!r}")
+    positivity = given.get("positivity")
+    selections = {name: _selection(name, given.get(name)) for name in ("positive", "free", "exclude")}
+    if settings.threshold > 0.0:
+        _check_chain(selections, calibrate)
+    return Request(
+        convex_inputs=_inputs(given.get("convex_inputs")),
+        entry=entry,
+        fed_by=_fed_by(given.get("fed_by")),
+        positivity=None if positivity is None else as_positivity(positivity),
+        register_missing_bias=register,
+        calibrate=calibrate,
+        settings=settings,
+        **selections,
+    )
+
+
+_SETTINGS = tuple(each.name for each in fields(InitSettings))
+_KNOWN = tuple(Options.__annotations__)
+_RENAMED = {"activation": "fed_by"}
+
+
+def _check_names(given: Mapping[str, object]) -> None:
+    for name in given:
+        if name in _RENAMED:
+            raise TypeError(f"{name}= is called {_RENAMED[name]}=: it names what feeds the positive layers")
+        if name not in _KNOWN:
+            near = difflib.get_close_matches(name, _KNOWN, n=1)
+            hint = f"did you mean {near[0]}=?" if near else f"known are {', '.join(_KNOWN)}"
+            raise TypeError(f"there is no argument {name}=; {hint}")
+
+
+def _inputs(chosen: object) -> tuple[str, ...] | None:
+    if chosen is None:
+        return None
+    names = [chosen] if isinstance(chosen, (str, int)) else chosen
+    if not isinstance(names, Iterable):
+        raise TypeError(f"convex_inputs must be names or positions of inputs, got {chosen!r}")
+    names = list(names)
+    if any(isinstance(name, bool) or not isinstance(name, (str, int)) for name in names):
+        raise TypeError(f"convex_inputs must hold names or positions of inputs, got {names!r}")
+    if not names:
+        raise ValueError("convex_inputs is empty: name at least one input, or leave it out for all of them")
+    return tuple(map(str, names))
+
+
+def _selection(name: str, selection: Any) -> Any:
+    """Patterns as a tuple; a predicate as it is."""
+    if selection is None:
+        return None
+    if inspect.isroutine(selection) or isinstance(selection, partial):  # a layer is callable, and no predicate
+        return selection
+    return tuple(patterns_of(name, selection))
+
+
+def _fed_by(spec: Any) -> dict[str, Activation]:
+    if spec is None:
+        return {}
+    named = spec if isinstance(spec, Mapping) else {"*": spec}
+    if not all(isinstance(pattern, str) for pattern in named):
+        raise TypeError(f"fed_by must map patterns of layer paths to activations, got {list(named)!r}")
+    try:
+        return {pattern: as_activation(value) for pattern, value in named.items()}
+    except TypeError as error:
+        raise TypeError(f"fed_by: {error}") from None
+
+
+def _check_chain(selections: Mapping[str, object], calibrate: bool | None) -> None:
+    """Refuse what a threshold does not go with: it needs every layer of a chain, and leaves the signal off-centre."""
+    from convex_init_core.methods.bend_spread import check_no_selection  # rarely needed
+
+    check_no_selection(selections)
+    if calibrate:
+        raise ValueError(
+            "threshold= leaves the signal off its centre in every layer, and calibrate=True would centre it; leave one "
+            "of them out"
+        )

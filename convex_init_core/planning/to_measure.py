@@ -1,0 +1,191 @@
+"""Which sums are measured on the example inputs, and what the calibration has to know of each."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from convex_init_core.methods.recipes import needs_geometry
+from convex_init_core.planning.facts import readers
+from convex_init_core.planning.refusals import behind_moves
+
+if TYPE_CHECKING:
+    from convex_init_core.graph.nodes import Node
+    from convex_init_core.planning.decide import Decisions
+    from convex_init_core.planning.request import Request
+    from convex_init_core.reading.parts import Product, Reading, Sum, Term
+    from convex_init_core.weights.positivity import Positivity
+
+LEFT_ALONE = 1.5
+"""By this factor may the measured variance of a sum be off before its theory is overruled, by default."""
+
+SAMPLES = 32
+"""What all units share varies from sample to sample only, so few of them do not overrule the theory. The positions of
+a convolution are samples, too."""
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """One weight of a measured sum.
+
+    Attributes:
+        name: of its parameter.
+        positivity: its map; ``None`` for one of free sign.
+        power: with which a scale of the sum enters the weight: ½ for one that is squared.
+    """
+
+    name: str
+    positivity: Positivity | None
+    power: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One sum to be measured.
+
+    Attributes:
+        root: the sum.
+        paths: of the layers of its weights, for messages.
+        weights: that are scaled together.
+        bias: that takes the shift, with its factor; ``None`` if there is none.
+        biases: all that are added, with their factors.
+        present: values that are added as they are, with their factors, and whether their mean is kept.
+        tolerance: ratio of variances, above 1, within which the sum is left as the theory has it; 1 for none.
+        is_last: whether the model has to be run anew behind it, because what is changed here is also used elsewhere.
+    """
+
+    root: Node
+    paths: tuple[str, ...]
+    weights: tuple[Weighted, ...]
+    bias: tuple[str, float] | None = None
+    biases: tuple[tuple[str, float], ...] = ()
+    present: tuple[tuple[Node, float, bool], ...] = ()
+    tolerance: float = 1.0
+    is_last: bool = False
+
+    def __str__(self) -> str:
+        """Name the layers."""
+        return ", ".join(path or "(model)" for path in self.paths)
+
+
+@dataclass(frozen=True, eq=False)
+class Normalised:
+    """What a batch normalisation takes, and its running statistics, which are set by it as a step of training would.
+
+    Attributes:
+        root: the value that is normalised.
+        at: where, for messages.
+        axis: of its channels.
+        mean: name of the running mean; empty if there is none.
+        variance: likewise.
+    """
+
+    root: Node
+    at: str
+    axis: int
+    mean: str
+    variance: str
+
+    def __str__(self) -> str:
+        """Name the normalisation."""
+        return self.at
+
+
+def to_measure(
+    reading: Reading, decisions: Decisions, request: Request, has_inputs: bool
+) -> tuple[Measured | Normalised, ...]:
+    """Return the sums that are to be measured, in the order of the signal.
+
+    With ``calibrate`` these are all. By default, they are those without a theory and, with the method
+    ``"bounded_gain"``, those that are off by more than :data:`LEFT_ALONE` on enough samples; and the statistics of
+    batch normalisations. An isometric signal is not centred, and has not the variance that is measured for.
+
+    Args:
+        reading: of the model.
+        decisions: on all sums.
+        request: of the user.
+        has_inputs: whether the inputs are the user's; made-up ones are not measured on.
+    """
+    if request.calibrate is False or not has_inputs:
+        return ()
+    exactly, method = bool(request.calibrate), request.settings.method
+    readers_of = readers(reading)
+    tied = {source for source, count in decisions.facts.uses.items() if count > 1}
+    chosen: list[Measured | Normalised] = []
+    for found in reading.sums:
+        if found.normalised is not None:
+            if found.positive or not needs_geometry(request.settings):
+                chosen += _normalised(found)
+            continue
+        deciding = [term for term in found.terms if _decision(decisions, term) is not None]
+        if not deciding or (needs_geometry(request.settings) and not exactly):
+            continue
+        # One weight in many sums cannot be right in each of them: the first says nothing of a fixed point.
+        is_tied = any(term.product.source in tied for term in found.terms)
+        by_default = method == "bounded_gain" and not is_tied and samples(found) >= SAMPLES
+        if exactly or found in decisions.doubtful or by_default:
+            chosen.append(_measured(reading, found, decisions, exactly, readers_of))
+    return tuple(chosen)
+
+
+def _decision(decisions: Decisions, term: Term) -> object | None:
+    """The decision on the weight of a term, if this is the use of the weight that decided."""
+    decision = decisions.of_weight.get(term.product.source)
+    return decision if decision is not None and decision.product is term.product else None
+
+
+def _normalised(found: Sum) -> list[Measured | Normalised]:
+    node = found.normalised
+    assert node is not None
+    mean, variance = (behind_moves(part, "buffer") for part in node.inputs[3:5])
+    if not mean or not variance:
+        return []
+    return [Normalised(node.inputs[0], node.at, node.params["axis"], mean, variance)]
+
+
+def _measured(
+    reading: Reading, found: Sum, decisions: Decisions, exactly: bool, readers_of: dict[str, list[Node]]
+) -> Measured:
+    facts = decisions.facts
+    weights = []
+    for term in found.terms:
+        decision = decisions.of_weight.get(term.product.source)
+        if decision is not None and decision.product is term.product:
+            weights.append(Weighted(term.product.source, decision.recipe.positivity, 0.5 if term.squares else 1.0))
+    biases = tuple((name, facts.factor(found, name)) for name in facts.biases(found) if name != found.fallback_bias)
+    carrier = decisions.carrier.get(found, "")
+    is_added = found in decisions.adding  # it is not there yet
+    bias = (carrier, facts.factor(found, carrier)) if carrier and not is_added else None
+    present = tuple(
+        (node, factor.mean, reading.is_convex(node) and bool(found.positive)) for node, factor in found.present
+    )
+    names = [term.product.source for term in found.terms] + [name for name, _ in biases]
+    return Measured(
+        root=found.root,
+        paths=facts.paths(found.terms),
+        weights=tuple(weights),
+        bias=bias,
+        biases=biases,
+        present=present,
+        tolerance=1.0 if exactly or found in decisions.doubtful else LEFT_ALONE,
+        is_last=len(weights) < len(found.terms) or any(len(readers_of.get(name, ())) > 1 for name in names),
+    )
+
+
+def samples(found: Sum) -> int:
+    """Return how many samples of each unit a sum holds: examples, times the positions of a convolution."""
+    return max((term.product.node.size // max(_units(term.product), 1) for term in found.terms), default=0)
+
+
+def _units(product: Product) -> int:
+    """Number of outputs of a product's weight."""
+    node = product.node
+    weight = next((part for part in node.inputs if part is not product.data), node)
+    if node.name == "convolve":
+        outputs: int = weight.shape[node.params["weight_axes"][0]]
+        return outputs * int(node.params["groups"] if node.params["transposed"] else 1)
+    if node.name == "contract":
+        axes = node.params["axes"][node.inputs.index(weight)]
+        return math.prod(size for axis, size in enumerate(weight.shape) if axis not in axes)
+    return node.shape[-1] if node.shape else 1
