@@ -1,4 +1,4 @@
-"""What the core reads from the graph of every model in the zoo: roles, fan-ins, activations, maps, what stands beside."""
+"""What the core reads from the graph of every model in the zoo: roles, fan-ins, activations, maps, neighbours."""
 
 from __future__ import annotations
 
@@ -112,6 +112,6 @@ def test_a_hundred_layers_are_read_in_no_time():
     model = nn.Sequential(*(nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(100)))
     graph = traced(model, torch.randn(2, 4), "forward")
     values = judge(graph)
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(read(graph, values).sums) == 100
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
