@@ -77,7 +77,7 @@ def judged(name: str, depth: int) -> dict[str, Any]:
     found["signal"] = "within [0.5, 2]" if within else "outside"
     if entry.tighten:
         getattr(model, entry.tighten)()
-    options = {"method": entry.entry, "outputs": entry.outputs, "search": False}
+    options = {"entry": entry.entry, "outputs": entry.outputs, "search": False}
     certificate = ci.certify(model, shown, entry.convex_inputs, **options)
     found["certificate"] = str(certificate).splitlines()[0]
     return found

@@ -68,6 +68,14 @@ class Fill:
     positivity: Positivity | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """The value of a node in a run, and the gradient of a loss with respect to it; ``None`` if it has none."""
+
+    value: NDArray[np.float64]
+    gradient: NDArray[np.float64] | None
+
+
 Visit = Callable[["Node", "NDArray[np.float64]"], "NDArray[np.float64] | None"]
 """What :meth:`Framework.run` calls with the value of a node; what it returns is put in its place."""
 
@@ -123,8 +131,20 @@ class Framework(Protocol):
             ValueError: if the run differs from the trace, so that a node is not found.
         """
 
+    def observe(self, nodes: Sequence[Node], loss: Callable[[Any], Any] | None) -> dict[Node, Observed]:
+        """Run a copy of the model as it is and return the values of some nodes, with the gradients of a loss.
+
+        Args:
+            nodes: of a trace.
+            loss: from what the model returns to a scalar of the framework; by default the mean of its first
+                floating-point output over the batch, summed over units.
+        """
+
     def mean(self, name: str) -> float:
         """Return the mean of a parameter's present numbers."""
+
+    def spread(self, name: str) -> tuple[float, float]:
+        """Return mean and variance of a parameter's present numbers."""
 
     def scale(self, name: str, factor: float, positivity: Positivity | None) -> None:
         """Multiply the effective values of a parameter by a positive number.

@@ -52,8 +52,8 @@ def html_table(rows: Sequence[Sequence[str]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def signal_table(layers: Sequence[Any]) -> str:
-    """Return a signal report's table: measured values, each beside its prediction, a dash where there is none.
+def signal_rows(layers: Sequence[Any]) -> list[tuple[str, ...]]:
+    """Return a signal report's rows: measured values, each beside its prediction, a dash where there is none.
 
     Args:
         layers: with ``path``, ``mean``, ``variance``, ``correlation``, ``active`` and ``gradient``, ``predicted`` for
@@ -71,7 +71,7 @@ def signal_table(layers: Sequence[Any]) -> str:
             (layer.gradient, layer.predicted_gradient),
         )
         rows.append((layer.path or "(model)", *(_shown(value) for group in numbers for value in group)))
-    return table(rows)
+    return rows
 
 
 def _shown(value: float) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,12 +29,14 @@ class FunctionOfOne:
     """An element-wise function; two are equal if they have the same values.
 
     Attributes:
-        function: on NumPy arrays.
-        label: for messages.
+        steps: the nodes to compute, in order, each with its number if it is one.
+        base: the argument.
+        made: the result.
     """
 
-    function: Callable[[NDArray[np.float64]], NDArray[np.float64]] = field(compare=False, repr=False)
-    label: str = field(default="", compare=False)
+    steps: tuple[tuple[Node, float | None], ...] = field(compare=False, repr=False)
+    base: Node = field(compare=False, repr=False)
+    made: Node = field(compare=False, repr=False)
     _image: bytes = field(init=False, default=b"", repr=False)
 
     def __post_init__(self) -> None:
@@ -43,9 +45,14 @@ class FunctionOfOne:
 
     def __call__(self, s: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the values at ``s``."""
-        with np.errstate(all="ignore"):
-            made = np.asarray(self.function(np.asarray(s, dtype=np.float64)), dtype=np.float64)
+        made: NDArray[np.float64] = np.asarray(self._run(s)[self.made], dtype=np.float64)
         return made if made.shape == np.shape(s) else np.broadcast_to(made, np.shape(s)).copy()
+
+    @property
+    def label(self) -> str:
+        """Its operations, the last one first."""
+        names = dict.fromkeys(node.name for node, number in self.steps if number is None and not node.op.moves)
+        return "∘".join(reversed(list(names)))
 
     @cached_property
     def on_grid(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -53,11 +60,65 @@ class FunctionOfOne:
         grid = np.linspace(-GRID, GRID, 6001)
         return grid, self(grid)
 
+    @cached_property
+    def turns(self) -> tuple[float, ...]:
+        """Places on the grid at which a piece of the function ends and another begins."""
+        grid, _ = self.on_grid
+        found: set[float] = set()
+        for node, number in self.steps:
+            if number is None and node.name in _EDGES:
+                for one in range(len(_EDGES[node.name](node, [grid] * len(node.inputs)))):
+                    found.update(_zeros(partial(self._edge, node, one), grid))
+        return tuple(sorted(found))
+
+    def _edge(self, node: Node, one: int, s: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = self._run(s)
+        return np.broadcast_to(_EDGES[node.name](node, [known[part] for part in node.inputs])[one], s.shape)
+
+    def _run(self, s: NDArray[np.float64]) -> dict[Node, Any]:
+        known: dict[Node, Any] = {self.base: np.asarray(s, dtype=np.float64)}
+        with np.errstate(all="ignore"):
+            for node, number in self.steps:
+                if number is not None:
+                    known[node] = number
+                elif node.op.moves:
+                    known[node] = known[node.inputs[0]]
+                else:
+                    assert node.op.numpy is not None
+                    known[node] = node.op.numpy(*(known[part] for part in node.inputs), **node.params)
+        return known
+
+
+# Where a function that is made of pieces goes from one to the next: where one of these is 0.
+_EDGES: dict[str, Callable[[Node, list[Any]], list[Any]]] = {
+    **dict.fromkeys(("relu", "leaky_relu", "elu", "prelu", "abs", "sign", "selu", "softsign"), lambda n, x: [x[0]]),
+    **dict.fromkeys(("maximum", "minimum", "compare"), lambda n, x: [np.subtract(x[0], x[1])]),
+    **dict.fromkeys(("softshrink", "hardshrink"), lambda n, x: [x[0] - 0.5, x[0] + 0.5]),
+    **dict.fromkeys(("hardsigmoid", "hardswish"), lambda n, x: [x[0] - 3.0, x[0] + 3.0]),
+    "sparse_plus": lambda n, x: [x[0] - 1.0, x[0] + 1.0],
+    "threshold": lambda n, x: [x[0] - n.params["at"]],
+    "huber": lambda n, x: [x[0] - n.params["delta"], x[0] + n.params["delta"]],
+}
+
+
+def _zeros(function: Callable[[NDArray[np.float64]], NDArray[np.float64]], grid: NDArray[np.float64]) -> list[float]:
+    """Where a function changes its sign."""
+    signs = np.sign(function(grid))
+    on_grid = np.flatnonzero((signs[1:-1] == 0.0) & ((signs[:-2] != 0.0) | (signs[2:] != 0.0))) + 1
+    between_two = np.flatnonzero(signs[:-1] * signs[1:] < 0.0)
+    low, high, before = grid[between_two], grid[between_two + 1], signs[between_two]
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        is_left = np.sign(function(middle)) == before
+        low, high = np.where(is_left, middle, low), np.where(is_left, high, middle)
+    return [round(float(place), 12) for place in (*grid[on_grid], *high)]
+
 
 def between(base: Node, made: Node) -> FunctionOfOne:
     """Return ``made`` as a function of ``base``.
 
-    Moves on the way count as none: they leave each element as it is. Other fixed nodes must be one number.
+    Moves on the way count as none: they leave each element as it is. Other fixed nodes must be one number, which does
+    not depend on the base, as a mean of it would.
 
     Args:
         base: the argument; itself not looked into.
@@ -66,35 +127,21 @@ def between(base: Node, made: Node) -> FunctionOfOne:
     Raises:
         ValueError: if it is no such function, with the operation that stands in the way.
     """
-    order = list(parts_first(made, lambda node: () if node is base or node.number is not None else _operands(node)))
-    if base not in order:
-        raise ValueError(f"{made.at} does not depend on it")
-    steps: list[tuple[Node, Any]] = []
+
+    def number_of(node: Node) -> float | None:
+        return None if set(base.parameters) & set(node.parameters) else node.number
+
+    def parts_of(node: Node) -> tuple[Node, ...]:
+        if node is base or number_of(node) is not None:
+            return ()
+        return node.inputs[:1] if node.op.moves else node.inputs
+
+    order = [node for node in parts_first(made, parts_of) if node is not base]
     for node in order:
-        if node is base:
-            continue
-        if node.number is not None:
-            steps.append((node, node.number if node.kind.value != "boolean" else bool(node.number)))
-        elif not (node.op.moves or (node.op.element_wise and node.op.numpy is not None)):
+        is_known = number_of(node) is not None or node.op.moves or (node.op.element_wise and node.op.numpy is not None)
+        if not is_known or (node.op.moves and not node.inputs):
             raise ValueError(f"{node.at} is no function of single numbers")
-        else:
-            steps.append((node, None))
-    names = dict.fromkeys(node.name for node, number in steps if number is None and not node.op.moves)
-
-    def function(s: NDArray[np.float64]) -> NDArray[np.float64]:
-        values: dict[Node, Any] = {base: s}
-        for node, number in steps:
-            if number is not None:
-                values[node] = number
-            elif node.op.moves:
-                values[node] = values[node.inputs[0]]
-            else:
-                assert node.op.numpy is not None
-                values[node] = node.op.numpy(*(values[part] for part in node.inputs), **node.params)
-        result: NDArray[np.float64] = values[made]
-        return result
-
-    return FunctionOfOne(function, "∘".join(reversed(list(names))))
+    return FunctionOfOne(tuple((node, number_of(node)) for node in order), base, made)
 
 
 def bases_of(node: Node, order: Mapping[Node, int], limit: int = 64) -> Iterator[Node]:
@@ -108,7 +155,7 @@ def bases_of(node: Node, order: Mapping[Node, int], limit: int = 64) -> Iterator
     frontier = {node}
     for _ in range(limit):
         last = max(frontier, key=lambda part: order.get(part, -1))
-        if not last.op.element_wise or last.op.numpy is None:
+        if not (_is_kept(last) or (last.op.element_wise and last.op.numpy is not None)):
             return
         frontier.discard(last)
         for part in last.inputs:
@@ -124,5 +171,6 @@ def bases_of(node: Node, order: Mapping[Node, int], limit: int = 64) -> Iterator
             yield next(iter(frontier))
 
 
-def _operands(node: Node) -> tuple[Node, ...]:
-    return node.inputs[:1] if node.op.moves else node.inputs
+def _is_kept(node: Node) -> bool:
+    """Whether a move leaves each element in its place."""
+    return node.name in ("cast", "reshape", "broadcast") and node.shape == node.inputs[0].shape

@@ -66,8 +66,8 @@ def trace(weight: Node, numbers: Numbers | None = None) -> Traced:
         distinct = len(dict.fromkeys(parts))
         is_scaled = name in ("multiply", "divide") and not (len(parts) == 2 and distinct == 1)
         if is_scaled and (through is not None or _is_factor(weight, main)):
-            number = numbers.exact(_other(weight, main)) if through is not None else _gain(weight, main, numbers)
-            if number is None:
+            number = _slope(weight, main) if through is not None else _gain(weight, main, numbers)
+            if number is None or number <= 0.0:
                 return _without_name(outermost, scale, weight)
             factor = number if name == "multiply" else 1.0 / number
             scale, slope = (scale * factor, slope) if through is None else (scale, slope * factor)
@@ -91,8 +91,6 @@ def trace(weight: Node, numbers: Numbers | None = None) -> Traced:
     source = weight.parameters[0]
     if through is None:
         return Traced(source, None, scale)
-    if slope <= 0.0:
-        return _without_name(outermost, scale, weight)
     return Traced(source, replace(through, scale=scale, slope=slope, offset=offset))
 
 
@@ -116,12 +114,18 @@ def _other(weight: Node, main: Node) -> Node:
     return weight.inputs[1] if weight.inputs[0] is main else weight.inputs[0]
 
 
+def _slope(weight: Node, main: Node) -> float | None:
+    """The number by which a product or quotient scales ``main`` inside a map."""
+    return _other(weight, main).number if _is_factor(weight, main) else None
+
+
 def _shift(weight: Node, main: Node) -> float | None:
-    """The number that a sum or difference adds to ``main``."""
-    number = _other(weight, main).number
-    if number is None or (weight.name == "subtract" and weight.inputs[0] is not main):
+    """The number that a sum or difference adds to ``main`` inside a map."""
+    other = _other(weight, main)
+    is_turned = weight.name == "subtract" and weight.inputs[0] is not main
+    if other.number is None or is_turned or set(other.parameters) & set(main.parameters):
         return None
-    return number if weight.name == "add" else -number
+    return other.number if weight.name == "add" else -other.number
 
 
 def _is_written_over(weight: Node, main: Node) -> bool:
@@ -139,11 +143,11 @@ def _named_map(node: Node) -> Positivity | None:
         return as_positivity(name)
     if name == "multiply" or (name == "power" and node.inputs[1].number == 2.0):
         return as_positivity("square")
-    if name == "maximum" and any(part.number == 0.0 for part in node.inputs):
+    if name == "maximum" and any(part.number == 0.0 and not part.parameters for part in node.inputs):
         return as_positivity("relu")
     if name == "threshold" and node.params["at"] == node.params["value"] == 0.0:
         return as_positivity("relu")
-    if name == "log_add_exp" and any(part.number == 0.0 for part in node.inputs):
+    if name == "log_add_exp" and any(part.number == 0.0 and not part.parameters for part in node.inputs):
         return as_positivity("softplus")
     if name == "softplus" and node.params["beta"] > 0.0:
         return Softplus(beta=node.params["beta"])

@@ -26,11 +26,6 @@ class Numbers:
     moments_of: Callable[[Constant], tuple[float, float] | None] | None = None
     measured: Callable[[Node], FeatureMoments | None] | None = None
 
-    @staticmethod
-    def exact(node: Node) -> float | None:
-        """Return the one number that a fixed node consists of."""
-        return node.number
-
     def of_constant(self, node: Node) -> tuple[float, float] | None:
         """Return mean and mean square of a fixed node; ``None`` if they cannot be read."""
         if node.number is not None:

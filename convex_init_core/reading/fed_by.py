@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -88,19 +88,15 @@ class Feeding:
         others = [part for part in node.inputs if part is not taken]
         try:
             if node.name in ("maximum", "log_add_exp"):
-                is_zero = len(others) == 1 and others[0].number == 0.0
+                is_zero = len(others) == 1 and others[0].number == 0.0 and not others[0].parameters
                 return ((named.relu if node.name == "maximum" else named.softplus)(), taken, 1.0) if is_zero else None
             if node.name == "prelu":
                 slope = others[0].number if others else None
                 return None if slope is None else (named.prelu(slope), taken, 1.0)
-            if node.name == "elu":
-                return _elu(node, taken)
-            if node.name == "threshold":
-                return (named.relu(), taken, 1.0) if node.params["at"] == node.params["value"] == 0.0 else None
-            make = _MADE_BY.get(node.name)
-            return None if make is None else (make(node), taken, 1.0)
+            found = None if node.op.activation is None else node.op.activation(**node.params)
         except ValueError:  # parameters for which it is not convex
             return None
+        return None if found is None or found.refusal else (found, taken, 1.0)
 
     def _written_out(self, node: Node) -> Found | None:
         """An activation that is put together from several operations, known by its values."""
@@ -108,33 +104,20 @@ class Feeding:
             return None
         if node.name in (*_SCALES, "add", "subtract") and sum(map(self._is_data, node.inputs)) < 2:
             return None  # a factor or a summand, which is looked through
+        best: Found | None = None
         for base in bases_of(node, self.order):
             if not self._is_data(base):
-                return None
+                break
             try:
-                function = between(base, node)
+                found = recognised(between(base, node), only_named=best is not None)
             except ValueError:
-                return None
-            found = recognised(function)
+                break
             if found is not None:
-                return found[0], base, found[1]
-        return None
-
-
-def _elu(node: Node, taken: Node) -> Found | None:
-    alpha, scale, inner = (node.params[name] for name in ("alpha", "scale", "input_scale"))
-    if inner == 1.0:
-        return named.elu(alpha), taken, scale
-    # CELU is executed as ELU with a scale for the argument: its α is that of the exponential's width.
-    is_celu = abs(alpha * inner - 1.0) < 1e-6 and scale == 1.0
-    return (named.celu(alpha), taken, 1.0) if is_celu else None
-
-
-_MADE_BY: dict[str, Callable[[Node], Activation]] = {
-    "relu": lambda node: named.relu(),
-    "leaky_relu": lambda node: named.leaky_relu(node.params["slope"]),
-    "softplus": lambda node: named.softplus(node.params["beta"], node.params["threshold"]),
-}
+                best = found[0], base, found[1]
+            # log(1 + exp(3 s)) is a softplus of 3 s, too.
+            if best is not None and (found is None or base.name not in _SCALES):
+                break
+        return best
 
 
 def is_passed_on(node: Node) -> bool:
@@ -142,8 +125,13 @@ def is_passed_on(node: Node) -> bool:
     return bool(node.inputs) and (node.op.moves or node.op.reduces or node.name in (*_PASSED, *_POOLS))
 
 
-def recognised(function: FunctionOfOne) -> tuple[Activation, float] | None:
-    """Return the activation that a function is, and its factor; ``None`` if it is none that may feed a layer."""
+def recognised(function: FunctionOfOne, *, only_named: bool = False) -> tuple[Activation, float] | None:
+    """Return the activation that a function is, and its factor; ``None`` if it is none that may feed a layer.
+
+    Args:
+        function: of one number.
+        only_named: whether one without a name in the theory does not count.
+    """
     grid, values = function.on_grid
     if not np.all(np.isfinite(values)):
         return None
@@ -153,8 +141,10 @@ def recognised(function: FunctionOfOne) -> tuple[Activation, float] | None:
     for phi, factor in _candidates(grid, values, float(steepest)):
         if np.allclose(factor * phi(grid), values, rtol=1e-6, atol=1e-6 * float(steepest)):
             return phi, factor
+    if only_named:
+        return None
     try:
-        phi = named.custom(function, bends=_bends(function), name=function.label or "composite")
+        phi = named.custom(function, bends=function.turns, name=function.label or "composite")
         feature_moments(phi, 0.5)  # a turn that is not among its bends shows here
     except ValueError:
         return None
@@ -172,46 +162,12 @@ def _candidates(
         if 0.0 <= rises < 1.0 - 1e-9:
             yield (named.relu() if rises < 1e-9 else named.leaky_relu(round(rises, 9))), steepest
         if -GREATEST_WIDTH < lowest < -1e-9:
+            if lowest >= -1.0 - 1e-9:
+                yield named.elu(min(round(-lowest, 9), 1.0)), steepest
             yield named.celu(round(-lowest, 9)), steepest
-            if -lowest <= 1.0:
-                yield named.elu(round(-lowest, 9)), steepest
     elif at_zero > 0.0:
         yield named.softplus(float(f"{math.log(2.0) / at_zero:.6g}")), steepest
 
 
 GREATEST_WIDTH = 3.0
 """Up to here a CELU has reached its smallest value at the end of the grid."""
-
-
-def _bends(function: FunctionOfOne) -> tuple[float, ...]:
-    """The kinks of a function: places where its slope changes by as much, however near one looks."""
-    grid, values = function.on_grid
-    turns = np.diff(values, 2)
-    scale = max(float(np.abs(np.diff(values)).max()), 1e-30)
-    padded = np.pad(turns, 1)
-    is_peak = (turns > 1e-3 * scale) & (turns >= padded[:-2]) & (turns >= padded[2:])
-    found: list[float] = []
-    for peak in np.flatnonzero(is_peak)[:50]:
-        place = _kink(function, float(grid[peak]), float(grid[peak + 2]))
-        if place is not None and not any(abs(place - other) < 1e-6 for other in found):
-            found.append(place)
-    return tuple(found)
-
-
-def _kink(function: FunctionOfOne, low: float, high: float) -> float | None:
-    """The place of a kink between two numbers, by where the lines from both sides meet."""
-    width = high - low
-    reach = 1e-3 * width
-    left, right = (function(np.array([end - reach, end])) for end in (low, high))
-    slopes = float(np.diff(left)[0]) / reach, float(np.diff(right)[0]) / reach
-    jump = slopes[1] - slopes[0]
-    if jump <= 1e-9:
-        return None
-    place = (float(left[1]) - float(right[1]) - slopes[0] * low + slopes[1] * high) / jump
-    if not low <= place <= high:
-        return None
-    place = round(place, 12)
-    near = 1e-4 * width
-    outer = function(np.array([place - 2.0 * near, place - near, place + near, place + 2.0 * near]))
-    change = float((outer[3] - outer[2]) - (outer[1] - outer[0])) / near
-    return place if change > 0.5 * jump else None

@@ -41,8 +41,6 @@ class Activation:
         function: maps a float64 array to an array of the same shape.
         derivative: the same for the first derivative (at a kink, either one-sided value).
         bends: kinks and smooth turns, in units of the argument; the quadrature is split there.
-        convex: whether the function is convex on the whole line.
-        non_decreasing_from: the function is non-decreasing on ``[non_decreasing_from, inf)``; ``inf`` for never.
         negative_slope: α if the function is ``max(s, αs)``, which has closed-form moments; otherwise ``None``.
         refusal: why the function cannot be used in an input-convex network; empty if it can.
     """
@@ -52,8 +50,6 @@ class Activation:
     derivative: ArrayFunction = field(compare=False, repr=False)
     parameters: tuple[tuple[str, Any], ...] = ()
     bends: tuple[Bend, ...] = ()
-    convex: bool = True
-    non_decreasing_from: float = -math.inf
     negative_slope: float | None = None
     refusal: str = ""
 
@@ -239,7 +235,6 @@ def square() -> Activation:
         "square",
         np.square,
         partial(np.multiply, 2.0),
-        non_decreasing_from=0.0,
         refusal="square decreases on s < 0, and pre-activations take both signs",
     )
 

@@ -19,12 +19,6 @@ def leaky_second_moment(negative_slope: float, variance: float) -> float:
     return 0.5 * (1.0 + negative_slope**2) * variance
 
 
-def leaky_cross_moment(negative_slope: float, variance: float, correlation: float) -> float:
-    """``E[φ(s₁)φ(s₂)] = k(ρ)``."""
-    arc = math.sqrt((1.0 - correlation) * (1.0 + correlation)) + correlation * math.acos(-correlation)
-    return variance * ((1.0 - negative_slope) ** 2 * arc / (2.0 * math.pi) + negative_slope * correlation)
-
-
 def leaky_covariance(negative_slope: float, variance: float, correlation: float) -> float:
     """``k(ρ) − k(0)``, without the cancellation that the difference suffers at small ρ."""
     root = math.sqrt((1.0 - correlation) * (1.0 + correlation))

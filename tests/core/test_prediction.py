@@ -24,7 +24,7 @@ from convex_init_core import (
     structured_raw,
 )
 from convex_init_core.signal.prediction import Stage, is_isometric, predict_gradients, predict_signals
-from convex_init_core.tables import signal_table, table
+from convex_init_core.tables import signal_rows, table
 from convex_init_core.weights.positivity import as_positivity
 
 SIGNAL = SignalStatistics(0.1, 1.2, 0.3)
@@ -162,6 +162,6 @@ def test_tables_align_and_show_a_dash_where_nothing_is_predicted():
         mean, variance, correlation, active, gradient = 0.12345, 2.0, 0.5, 0.25, 1e-5
         predicted, predicted_gradient = SignalStatistics(math.nan, 1.0, math.nan), math.nan
 
-    assert signal_table([Row()]).splitlines()[1].split() == [
+    assert table(signal_rows([Row()])).splitlines()[1].split() == [
         *("(model)", "0.123", "–", "2", "1", "0.5", "–", "0.25", "1e-05", "–")
     ]

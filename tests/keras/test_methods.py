@@ -55,6 +55,20 @@ def test_a_transposed_convolution_repeats_every_pixel():
     assert_same_signal(array(layer(x)).reshape(-1, 4), x.repeat(2, 1).repeat(2, 2).reshape(-1, 4))
 
 
+@pytest.mark.parametrize(("channels", "filters"), [(4, 8), (6, 3)])
+def test_a_transposed_convolution_reads_every_channel(channels, filters):
+    """With a stride of the kernel's size each tap makes an output pixel of its own, as a dense layer would."""
+    options = icnn(layout="conv_transpose", strides=2, method="isometric", seed=2)
+    layer = layers.Conv2DTranspose(filters, 2, strides=2, **options)
+    layer.build((None, 3, 3, channels))
+    dense = array(ICNNInit(method="isometric", seed=2)((channels, filters)))
+    for tap in np.ndindex(2, 2):
+        kernel = array(layer.kernel)[tap]  # [filters, channels]
+        assert_isometric(kernel)
+        np.testing.assert_allclose(kernel.sum(1), dense.sum(0), rtol=1e-6)  # channels that one filter sums
+        np.testing.assert_allclose(sorted(kernel.sum(0)), sorted(dense.sum(1)), rtol=1e-6)
+
+
 def test_signal_and_gradient_pass_any_depth_through_icnn_and_apply():
     for use_apply in (False, True):
         model = ICNN(20, [64] * 30, 1, method="log_normal" if use_apply else "isometric", seed=1)

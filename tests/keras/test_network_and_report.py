@@ -21,9 +21,11 @@ def test_the_papers_networks():
     assert sorted(layer.role for layer in plan(skip).layers) == ["free", "positive", "positive", "skip", "skip"]
     baseline = ICNN(8, [400, 300], 3, positivity=None, seed=0)
     assert not any(isinstance(layer, ConvexDense) for layer in baseline.layers)
-    he = array(baseline.get_layer("dense_1").kernel)
-    # Var of a sample variance of a Gaussian: 2 σ⁴ / n.
-    assert abs(he.var() * 400 / 2.0 - 1.0) < 5.0 * np.sqrt(2.0 / he.size)
+    # The first layer sees the input and gets LeCun's 1/N, the others sit behind a ReLU and get He's 2/N.
+    for name, fan_in, expected in (("free", 8, 1.0), ("dense_1", 400, 2.0), ("dense_2", 300, 2.0)):
+        kernel = array(baseline.get_layer(name).kernel)
+        # Var of a sample variance of a Gaussian: 2 σ⁴ / n.
+        assert abs(kernel.var() * fan_in / expected - 1.0) < 5.0 * np.sqrt(2.0 / kernel.size), name
 
 
 def test_the_builder_draws_what_apply_would():

@@ -15,7 +15,7 @@ from timm.utils import ModelEmaV3
 from torch import nn
 
 import convex_init.timm as ct
-from convex_init.torch import certify, plan, project_after_step, projected_parameters, signal_report
+from convex_init.torch import certify, plan, project_, project_after_step, projected_parameters, signal_report
 from tests.timm.segments import assert_convex, rise_above_chords, train
 
 SMALL = {
@@ -91,6 +91,22 @@ def test_convex_after_training(name):
     train(model, SIZES[name], 10, optimizer=optimizer)
     assert_convex(model, SIZES[name])
     assert certify(model.eval(), torch.zeros(1, *SIZES[name])).verdict == "convex"
+
+
+@pytest.mark.parametrize("name", ["icnn_convnet5", "icnn_resnet8"])
+@pytest.mark.parametrize("positivity", ["projection", "exp"])
+def test_scales_that_turn_negative_are_projected(name, positivity):
+    model = small(name, positivity=positivity)
+    scales = {path: module for path, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    free = scales.pop("stem.norm")  # sees the input: either sign
+    with torch.no_grad():
+        for norm in (free, *scales.values()):
+            norm.weight.fill_(-1.0)
+    project_(model)
+    assert len(scales) >= 2
+    for path, norm in scales.items():
+        assert (norm.weight == 0.0).all(), path
+    assert (free.weight == -1.0).all()
 
 
 def test_without_the_projection_training_ends_convexity(name):

@@ -187,7 +187,7 @@ def test_another_entry_point():
     other = state(model.other)
     ci.apply_(model, x, entry="energy")
     assert same(other, model.other.state_dict())
-    assert ci.certify(model, x, method="energy")
+    assert ci.certify(model, x, entry="energy")
     with pytest.raises(ValueError, match="entry 'potential' is no method of Entered"):
         ci.plan(model, x, entry="potential")
     with pytest.raises(ValueError, match="entry= needs a model that is run"):

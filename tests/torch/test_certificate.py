@@ -98,7 +98,7 @@ def test_another_entry_point():
         def energy(self, x):
             return x.square().sum(1)
 
-    assert ci.certify(Energy(), torch.randn(3, 5), method="energy")
+    assert ci.certify(Energy(), torch.randn(3, 5), entry="energy")
 
 
 def test_wrong_arguments_are_named():

@@ -298,7 +298,7 @@ def test_a_branch_on_finiteness_is_no_branch_on_the_input():
 
 def test_higher_order_control_flow_is_refused():
     certificate = certificate_of(lambda self, x: torch.cond(x.sum() > 0, torch.relu, torch.neg, (x,)))
-    assert "cond in '' has no rule" in str(certificate)
+    assert "cond has no rule" in str(certificate)
 
 
 @pytest.mark.parametrize("nonlinearity", ["relu", "tanh"])

@@ -21,7 +21,7 @@ def test_certified_until_one_weight_is_negative(name, depth):
     if entry.tighten:
         getattr(model, entry.tighten)()
         ci.project_(model)
-    call, options = getattr(model, entry.entry), {"method": entry.entry, "outputs": entry.outputs, "search": False}
+    call, options = getattr(model, entry.entry), {"entry": entry.entry, "outputs": entry.outputs, "search": False}
     call(*shown) if isinstance(shown, tuple) else call(shown)  # some set themselves by the first batch
     certificate = ci.certify(model, shown, entry.convex_inputs, **options)
     if entry.certified:

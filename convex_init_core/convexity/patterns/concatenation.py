@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import Value
 from convex_init_core.convexity.values import Values
@@ -90,15 +92,18 @@ def _blocks(node: Node, axis: int, depth: int = _DEPTH) -> list[tuple[Node, int]
     elif node.name == "concatenate":
         if node.params["axis"] == axis:
             return [block for part in node.inputs for block in _blocks(part, _axis_of(part, axis), depth - 1)]
-    elif node.name == "cast" or (node.name == "reshape" and node.shape == source.shape):
+    elif node.name == "cast":
         return _blocks(source, axis, depth - 1)
     elif node.name == "transpose":
         return _blocks(source, node.params["axes"][axis], depth - 1)
-    elif node.name in ("reshape", "broadcast") and source.shape:
-        behind = len(node.shape) - axis
-        keeps = node.shape[axis:] == source.shape[-behind:] if node.name == "reshape" else True
-        if behind <= len(source.shape) and keeps and source.shape[-behind] == node.shape[axis]:
-            return _blocks(source, len(source.shape) - behind, depth - 1)
+    elif node.name == "reshape":
+        for place, size in enumerate(source.shape):  # as many rows before it, and as many elements
+            if size == node.shape[axis] and math.prod(source.shape[:place]) == math.prod(node.shape[:axis]):
+                return _blocks(source, place, depth - 1)
+    elif node.name == "broadcast":
+        place = axis - len(node.shape) + len(source.shape)
+        if place >= 0 and source.shape[place] == node.shape[axis]:
+            return _blocks(source, place, depth - 1)
     return [(node, node.shape[axis])]
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from convex_init.torch.layers import ConvexConv1d, ConvexConv2d, ConvexConv3d, ConvexLinear
     from convex_init.torch.level_sets import LevelSetPath, level_set_path
     from convex_init.torch.network import ICNN
-    from convex_init.torch.planning import LayerPlan, Plan, apply_, plan
+    from convex_init.torch.api import LayerPlan, Plan, apply_, plan
     from convex_init.torch.positivity import Positive, mark_projected
     from convex_init.torch.projection import project_, project_after_step, projected_parameters
     from convex_init.torch.report import LayerSignal, SignalReport, signal_report
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Where each name lives: it is imported when first asked for, which keeps the import short.
 _ON_DEMAND = {
     "read_activation": "activations",
-    **dict.fromkeys(("LayerPlan", "Plan", "apply_", "plan"), "planning"),
+    **dict.fromkeys(("LayerPlan", "Plan", "apply_", "plan"), "api"),
     **dict.fromkeys(("Positive", "mark_projected"), "positivity"),
     **dict.fromkeys(("project_", "project_after_step", "projected_parameters"), "projection"),
     "Site": "sites",

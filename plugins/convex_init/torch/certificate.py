@@ -5,16 +5,23 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from convex_init.torch.inputs import arguments_of, floating_inputs, names_of, rebuilt
-from convex_init.torch.recording import Recording, named_tensors, record, same_course
+from convex_init.torch.trace import same_course, trace
+from convex_init.torch.trace.constants import Numbers
+from convex_init.torch.trace.containers import named_tensors
 from convex_init.torch.violations import Violation, search_violation
-from convex_init_core.convexity.certificate import Certificate, verdict_on
+from convex_init_core.convexity.certificate import Certificate
+from convex_init_core.convexity.judge import certificate_of, judge
+from convex_init_core.graph.nodes import Graph
+
+if TYPE_CHECKING:
+    from convex_init_core.framework import Framework
 
 __all__ = ["Certificate", "assert_convex_", "certify"]
 
@@ -25,7 +32,7 @@ def certify(
     convex_inputs: Iterable[str | int] | str | int | None = None,
     *,
     outputs: Iterable[str] | str | None = None,
-    method: str = "forward",
+    entry: str = "forward",
     search: bool = True,
     generator: torch.Generator | None = None,
 ) -> Certificate:
@@ -47,7 +54,7 @@ def certify(
             floating-point ones. The others are context, of which nothing is assumed.
         outputs: which outputs are asked for, by their place: ``"output"`` for a tensor, ``"output.0"`` or
             ``"output.name"`` in a tuple or dict; by default all floating-point ones.
-        method: the entry point, such as ``"energy"``.
+        entry: the method that is called, such as ``"energy"``; by default the model itself, with its hooks.
         search: whether to look for a counterexample where there is no proof; in float32, at least.
         generator: source of randomness for the search; a fixed seed by default.
 
@@ -60,7 +67,6 @@ def certify(
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    model = getattr(model, "_orig_mod", model)  # of a compiled model
     tensors = [*model.parameters(), *model.buffers()]
     if any(isinstance(tensor, UninitializedParameter) for tensor in tensors):
         raise ValueError("model is lazy and has no weights yet; run it once")
@@ -76,11 +82,10 @@ def certify(
     devices = sorted({tensor.device.index for tensor in tensors if tensor.is_cuda})
     with torch.random.fork_rng(devices):
         model = copy.deepcopy(model)  # some models clamp their weights, or count their calls, when they run
-        entry = getattr(model, method)
         certificate = _proof(model, entry, args, kwargs, chosen, wanted, source)
         if certificate or not search:
             return certificate
-        violation = _searched(model, method, args, kwargs, chosen, wanted, devices, source)
+        violation = _searched(model, entry, args, kwargs, chosen, wanted, devices, source)
     if violation is None:
         return certificate
     return replace(certificate, verdict="not convex", violation=violation)
@@ -88,7 +93,7 @@ def certify(
 
 def _searched(
     model: nn.Module,
-    method: str,
+    entry: str,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     chosen: list[str],
@@ -97,11 +102,11 @@ def _searched(
     source: torch.Generator,
 ) -> Violation | None:
     if not any(tensor.dtype in _COARSE for tensor in floating_inputs(args, kwargs).values()):
-        return search_violation(_flat(getattr(model, method), wanted, devices), args, kwargs, chosen, source)
+        return search_violation(_flat(_called(model, entry), wanted, devices), args, kwargs, chosen, source)
     # Rounding would hide all but the largest violations.
     args, kwargs = _in_float32((args, kwargs))
     try:
-        wide = _flat(getattr(model.float(), method), wanted, devices)
+        wide = _flat(_called(model.float(), entry), wanted, devices)
         return search_violation(wide, args, kwargs, chosen, source)
     except RuntimeError:  # a model that insists on its dtype
         return None
@@ -118,22 +123,29 @@ def _in_float32(tree: Any) -> Any:
     return rebuilt(tree, [_in_float32(item) for item in tree]) if isinstance(tree, (list, tuple)) else tree
 
 
+def _called(model: nn.Module, entry: str) -> Callable[..., Any]:
+    """What is certified: the model itself with its hooks, or another of its methods."""
+    call: Callable[..., Any] = model if entry == "forward" else getattr(model, entry)
+    return call
+
+
 def _proof(
     model: nn.Module,
-    entry: Callable[..., Any],
+    entry: str,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     chosen: list[str],
     wanted: list[str] | None,
     source: torch.Generator,
 ) -> Certificate:
-    first = record(model, args, kwargs, chosen, entry)
-    certificate = _judged(first, wanted)
+    call = _called(model, entry)
+    first = trace(model, args, kwargs, call)
+    certificate = _judged(first, chosen, wanted)
     if not certificate:
         return certificate
     other_args, other_kwargs = _moved((args, kwargs), source)
     try:
-        second = record(model, other_args, other_kwargs, chosen, entry)
+        second = trace(model, other_args, other_kwargs, call)
     except Exception as error:  # whatever the model does with numbers that it was not made for
         doubt = f"a run on other inputs, which has to do the same, ended with {type(error).__name__}: {error}"
         return replace(certificate, verdict="cannot tell", reasons=(doubt,))
@@ -143,7 +155,7 @@ def _proof(
             "recorded, or draws random ones outside torch"
         )
         return replace(certificate, verdict="cannot tell", reasons=(doubt,))
-    return _judged(second, wanted)  # what the first run left behind may have changed what the weights are
+    return _judged(second, chosen, wanted)  # what the first run left behind may have changed what the weights are
 
 
 def assert_convex_(model: nn.Module, example_inputs: Any, *args: Any, **kwargs: Any) -> nn.Module:
@@ -172,15 +184,9 @@ def _moved(tree: Any, generator: torch.Generator) -> Any:
     return tree
 
 
-def _judged(recording: Recording, wanted: list[str] | None) -> Certificate:
-    for name in wanted or ():
-        if name not in recording.outputs:
-            raise ValueError(
-                f"outputs names {name!r}, but the model returns {', '.join(recording.outputs) or 'no tensor'}"
-            )
-    names = recording.floating if wanted is None else wanted
-    values = {name: recording.outputs[name].value for name in names}
-    return verdict_on(values, recording.doubts, recording.notes)
+def _judged(graph: Graph, chosen: list[str], wanted: list[str] | None) -> Certificate:
+    values = judge(graph, chosen, framework=cast("Framework", Numbers()))
+    return certificate_of(graph, values, wanted)
 
 
 def _flat(call: Callable[..., Any], wanted: list[str] | None, devices: list[int]) -> Callable[..., Tensor]:

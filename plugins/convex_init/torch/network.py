@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from convex_init.torch.activations import read_activation
+from convex_init.torch.api import apply_
 from convex_init.torch.drawing import Fill, fill_
 from convex_init.torch.fans import fan_in
 from convex_init.torch.layers import ConvexLinear
-from convex_init.torch.planning import apply_
 from convex_init.torch.positivity import raw_parameter
-from convex_init.torch.sites import Site
-from convex_init_core import Normal, Positivity, solve_centred
+from convex_init_core import Activation, Normal, Positivity, identity, solve_centred
 
 
 class ICNN(nn.Module):
@@ -35,8 +34,8 @@ class ICNN(nn.Module):
         positivity: ``"projection"`` (then use :func:`project_after_step`), a map such as ``"exp"`` (the paper's
             exp-ICNN), or ``None`` for the paper's *non-convex* baseline: the same network with weights of either sign.
         bias: whether the layers have biases; positive layers without need ``skip``, whose maps then carry the shift.
-        method: of initialisation, ``"log_normal"`` (the paper's) or ``"isometric"``, which carries any depth; for a
-            convex network only.
+        method: of initialisation, ``"bounded_gain"``, ``"log_normal"`` (the paper's) or ``"isometric"``, which carries
+            any depth; for a convex network only.
         device: of the parameters.
         dtype: of the parameters.
 
@@ -57,7 +56,7 @@ class ICNN(nn.Module):
         skip: bool = False,
         positivity: str | Positivity | None = "projection",
         bias: bool = True,
-        method: str = "log_normal",
+        method: str = "bounded_gain",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -78,7 +77,7 @@ class ICNN(nn.Module):
             if positivity is None:
                 self.layers.append(nn.Linear(n, m, bias, **options))
             else:
-                layer = ConvexLinear(n, m, bias, positivity=positivity, activation=phi, method=method, **options)
+                layer = ConvexLinear(n, m, bias, positivity=positivity, activation=phi, **options)
                 self.layers.append(layer)
         # Somewhere there must be a bias for the centring shift: in the skips if not in the layers.
         self.skips = nn.ModuleList(nn.Linear(in_features, m, not bias, **options) for _, m in pairs) if skip else None
@@ -105,23 +104,15 @@ class ICNN(nn.Module):
 
     def _centred_fills(self) -> list[Fill]:
         fills = []
-        for site in self.convex_sites():
-            law = solve_centred(fan_in(site.module), site.activation or "identity")
-            fills.append(Fill(raw_parameter(site.module), Normal(0.0, law.weight_std)))
-            if isinstance(site.module.bias, Tensor):
-                fills.append(Fill(site.module.bias, Normal(0.0, 0.0)))
+        layers: list[tuple[nn.Module, Activation]] = [(self.layers[0], identity())]
+        for k, phi in enumerate(self.activations):
+            layers += [(self.skips[k], identity())] if self.skips is not None else []
+            layers.append((self.layers[k + 1], read_activation(phi)))
+        for layer, phi in layers:
+            fills.append(Fill(raw_parameter(layer), Normal(0.0, solve_centred(fan_in(layer), phi).weight_std)))
+            if isinstance(layer.bias, Tensor):
+                fills.append(Fill(layer.bias, Normal(0.0, 0.0)))
         return fills
-
-    def convex_sites(self) -> list[Site]:
-        """Describe the layers for :func:`convex_init.torch.plan`, in the order of the signal."""
-        sites = [Site("layers.0", self.layers[0], "free", reason="sees the input")]
-        for k, layer in enumerate(list(self.layers)[1:]):
-            phi = read_activation(self.activations[k])
-            path = f"layers.{k + 1}"
-            if self.skips is not None:
-                sites.append(Site(f"skips.{k}", self.skips[k], "skip", beside=path, reason=f"summed with {path}"))
-            sites.append(Site(path, layer, "positive", phi, reason=f"fed by {phi}"))
-        return sites
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs for inputs of shape ``(*, in_features)``."""

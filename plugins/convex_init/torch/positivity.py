@@ -69,6 +69,11 @@ def mark_projected(module: nn.Module, *names: str) -> None:
     setattr(module, _MARK, tuple(marked))
 
 
+def unmark_projected(module: nn.Module, name: str) -> None:
+    """Take the mark of a parameter back."""
+    setattr(module, _MARK, tuple(marked for marked in projected_names(module) if marked != name))
+
+
 def projected_names(module: nn.Module) -> tuple[str, ...]:
     """Return the names of the module's own parameters that are marked as projected."""
     return tuple(getattr(module, _MARK, ()))

@@ -1,0 +1,1 @@
+"""Input-convex networks in JAX."""

@@ -1,0 +1,106 @@
+"""The arguments of a function as arrays with names; what is no array stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """An array among the arguments.
+
+    Attributes:
+        name: path to it, such as ``"layers.0.weight"``.
+        array: the array, or its shape and dtype.
+        learnt: whether it is among the parameters, not an argument.
+    """
+
+    name: str
+    array: Any
+    learnt: bool
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether it holds real floating-point numbers."""
+        return bool(jnp.issubdtype(self.array.dtype, jnp.floating))
+
+    @property
+    def number(self) -> Any:
+        """The array of a parameter; ``None`` for an argument and where there are no numbers."""
+        has_none = not self.learnt or isinstance(self.array, (jax.ShapeDtypeStruct, jax.core.Tracer))
+        return None if has_none else self.array
+
+
+@dataclass(frozen=True, eq=False)
+class Arguments:
+    """Parameters and arguments of a function.
+
+    Attributes:
+        leaves: the arrays among them.
+        rebuilt: from arrays in the same order to parameters, arguments and keyword arguments.
+    """
+
+    leaves: list[Leaf]
+    rebuilt: Callable[[Sequence[Any]], tuple[Any, Sequence[Any], Mapping[str, Any]]]
+
+
+def read_arguments(
+    params: Any, args: Sequence[Any], kwargs: Mapping[str, Any], names: Sequence[str] | None = None
+) -> Arguments:
+    """Return the arrays among the arguments, with names.
+
+    Args:
+        params: a tree of parameters.
+        args: what follows them.
+        kwargs: keyword arguments.
+        names: of the arrays in ``params``, in the order of ``jax.tree_util.tree_leaves``; paths if not given.
+
+    Raises:
+        ValueError: if there are not as many names as arrays, or two arrays have the same name.
+    """
+    paths, tree = jax.tree_util.tree_flatten_with_path((params, tuple(args), dict(kwargs)))
+    places = [index for index, (_, leaf) in enumerate(paths) if _is_array(leaf)]
+    learnt = [paths[index][0][0].idx == 0 for index in places]
+    shown = [path_name(paths[index][0][1:]) or "params" for index in places]
+    if names is not None:
+        if len(names) != sum(learnt):
+            raise ValueError(f"names has {len(names)} entries, but params holds {sum(learnt)} arrays")
+        given = iter(names)
+        shown = [next(given) if own else name for own, name in zip(learnt, shown, strict=True)]
+    for own in (True, False):
+        group = [name for name, is_own in zip(shown, learnt, strict=True) if is_own is own]
+        if twice := sorted({name for name in group if group.count(name) > 1}):
+            raise ValueError(f"two arrays are both named {twice[0]!r}; name them with names=")
+    static = [None if _is_array(leaf) else leaf for _, leaf in paths]
+
+    def rebuilt(arrays: Sequence[Any]) -> tuple[Any, Sequence[Any], Mapping[str, Any]]:
+        leaves = list(static)
+        for index, array in zip(places, arrays, strict=True):
+            leaves[index] = array
+        params, args, kwargs = jax.tree_util.tree_unflatten(tree, leaves)
+        return params, args, kwargs
+
+    found = zip(shown, (paths[index][1] for index in places), learnt, strict=True)
+    return Arguments([Leaf(name, array, own) for name, array, own in found], rebuilt)
+
+
+def path_name(path: Sequence[Any]) -> str:
+    """Return a path in a tree with dots: ``"layers.0.weight"``."""
+    return ".".join(str(_key(entry)) for entry in path)
+
+
+def _key(entry: Any) -> Any:
+    for attribute in ("key", "idx", "name"):
+        if hasattr(entry, attribute):
+            return getattr(entry, attribute)
+    return entry
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct))

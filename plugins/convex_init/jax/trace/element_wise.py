@@ -1,0 +1,142 @@
+"""Rules for primitives that act on each element."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from convex_init.jax.trace.lowering import Call, Rule
+from convex_init_core.graph.nodes import Kind, Node
+from convex_init_core.graph.patterns import number_in
+
+_SAME = {
+    **{name: name for name in ("exp", "expm1", "log", "log1p", "square", "sqrt", "rsqrt", "abs", "sign", "tanh")},
+    **{name: name for name in ("sinh", "cosh", "asinh", "atan", "sin", "cos", "tan", "erf", "floor", "ceil")},
+    **{"logistic": "sigmoid", "neg": "negate"},
+    **{"add": "add", "add_any": "add", "sub": "subtract", "mul": "multiply", "div": "divide"},
+    **{"max": "maximum", "min": "minimum"},
+}
+_RELATIONS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}
+_IDENTITIES = (
+    *("stop_gradient", "copy", "copy_p", "pvary", "sharding_constraint", "layout_constraint", "mesh_cast"),
+    *("device_put", "name"),
+)
+
+
+def _same(op: str) -> Rule:
+    def rule(call: Call) -> Node | Sequence[Node]:
+        if Kind.FLOATING not in (kinds := {part.kind for part in call.inputs}) or len(kinds) > 1:
+            return _of_integers(call)
+        if call.read("out_dtype") not in (None, call.inputs[0].dtype):
+            return call.opaque("changes the type of its numbers")
+        return call.make(op, *call.inputs)
+
+    return rule
+
+
+def _of_integers(call: Call) -> Sequence[Node]:
+    call.unread.clear()
+    return call.opaque("works on integers")
+
+
+def _compare(relation: str) -> Rule:
+    return lambda call: call.make("compare", *call.inputs, relation=relation)
+
+
+def _is_finite(call: Call) -> Node:
+    magnitude = call.make("abs", *call.inputs, dtype=call.inputs[0].dtype)
+    infinite = call.builder.literal(math.inf, (), call.inputs[0].dtype)
+    return call.make("compare", magnitude, infinite, relation="<")
+
+
+def _integer_pow(call: Call) -> Node | Sequence[Node]:
+    exponent = call.read("y")
+    if call.inputs[0].kind is not Kind.FLOATING:
+        return _of_integers(call)
+    if exponent == 2:
+        return call.make("square", *call.inputs)
+    if exponent == -1:
+        return call.make("reciprocal", *call.inputs)
+    return call.make("power", *call.inputs, call.number(exponent))
+
+
+def _pow(call: Call) -> Node | Sequence[Node]:
+    base, exponent = call.inputs
+    if base.kind is not Kind.FLOATING:
+        return _of_integers(call)
+    if exponent.kind is Kind.FLOATING:
+        return call.make("power", base, exponent)
+    number = number_in(exponent)
+    return call.opaque("has no one exponent") if number is None else call.make("power", base, call.number(number))
+
+
+def _exp2(call: Call) -> Node:
+    return call.make("power", call.number(2.0), *call.inputs)
+
+
+def _erfc(call: Call) -> Node:
+    return call.make("subtract", call.number(1.0), call.make("erf", *call.inputs))
+
+
+def _round(call: Call) -> Node:
+    call.read("rounding_method")
+    return call.make("round", *call.inputs)
+
+
+def _clamp(call: Call) -> Node | Sequence[Node]:
+    low, data, high = call.inputs
+    if data.kind is not Kind.FLOATING:
+        return _of_integers(call)
+    return call.make("minimum", call.make("maximum", data, low), high)
+
+
+def _select(call: Call) -> Node | Sequence[Node]:
+    which, *cases = call.inputs
+    chosen = number_in(which)
+    if chosen is not None:
+        return cases[int(chosen)]
+    if len(cases) != 2 or which.kind is not Kind.BOOLEAN:
+        return call.opaque("chooses by an integer")
+    return call.make("where", which, cases[1], cases[0])
+
+
+def _convert(call: Call) -> Node | Sequence[Node]:
+    call.read("new_dtype")
+    (data,) = call.inputs
+    if data.dtype == call.dtype:
+        return data
+    if data.kind is Kind.FLOATING and call.step.outputs[0].dtype.startswith(("float", "bfloat")):
+        return call.make("cast", data)
+    if data.kind is Kind.COMPLEX or call.dtype.startswith("complex"):
+        return call.opaque("converts complex numbers")
+    if data.kind is Kind.FLOATING and not data.is_fixed:
+        return call.opaque("cuts numbers off to integers")
+    return call.make("cast", data)
+
+
+def _identity(call: Call) -> Sequence[Node]:
+    call.unread.clear()
+    return call.inputs
+
+
+def _of_booleans(call: Call) -> Sequence[Node]:
+    return call.opaque("works on truth values or bits")
+
+
+RULES: dict[str, Rule] = {
+    **{name: _same(op) for name, op in _SAME.items()},
+    **{name: _compare(relation) for name, relation in _RELATIONS.items()},
+    **dict.fromkeys(_IDENTITIES, _identity),
+    **dict.fromkeys(("and", "or", "not", "xor"), _of_booleans),
+    "optimization_barrier": _identity,
+    "is_finite": _is_finite,
+    "integer_pow": _integer_pow,
+    "pow": _pow,
+    "exp2": _exp2,
+    "erfc": _erfc,
+    "round": _round,
+    "clamp": _clamp,
+    "select_n": _select,
+    "convert_element_type": _convert,
+}
+"""By name of the primitive."""

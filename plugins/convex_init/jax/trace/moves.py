@@ -1,0 +1,153 @@
+"""Rules for primitives that move elements, or put arrays side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from convex_init.jax.trace.lowering import Call, Rule
+from convex_init_core.graph.nodes import Node
+from convex_init_core.graph.patterns import number_in
+
+
+def _broadcast(call: Call) -> Node | Sequence[Node]:
+    shape, kept = call.read("shape"), call.read("broadcast_dimensions")
+    data = call.inputs[0]
+    if len(call.inputs) > 1:
+        return call.opaque("has a shape that depends on numbers")
+    sizes = dict(zip(map(int, kept), data.shape, strict=True))
+    spread = tuple(sizes.get(axis, 1) for axis in range(len(shape)))
+    if spread != data.shape:
+        data = call.make("reshape", data, shape=spread)
+    return data if spread == tuple(shape) else call.make("broadcast", data)
+
+
+def _reshape(call: Call) -> Node | Sequence[Node]:
+    call.read("new_sizes")
+    if call.read("dimensions") is not None or len(call.inputs) > 1:
+        return call.opaque("reshapes in another order")
+    return call.make("reshape", *call.inputs)
+
+
+def _axis_of_one(call: Call) -> Node:
+    call.read("dimensions")
+    return call.make("reshape", *call.inputs)
+
+
+def _transpose(call: Call) -> Node:
+    return call.make("transpose", *call.inputs, axes=tuple(map(int, call.read("permutation"))))
+
+
+def _slice(call: Call) -> Node:
+    starts, stops = call.read("start_indices"), call.read("limit_indices")
+    steps = call.read("strides") or (1,) * len(starts)
+    return _sliced(call, call.inputs[0], starts, stops, steps)
+
+
+def _sliced(call: Call, data: Node, starts: Any, stops: Any, steps: Any) -> Node:
+    starts, stops, steps = (tuple(map(int, part)) for part in (starts, stops, steps))
+    return call.make("slice", data, starts=starts, stops=stops, steps=steps)
+
+
+def _dynamic_slice(call: Call) -> Node:
+    sizes = call.read("slice_sizes")
+    data, *indices = call.inputs
+    numbers = [number_in(index) for index in indices]
+    if any(number is None for number in numbers):
+        return call.make("gather", data, *indices)
+    # As JAX does: a slice that would reach beyond the array is moved back into it.
+    starts = [min(max(int(n or 0), 0), full - size) for n, full, size in zip(numbers, data.shape, sizes, strict=True)]
+    stops = [start + size for start, size in zip(starts, sizes, strict=True)]
+    return _sliced(call, data, starts, stops, (1,) * len(starts))
+
+
+def _dynamic_update_slice(call: Call) -> Node | Sequence[Node]:
+    data, part, *indices = call.inputs
+    if not all(index.is_fixed for index in indices):
+        return call.opaque("writes to a place that depends on the input")
+    return call.make("join", data, part)
+
+
+def _gather(call: Call) -> Node | Sequence[Node]:
+    call.unread -= {"dimension_numbers", "slice_sizes", "mode"}
+    if call.read("fill_value") is not None:
+        return call.opaque("fills in a number for what lies outside")
+    return call.make("gather", *call.inputs)
+
+
+def _scatter(call: Call) -> Node | Sequence[Node]:
+    call.unread -= {"dimension_numbers", "mode", "update_consts"}
+    data, indices, updates = call.inputs
+    call.unread.discard("update_jaxpr")  # of plain scatter: takes the update
+    if not indices.is_fixed:
+        return call.opaque("writes to places that depend on the input")
+    return call.make("join", data, updates)
+
+
+def _concatenate(call: Call) -> Node:
+    return call.make("concatenate", *call.inputs, axis=int(call.read("dimension")))
+
+
+def _pad(call: Call) -> Node:
+    config = [tuple(map(int, widths)) for widths in call.read("padding_config")]
+    if any(low < 0 or high < 0 or inner for low, high, inner in config):
+        return call.make("join", *call.inputs)
+    return call.make("pad", *call.inputs, widths=tuple((low, high) for low, high, _ in config))
+
+
+def _rev(call: Call) -> Node:
+    call.read("dimensions")
+    return call.make("rearrange", *call.inputs)
+
+
+def _split(call: Call) -> Sequence[Node]:
+    axis, start, parts = call.read("axis"), 0, []
+    for index, size in enumerate(call.read("sizes")):
+        parts.append(_part(call, index, axis, start, start + size))
+        start += size
+    return parts
+
+
+def _unstack(call: Call) -> Sequence[Node]:
+    axis = int(call.read("axis"))
+    parts = (_part(call, index, axis, index, index + 1) for index in range(len(call.step.outputs)))
+    return [call.make("reshape", part, index=index) for index, part in enumerate(parts)]
+
+
+def _part(call: Call, index: int, axis: int, start: int, stop: int) -> Node:
+    (data,) = call.inputs
+    starts, stops, shape = [0] * len(data.shape), list(data.shape), list(data.shape)
+    starts[axis], stops[axis], shape[axis] = start, stop, stop - start
+    ends = {"starts": tuple(starts), "stops": tuple(stops), "steps": (1,) * len(starts)}
+    return call.make("slice", data, index=index, shape=shape, **ends)
+
+
+def _stack(call: Call) -> Node:
+    return call.make("stack", *call.inputs, axis=int(call.read("axis")))
+
+
+def _tile(call: Call) -> Node:
+    call.read("reps")
+    return call.make("rearrange", *call.inputs)
+
+
+RULES: dict[str, Rule] = {
+    "broadcast_in_dim": _broadcast,
+    "reshape": _reshape,
+    "squeeze": _axis_of_one,
+    "expand_dims": _axis_of_one,
+    "transpose": _transpose,
+    "slice": _slice,
+    "dynamic_slice": _dynamic_slice,
+    "dynamic_update_slice": _dynamic_update_slice,
+    "gather": _gather,
+    "scatter": _scatter,
+    "concatenate": _concatenate,
+    "pad": _pad,
+    "rev": _rev,
+    "split": _split,
+    "stack": _stack,
+    "unstack": _unstack,
+    "tile": _tile,
+}
+"""By name of the primitive."""

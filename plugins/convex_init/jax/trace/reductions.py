@@ -1,0 +1,81 @@
+"""Rules for primitives that combine elements of one array: reductions, windows, prefixes and orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from convex_init.jax.trace.lowering import Call, Rule
+from convex_init_core.graph.nodes import Kind, Node
+
+
+def _reduced(op: str) -> Rule:
+    def rule(call: Call) -> Node | Sequence[Node]:
+        axes = tuple(map(int, call.read("axes")))
+        if call.inputs[0].kind is not Kind.FLOATING:
+            return call.opaque("works on integers")
+        return call.make(op, *call.inputs, axes=axes, keepdims=False)
+
+    return rule
+
+
+def _windowed(op: str) -> Rule:
+    def rule(call: Call) -> Node:
+        # Where a window reaches beyond the array it meets what changes nothing: 0 in sums, an infinity in extremes.
+        call.unread -= {"window_dimensions", "window_strides", "padding", "base_dilation", "window_dilation"}
+        return call.make(op, *call.inputs)
+
+    return rule
+
+
+def _prefixes(op: str, takes_axis: bool) -> Rule:
+    def rule(call: Call) -> Node | Sequence[Node]:
+        (data,), axis, backwards = call.inputs, int(call.read("axis")), call.read("reverse")
+        if data.kind is not Kind.FLOATING:
+            return call.opaque("works on integers")
+        if not takes_axis:
+            return call.make(op, data)
+        made = call.make(op, call.make("rearrange", data) if backwards else data, axis=axis)
+        return call.make("rearrange", made) if backwards else made
+
+    return rule
+
+
+def _sort(call: Call) -> Sequence[Node]:
+    axis = int(call.read("dimension"))
+    call.read("num_keys")  # the first array is sorted by itself, whatever follows
+    first = call.make("sort", call.inputs[0], axis=axis, descending=False)
+    others = range(1, len(call.step.outputs))
+    why = "is put into the order of another array"
+    return [first, *(call.make("opaque", *call.inputs, index=i, why=why, non_negative=False) for i in others)]
+
+
+def _top_k(call: Call) -> Sequence[Node]:
+    axis = call.read("axis")
+    (data,) = call.inputs
+    axis = len(data.shape) - 1 if axis is None else int(axis) % len(data.shape)
+    values = call.make("largest", data, k=int(call.read("k")), axis=axis, sorted=True, smallest=False)
+    return [values, call.make("opaque", data, index=1, why="returns places", non_negative=True)]
+
+
+def _places(call: Call) -> Sequence[Node]:
+    call.unread.clear()
+    return call.opaque("returns places", non_negative=True)
+
+
+RULES: dict[str, Rule] = {
+    "reduce_sum": _reduced("sum"),
+    "reduce_max": _reduced("max"),
+    "reduce_min": _reduced("min"),
+    "reduce_window_sum": _windowed("average"),
+    "reduce_window_max": _windowed("window_max"),
+    "reduce_window_min": _windowed("window_min"),
+    "cumsum": _prefixes("cumulative_sum", takes_axis=True),
+    "cumlogsumexp": _prefixes("cumulative_log_sum_exp", takes_axis=True),
+    "cummax": _prefixes("window_max", takes_axis=False),
+    "cummin": _prefixes("window_min", takes_axis=False),
+    "sort": _sort,
+    "top_k": _top_k,
+    "argmax": _places,
+    "argmin": _places,
+}
+"""By name of the primitive."""

@@ -1,0 +1,168 @@
+"""From a function of JAX to a graph, and back to the numbers at places of the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from convex_init.jax.trace.arguments import Arguments, Leaf, path_name, read_arguments
+from convex_init.jax.trace.library import RULES, recognised
+from convex_init.jax.trace.lowering import Lowering, bounds
+from convex_init.jax.trace.program import Program, Slot, flat
+from convex_init_core.graph.builder import Builder
+from convex_init_core.graph.nodes import Constant, Graph, Node, Place
+
+# What is told of an array on the way, and may return another in its place.
+Visit = Callable[[Place, NDArray[Any]], "NDArray[Any] | None"]
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A function as a graph, with the steps that compute it.
+
+    Attributes:
+        graph: what it computes.
+        program: its steps.
+        nodes: by place of the array in the program.
+        leaves: the arrays among the arguments, in the order of the program's inputs.
+    """
+
+    graph: Graph
+    program: Program
+    nodes: Mapping[Slot, Node]
+    leaves: Sequence[Leaf]
+
+
+def trace(
+    fn: Callable[..., Any],
+    params: Any,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    buffers: Collection[str] = (),
+) -> Graph:
+    """Return the graph of ``fn(params, *args, **kwargs)``.
+
+    Floating-point arrays among the arguments are the inputs of the graph, named ``"0"``, ``"1.key"`` or by keyword.
+    Other arrays there are constants without numbers; what is no array is part of the code. Arrays in ``params`` may
+    be given as ``jax.ShapeDtypeStruct``: then they have no numbers either.
+
+    Args:
+        fn: a function that JAX can trace.
+        params: a tree of arrays.
+        args: arguments after it.
+        kwargs: keyword arguments.
+        names: of the arrays in ``params``, in the order of ``jax.tree_util.tree_leaves``; their paths if not given.
+        buffers: names of arrays in ``params`` that are not learnt, such as running statistics.
+
+    Raises:
+        ValueError: if names do not fit the arrays.
+    """
+    return traced(fn, params, args, kwargs, names=names, buffers=buffers).graph
+
+
+def traced(
+    fn: Callable[..., Any],
+    params: Any,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    buffers: Collection[str] = (),
+) -> Trace:
+    """Return the graph of a function with its steps, for :func:`run`; see :func:`trace`."""
+    arguments = read_arguments(params, args, kwargs or {}, names)
+    leaves = arguments.leaves
+    shown: list[str] = []
+    closed = jax.make_jaxpr(_on_arrays(fn, arguments, shown))(*(leaf.array for leaf in leaves))
+    program = flat(closed, [leaf.number for leaf in leaves])
+    lowering = Lowering(Builder(bounds, recognised), RULES)
+    graph = lowering.builder.graph
+    for leaf, slot in zip(leaves, program.inputs, strict=True):
+        lowering.nodes[slot] = _leaf(lowering.builder, leaf, slot, buffers)
+    lowering.lower(program)
+    for name, slot in zip(shown, program.outputs, strict=True):
+        graph.outputs[name] = lowering.node(slot)
+    return Trace(lowering.builder.finished(), program, lowering.nodes, leaves)
+
+
+def run(made: Trace, places: Iterable[Place], visit: Visit, *, arrays: Mapping[str, Any] | None = None) -> list[Any]:
+    """Compute a traced function step by step, and hand out the arrays at some places on the way.
+
+    Args:
+        made: the function, traced with arrays, not with shapes alone.
+        places: of nodes of its graph.
+        visit: called with a place and the array there, in the order of the steps; returns another array to go on
+            with, or ``None``.
+        arrays: other inputs, by name.
+
+    Returns:
+        the outputs, as arrays of JAX.
+
+    Raises:
+        ValueError: if a place is not among those that are computed.
+    """
+    wanted = set(places)
+    at = {slot: node.place for slot, node in made.nodes.items() if node.place in wanted}
+    if lost := wanted - set(at.values()):
+        raise ValueError(f"nothing is computed at {min(map(str, lost))!r}")
+    met: set[Place] = set()
+    values: dict[Slot, Any] = {}
+    moving: set[Slot] = set()  # not the constants that were computed when the function was traced
+
+    def write(slot: Slot, array: Any) -> None:
+        values[slot] = array
+        place = at.get(slot)
+        if place is None or place in met:
+            return
+        met.add(place)
+        changed = visit(place, np.asarray(array))
+        if changed is not None:
+            values[slot] = jax.numpy.asarray(changed, dtype=slot.aval.dtype).reshape(slot.shape)
+            moving.add(slot)
+
+    def read(slot: Slot) -> Any:
+        return values[slot] if slot in values else slot.number
+
+    for leaf, slot in zip(made.leaves, made.program.inputs, strict=True):
+        if not leaf.learnt:
+            moving.add(slot)
+        write(slot, (arrays or {}).get(leaf.name, leaf.array) if not leaf.learnt else leaf.array)
+    for step in made.program.steps:
+        if any(slot in moving for slot in step.inputs) or any(slot.number is None for slot in step.outputs):
+            moving.update(step.outputs)
+            results = step.evaluate(list(map(read, step.inputs)))
+        else:
+            results = [slot.number for slot in step.outputs]
+        for slot, array in zip(step.outputs, results, strict=True):
+            write(slot, array)
+    return list(map(read, made.program.outputs))
+
+
+def _on_arrays(fn: Callable[..., Any], arguments: Arguments, shown: list[str]) -> Callable[..., list[Any]]:
+    def on_arrays(*arrays: Any) -> list[Any]:
+        params, args, kwargs = arguments.rebuilt(arrays)
+        found, _ = jax.tree_util.tree_flatten_with_path(fn(params, *args, **kwargs))
+        kept = [(path, leaf) for path, leaf in found if hasattr(leaf, "dtype") or isinstance(leaf, (int, float))]
+        shown[:] = [".".join(filter(None, ("output", path_name(path)))) for path, _ in kept]
+        return [leaf for _, leaf in kept]
+
+    return on_arrays
+
+
+def _leaf(builder: Builder, leaf: Leaf, slot: Slot, buffers: Collection[str]) -> Node:
+    if not leaf.learnt and leaf.is_floating:
+        node = builder.leaf("input", slot.shape, slot.dtype, Place("input", leaf.name), name=leaf.name)
+        builder.graph.inputs[leaf.name] = node
+        return node
+    learnt = leaf.learnt and leaf.is_floating and leaf.name not in buffers
+    op = "parameter" if learnt else "buffer"
+    node = builder.leaf(op, slot.shape, slot.dtype, Place(op, leaf.name), name=leaf.name)
+    node.constant = Constant(leaf.number, bounds(leaf.number), (leaf.name,) if learnt else ())
+    return node

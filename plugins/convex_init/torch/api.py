@@ -1,0 +1,154 @@
+"""``plan`` and ``apply_``: the core's planner on a torch model."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import UninitializedParameter
+
+from convex_init.torch.drawing import check_generator
+from convex_init.torch.framework import TorchFramework
+from convex_init.torch.inputs import arguments_of
+from convex_init.torch.sharding import reshard
+from convex_init_core.planning import build
+from convex_init_core.planning.plan import LayerPlan, Plan
+from convex_init_core.planning.request import Options, request
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["LayerPlan", "Plan", "apply_", "plan"]
+
+
+def plan(model: nn.Module, example_inputs: Any = None, **options: Unpack[Options]) -> Plan:
+    """Return what :func:`apply_` would do to each weight of ``model``, and why; ``print`` it for a table.
+
+    Nothing is written, and nothing of the model changes (a lazy model is given its shapes if ``example_inputs`` are
+    passed). Arguments and errors are those of :func:`apply_`.
+
+    Example:
+        >>> import torch, convex_init
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> [(layer.path, layer.role) for layer in convex_init.torch.plan(model).layers]
+        [('0', 'free'), ('2', 'positive')]
+    """
+    asked = request(**options)
+    return build.plan(framework_of(model, example_inputs, asked.entry), asked)
+
+
+def apply_(
+    model: nn.Module,
+    example_inputs: Any = None,
+    *,
+    generator: torch.Generator | None = None,
+    **options: Unpack[Options],
+) -> nn.Module:
+    """Initialise an input-convex network in place with the principled initialisation, and return it.
+
+    A copy of the model runs on the example inputs, and everything is read from what it does. Weights that see the input
+    through affine maps only are *free*: N(0, σ*²/fan_in) (LeCun), bias 0. Weights behind a non-linearity are
+    *positive*: non-negative, with a centring bias that keeps pre-activations at mean 0, variance σ*² and correlation ρ*
+    (equations 8–12, 33–46). Weights behind a positivity map are written through it. Plain positive weights are marked,
+    so that :func:`project_` and :func:`project_after_step` keep them non-negative.
+
+    Args:
+        model: a module; a compiled one is initialised through its original.
+        example_inputs: one input, a tuple of positional inputs or a dict of keyword inputs; also used to give lazy
+            layers their shapes. Not needed where the first layer says what the model takes: vectors, or images.
+        generator: source of randomness; torch's global CPU generator by default. One number is taken from it.
+        **options: what else to know of the model, and the settings:
+
+            - ``convex_inputs``: names or positions of the inputs in which the model is convex, all floating-point ones
+              by default; layers that see only the others (context) are left alone.
+            - ``entry``: name of the method to run, such as ``"energy"``.
+            - ``positive``, ``free``, ``exclude``: weights that must be non-negative, that keep either sign, that are
+              left alone, against what the data flow says: paths or patterns (``"layers.*.wz"``), or a predicate
+              ``f(path, module)``.
+            - ``fed_by``: what feeds the positive layers, where it cannot be read: a name or function, or a mapping from
+              patterns of layer paths to these.
+            - ``positivity``: the map for positive layers that carry none themselves; ``"projection"`` by default. Where
+              nothing applies it, it is refused.
+            - ``register_missing_bias``: add a bias to positive layers that have none and need one. Do it before the
+              optimizer is made.
+            - ``calibrate``: measure each pre-activation on the example inputs, in the order of the signal, and set the
+              scale of its weights and its shift by what was found: ``True`` for all, ``False`` for none; by default
+              where there is no theory, and, with ``"bounded_gain"``, where the measured variance is off by more than a
+              factor of 1.5.
+            - ``method``: ``"bounded_gain"`` (default), ``"log_normal"`` (the paper's equations everywhere) or
+              ``"isometric"`` (for any depth).
+            - ``correlation`` (ρ*, 0.5), ``variance`` (σ*², 1.0), ``bias_noise`` (β, 0.0), ``distribution``
+              (``"log_normal"``), ``skip_share`` (0.5), ``match_moments`` (``False``), ``threshold`` (τ, 0.0); see
+              :class:`convex_init_core.InitSettings`.
+
+    Returns:
+        ``model``.
+
+    Raises:
+        ValueError: if a weight cannot be decided or an argument is out of range. All problems are listed with the paths
+            of their layers, and nothing has been written.
+        TypeError: if an argument does not exist or has the wrong type.
+
+    Warns:
+        UserWarning: if some weights are on the meta device; those are not written. If the method is not known to carry
+            so many positive layers in a row.
+
+    Example:
+        >>> import torch, convex_init
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> model = convex_init.torch.apply_(model, generator=torch.Generator().manual_seed(0))
+        >>> bool((model[2].weight >= 0).all())
+        True
+    """
+    check_generator(generator)
+    asked = request(**options)
+    framework = framework_of(model, example_inputs, asked.entry)
+    made = build.plan(framework, asked)
+    if made.unwritten:
+        warnings.warn(
+            f"weights on the meta device were not written: {', '.join(made.unwritten)}; call to_empty(device=...) "
+            "and apply_ again",
+            stacklevel=2,
+        )
+    build.execute(made, framework, generator)
+    return model
+
+
+def framework_of(model: nn.Module, example_inputs: Any, entry: str) -> TorchFramework:
+    """Return the port for a model, checked; a lazy model is given its shapes.
+
+    Raises:
+        TypeError: if it is no module.
+        ValueError: if it is wrapped, or inputs are needed.
+    """
+    model = written(model)
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        raise ValueError(
+            "model is wrapped in DistributedDataParallel, so ranks could draw different weights: initialise it before "
+            "wrapping, which copies the weights of rank 0 to all"
+        )
+    reshard(model)
+    inputs = None if example_inputs is None else arguments_of(example_inputs)
+    if any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters()):
+        if inputs is None:
+            raise ValueError("model is lazy and has no shapes yet; run it once, or pass example_inputs")
+        with torch.no_grad(), torch.random.fork_rng():  # the values that torch gives them are overwritten anyway
+            model(*inputs[0], **inputs[1])
+    return TorchFramework(model, inputs, entry)
+
+
+def written(model: nn.Module) -> nn.Module:
+    """Return a model as it was written: a compiled one shares its parameters with the original.
+
+    Raises:
+        TypeError: if it is no module.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}; for a tensor there is icnn_")
+    is_compiled = type(model).__module__.startswith("torch._dynamo")
+    original = getattr(model, "_orig_mod", None) if is_compiled else None
+    return original if isinstance(original, nn.Module) else model

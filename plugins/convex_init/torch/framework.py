@@ -1,0 +1,416 @@
+"""Torch behind the core's port: a model is traced and measured on copies, and written in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from convex_init.torch.drawing import Fill as TensorFill
+from convex_init.torch.drawing import fill_
+from convex_init.torch.fans import geometry_of, units
+from convex_init.torch.model.copies import copied, make_finite
+from convex_init.torch.model.example_inputs import made_inputs
+from convex_init.torch.model.parameters import Parameters
+from convex_init.torch.model.state import state_of
+from convex_init.torch.positivity import mark_projected, unmark_projected
+from convex_init.torch.sharding import is_sharded, local, whole
+from convex_init.torch.trace import trace
+from convex_init_core.framework import Fill, Observed, Parameter, Visit
+from convex_init_core.graph.nodes import Constant, Graph, Kind, Node, Place
+from convex_init_core.signal.signal_moments import measured
+from convex_init_core.theory.moments import FeatureMoments
+from convex_init_core.weights.positivity import Positivity
+from convex_init_core.weights.weight_axes import Geometry
+
+_LARGE = 50_000_000  # elements; a copy of so many is made without numbers, if the model runs so
+_SETTLES = 4  # runs after which a model that changes itself does the same again, or never will
+
+
+class TorchFramework:
+    """One model and one set of example inputs, as the core asks for them.
+
+    Args:
+        model: any module; only ``write``, ``scale``, ``shift``, ``set_statistics``, ``add_bias`` and ``mark`` change it.
+        inputs: positional and keyword inputs; ``None`` to make some.
+        entry: name of the method that is called.
+
+    Raises:
+        ValueError: if there is no such method, or inputs are needed and cannot be made.
+    """
+
+    def __init__(
+        self, model: nn.Module, inputs: tuple[tuple[Any, ...], dict[str, Any]] | None, entry: str = "forward"
+    ) -> None:
+        """Check the method; made-up inputs have the shape that the first layers ask for."""
+        if not callable(getattr(model, entry, None)):
+            raise ValueError(f"entry {entry!r} is no method of {type(model).__name__}")
+        self.model, self.entry, self.has_inputs = model, entry, inputs is not None
+        self._parameters = Parameters(model)
+        self._graph = Graph()
+        self._moments: dict[Node, FeatureMoments | None] = {}
+        self._settles_after = 0
+        self._written: dict[str, Tensor] = {}
+        self._journal: _Journal | None = None
+        self._running: nn.Module | None = None
+        on_meta = any(tensor.is_meta for tensor in model.parameters())
+        sharded = any(is_sharded(tensor) for tensor in model.parameters())
+        large = sum(tensor.numel() for tensor in model.parameters()) > _LARGE
+        self._without_numbers = on_meta or sharded
+        self._try_without_numbers = large and not on_meta
+        self._inputs = inputs if inputs is not None else (made_inputs(model, entry, self._tried), {})
+
+    # Structure
+
+    def trace(self, *, moved: bool = False) -> Graph:
+        """See :class:`convex_init_core.framework.Framework`."""
+        if self._try_without_numbers and not moved:
+            try:
+                self._graph = self._traced(self._copy(on_meta=True), self._on_meta())
+                return self._graph
+            except (RuntimeError, NotImplementedError, TypeError):  # it looks at numbers, so it gets some
+                self._try_without_numbers = False
+        graph = self._traced(self._copy(on_meta=self._without_numbers), self._moved() if moved else self._given())
+        if not moved:
+            self._graph = graph
+        return graph
+
+    def parameters(self) -> Sequence[str]:
+        """See :class:`convex_init_core.framework.Framework`."""
+        return self._parameters.names
+
+    def parameter(self, name: str) -> Parameter:
+        """See :class:`convex_init_core.framework.Framework`."""
+        return self._parameters[name]
+
+    def geometry(self, name: str, fan_in: float) -> Geometry:
+        """See :class:`convex_init_core.framework.Framework`."""
+        slot = self._parameters.slot(name)
+        return geometry_of(slot.module, slot.name, fan_in)
+
+    # Numbers
+
+    def moments(self, constant: Constant) -> tuple[float, float] | None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        tensor = self._tensor(constant)
+        if tensor is None or not tensor.is_floating_point() or tensor.numel() == 0:
+            return None
+        numbers = tensor.double()
+        return float(numbers.mean()), float(numbers.square().mean())
+
+    def numbers(self, constant: Constant) -> NDArray[np.float64] | None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        tensor = self._tensor(constant)
+        return None if tensor is None or tensor.is_complex() else _numpy(tensor)
+
+    def measured(self, node: Node) -> FeatureMoments | None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        if node.constant is not None:
+            numbers = self.numbers(node.constant)
+            return None if numbers is None else measured(numbers)
+        if not self.has_inputs or self._without_numbers:
+            return None
+        if node not in self._moments:
+            self._measure_like(node)
+        return self._moments.get(node)
+
+    def bounds_along(self, constant: Constant, axis: int, start: int, stop: int) -> tuple[float, float] | None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        tensor = self._tensor(constant)
+        if tensor is None or tensor.is_complex() or stop <= start:
+            return None
+        low, high = torch.aminmax(tensor.narrow(axis, start, stop - start))
+        return float(low), float(high)
+
+    def mean(self, name: str) -> float:
+        """See :class:`convex_init_core.framework.Framework`."""
+        return float(whole(self._parameters.slot(name).raw.detach()).double().mean())
+
+    def spread(self, name: str) -> tuple[float, float]:
+        """See :class:`convex_init_core.framework.Framework`."""
+        numbers = whole(self._parameters.slot(name).raw.detach()).double()
+        return float(numbers.mean()), float(numbers.var(correction=0))
+
+    # Runs
+
+    def run(self, nodes: Sequence[Node], visit: Visit) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        missing = self._visited(nodes, visit)
+        if missing:
+            lost = ", ".join(map(str, missing))
+            raise ValueError(
+                f"{type(self.model).__name__} does something else when it runs again, so that {lost} was not found; "
+                "pass calibrate=False, or make its forward do the same at every call"
+            )
+
+    @torch.no_grad()
+    def _visited(self, nodes: Sequence[Node], visit: Visit) -> set[Place]:
+        """Run, and return the places that were not found."""
+        by_place = {node.place: node for node in nodes}
+        missing = set(by_place)
+
+        def seen(place: Place, tensor: Tensor) -> Tensor | None:
+            missing.discard(place)
+            replaced = visit(by_place[place], _numpy(tensor))
+            return None if replaced is None else torch.from_numpy(replaced).to(tensor)
+
+        model = self._copy(share=self._written.values())
+        self._running = model
+        try:
+            trace(model, *self._given(), self._call(model), visit=seen, places=by_place)
+        finally:
+            self._running = None
+        return missing
+
+    def observe(self, nodes: Sequence[Node], loss: Callable[[Any], Any] | None) -> dict[Node, Observed]:
+        """See :class:`convex_init_core.framework.Framework`."""
+        by_place = {node.place: node for node in nodes}
+        values: dict[Node, NDArray[np.float64]] = {}
+        alive: dict[Node, Tensor] = {}
+        results: list[Any] = []
+
+        def seen(place: Place, tensor: Tensor) -> None:
+            values[by_place[place]] = _numpy(tensor.detach())
+            alive[by_place[place]] = tensor
+
+        model = self._copy()
+        call = self._call(model)
+
+        def kept(*args: Any, **kwargs: Any) -> Any:
+            results.append(call(*args, **kwargs))
+            return results[-1]
+
+        trace(model, *self._given(), kept, visit=seen, places=by_place, gradients=True)
+        with torch.enable_grad():
+            total = _total(results[-1]) if loss is None else loss(results[-1])
+        tensors = {node: tensor for node, tensor in alive.items() if tensor.requires_grad}
+        gradients: dict[Node, Any] = {}
+        if tensors and total.requires_grad:
+            found = torch.autograd.grad(total, list(tensors.values()), allow_unused=True)
+            gradients = dict(zip(tensors, found, strict=True))
+        return {
+            node: Observed(values[node], None if gradients.get(node) is None else _numpy(gradients[node]))
+            for node in values
+        }
+
+    # Writes
+
+    def write(self, fills: Sequence[Fill], seed: Any) -> None:
+        """See :class:`convex_init_core.framework.Framework`; the seed is a generator, or ``None`` for torch's own."""
+        drawn = []
+        for fill in fills:
+            raw = self._to_write(fill.name)
+            drawn.append(TensorFill(raw, fill.law, fill.positivity))
+        fill_(drawn, seed)
+        with torch.no_grad():
+            for fill in fills:
+                if fill.positivity is not None and fill.positivity.reparametrises:
+                    self._read_back(fill)
+
+    @torch.no_grad()
+    def scale(self, name: str, factor: float, positivity: Positivity | None) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        raw = self._to_write(name)
+        if positivity is None:
+            raw.mul_(factor)
+            return
+        wide = raw.double()
+        effective = positivity.value(wide, torch)
+        image = positivity.inverse(effective * factor, torch)
+        raw.copy_(torch.where(effective > 0, image, wide).to(raw.dtype))
+
+    @torch.no_grad()
+    def shift(self, name: str, amount: float) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        self._to_write(name).add_(amount)
+
+    @torch.no_grad()
+    def set_statistics(self, name: str, values: NDArray[np.float64]) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        buffer = dict(self.model.named_buffers())[name]
+        if self._journal is not None:
+            self._journal.keep(name, buffer)
+        buffer.copy_(torch.from_numpy(values))
+        if self._running is not None:
+            dict(self._running.named_buffers())[name].copy_(buffer)
+
+    def add_bias(self, name: str) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        slot = self._parameters.slot(name)
+        weight = slot.module.weight
+        assert isinstance(weight, Tensor)
+        slot.module.bias = nn.Parameter(weight.new_zeros(units(slot.module)))
+        if self._journal is not None:
+            self._journal.added.append(slot.module)
+
+    def mark(self, names: Sequence[str]) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        for name in names:
+            slot = self._parameters.slot(name)
+            if self._journal is not None and parametrize.is_parametrized(slot.module, slot.name) is False:
+                self._journal.marked.append((slot.module, slot.name))
+            mark_projected(slot.module, slot.name)
+
+    def snapshot(self) -> _Journal:
+        """See :class:`convex_init_core.framework.Framework`; what is written from now on is kept first."""
+        self._journal = _Journal()
+        return self._journal
+
+    def restore(self, snapshot: _Journal) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        snapshot.undo()
+        self._journal = None
+
+    # The model's own side
+
+    def _measure_like(self, node: Node) -> None:
+        """Measure a value in one run, and with it whatever may be asked next: all that is made of the same inputs."""
+        inputs: dict[Node, frozenset[Node]] = {}
+        weighted: dict[Node, bool] = {}
+        for each in self._graph:
+            own = frozenset((each,)) if each.name == "input" else frozenset()
+            inputs[each] = own.union(*(inputs[part] for part in each.inputs))
+            weighted[each] = bool(each.parameters) or any(weighted[part] for part in each.inputs)
+        alike = [
+            each
+            for each in self._graph
+            if not each.is_fixed
+            and each.kind is Kind.FLOATING
+            and inputs[each] <= inputs[node]
+            and (weighted[node] or not weighted[each])
+        ]
+
+        def visit(seen: Node, values: NDArray[np.float64]) -> None:
+            self._moments[seen] = measured(values)
+
+        # Steps within one operation of torch's have no value to be seen.
+        self._moments.update(dict.fromkeys(alike))
+        self._visited(alike, visit)
+
+    def _tensor(self, constant: Constant) -> Tensor | None:
+        """The tensor behind a constant, if it has numbers."""
+        tensor = constant.handle
+        return tensor.detach() if isinstance(tensor, Tensor) and not tensor.is_meta else None
+
+    def _to_write(self, name: str) -> Tensor:
+        raw = self._parameters.slot(name).raw
+        if self._journal is not None:
+            self._journal.keep(name, raw)
+        self._written[name] = raw
+        return raw
+
+    def _read_back(self, fill: Fill) -> None:
+        """Compute the effective weight and make sure that it can be used; of a shard, every rank its own."""
+        slot = self._parameters.slot(fill.name)
+        held = local(slot.raw)
+        if held.numel() == 0 or held.is_meta:
+            return
+        assert fill.positivity is not None
+        low, high = torch.aminmax(fill.positivity.value(held, torch))
+        if not (bool(torch.isfinite(low)) and bool(torch.isfinite(high)) and float(low) >= 0.0):
+            raise RuntimeError(
+                f"{slot.path!r}: effective weights between {float(low):g} and {float(high):g} came back through "
+                f"positivity {fill.positivity} in {held.dtype}; use a wider dtype"
+            )
+
+    def _copy(self, *, share: Any = (), on_meta: bool = False) -> nn.Module:
+        """A copy in evaluation mode that has settled: it does at its next run what it did at the one before."""
+        shared = list(share)
+        model = make_finite(copied(self.model, share=shared, on_meta=on_meta), {id(tensor) for tensor in shared}).eval()
+        for _ in range(self._settles_after):
+            with torch.no_grad(), _no_draws():
+                args, kwargs = self._on_meta() if on_meta else self._given()
+                self._call(model)(*args, **kwargs)
+        return model
+
+    def _traced(self, model: nn.Module, inputs: tuple[tuple[Any, ...], dict[str, Any]]) -> Graph:
+        before = state_of(model)
+        graph = trace(model, *inputs, self._call(model))
+        while self._settles_after < _SETTLES and (after := state_of(model)) != before:
+            self._settles_after += 1
+            before, graph = after, trace(model, *inputs, self._call(model))
+        return graph
+
+    def _call(self, model: nn.Module) -> Callable[..., Any]:
+        return model if self.entry == "forward" else cast("Callable[..., Any]", getattr(model, self.entry))
+
+    def _tried(self, x: Tensor) -> Any:
+        model = copied(self.model, on_meta=self._without_numbers).eval()
+        with torch.no_grad(), _no_draws():
+            return self._call(model)(x.to("meta") if self._without_numbers else x)
+
+    def _given(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return self._on_meta() if self._without_numbers else self._inputs
+
+    def _on_meta(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return cast("tuple[tuple[Any, ...], dict[str, Any]]", _mapped(self._inputs, lambda tensor: tensor.to("meta")))
+
+    def _moved(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The same inputs with other numbers, to see whether the code looks at them."""
+        generator = torch.Generator().manual_seed(0)
+
+        def other(tensor: Tensor) -> Tensor:
+            if not tensor.is_floating_point():
+                return tensor
+            return tensor * 0.5 + torch.randn(tensor.shape, generator=generator, dtype=torch.float32).to(tensor)
+
+        return cast("tuple[tuple[Any, ...], dict[str, Any]]", _mapped(self._given(), other))
+
+
+class _Journal:
+    """What was there before it was written, and what was added, to undo all of it."""
+
+    def __init__(self) -> None:
+        self.before: dict[str, tuple[Tensor, Tensor]] = {}
+        self.added: list[nn.Module] = []
+        self.marked: list[tuple[nn.Module, str]] = []
+
+    @torch.no_grad()
+    def keep(self, name: str, tensor: Tensor) -> None:
+        if name not in self.before and not tensor.is_meta:
+            self.before[name] = tensor, tensor.clone()
+
+    @torch.no_grad()
+    def undo(self) -> None:
+        for tensor, values in self.before.values():
+            tensor.copy_(values)
+        for module in self.added:
+            module.register_parameter("bias", None)
+        for module, name in self.marked:
+            unmark_projected(module, name)
+
+
+@contextmanager
+def _no_draws() -> Iterator[None]:
+    """Leave the global generators as they were."""
+    with torch.random.fork_rng():
+        yield
+
+
+def _mapped(tree: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if isinstance(tree, Mapping):
+        return {key: _mapped(part, function) for key, part in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        parts = [_mapped(part, function) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    return tree
+
+
+def _numpy(tensor: Tensor) -> NDArray[np.float64]:
+    return cast("NDArray[np.float64]", whole(tensor.detach()).double().cpu().numpy())
+
+
+def _total(result: Any) -> Tensor:
+    """The mean of the first floating-point output over the batch, summed over units."""
+    from convex_init.torch.trace.containers import named_tensors
+
+    output = next(tensor for _, tensor in named_tensors("output", result) if tensor.is_floating_point())
+    return output.flatten(1).mean(0).sum() if output.ndim > 1 else output.mean()

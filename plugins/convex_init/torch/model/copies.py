@@ -1,0 +1,125 @@
+"""Copies of a model to run in its place, so that nothing of the user's own model changes.
+
+``copy.deepcopy`` refuses many models (one that keeps an activation, holds a lock, was pruned or sharded), and a class
+may answer it with something else. Modules are copied attribute by attribute instead: tensors are cloned, what cannot be
+copied is shared.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
+_FINITE = 0.01  # stands for NaN and infinite numbers in a copy whose weights are to be overwritten anyway
+
+
+def copied(model: nn.Module, *, share: Iterable[Tensor] = (), on_meta: bool = False) -> nn.Module:
+    """Return a copy of ``model``, in the same mode.
+
+    Args:
+        model: any module; it is left as it is. Of one that torch shards (``fully_shard``), the copy has the class it
+            was written as and none of the hooks that gather parameters.
+        share: parameters that the copy has in common with the model, so that writing them shows in both.
+        on_meta: whether all other tensors are left without numbers, on torch's meta device, in their full shape.
+    """
+    memo: dict[int, Any] = {id(tensor): tensor for tensor in share}
+    return _Copier(memo, on_meta).module(model)
+
+
+@torch.no_grad()
+def make_finite(model: nn.Module, keep: Collection[int] = ()) -> nn.Module:
+    """Replace NaN and infinite parameters of a copy by a small number, and return it; ``keep``: ids to leave alone."""
+    for parameter in model.parameters():
+        plain = not isinstance(parameter, UninitializedParameter) and parameter.is_floating_point()
+        if plain and id(parameter) not in keep and parameter.device.type != "meta":
+            parameter.data = parameter.data.nan_to_num(_FINITE, _FINITE, _FINITE)
+    return model
+
+
+class _Copier:
+    """One copy: what has been copied already is found in ``memo`` again, as with ``copy.deepcopy``."""
+
+    def __init__(self, memo: dict[int, Any], on_meta: bool) -> None:
+        self.memo, self.on_meta = memo, on_meta
+        self.alive: list[Any] = []  # an id is only an object's own while the object lives
+
+    def module(self, module: nn.Module) -> nn.Module:
+        if id(module) in self.memo:
+            found: nn.Module = self.memo[id(module)]
+            return found
+        if isinstance(module, torch.jit.ScriptModule):
+            scripted: nn.Module = copy.deepcopy(module, self.memo)
+            return scripted.to("meta") if self.on_meta else scripted
+        kind = _written_class(type(module))
+        made = kind.__new__(kind)
+        self._remember(module, made)
+        for key, value in vars(module).items():
+            made.__dict__[key] = self._hooks(value) if key.endswith("_hooks") else self.value(value)
+        return made
+
+    def value(self, value: Any) -> Any:
+        if id(value) in self.memo:
+            return self.memo[id(value)]
+        if isinstance(value, nn.Module):
+            return self.module(value)
+        if isinstance(value, Tensor):
+            return self._remember(value, self._tensor(value))
+        if type(value) in (dict, OrderedDict):
+            made = self._remember(value, type(value)())
+            made.update((key, self.value(part)) for key, part in value.items())
+            return made
+        if type(value) is list:
+            made = self._remember(value, [])
+            made += map(self.value, value)
+            return made
+        if type(value) in (tuple, set, frozenset):
+            return self._remember(value, type(value)(map(self.value, value)))
+        try:
+            return copy.deepcopy(value, self.memo)
+        except Exception:  # a lock, a file, a generator: whatever it is, the copy has to do with the same one
+            return self._remember(value, value)
+
+    def _tensor(self, tensor: Tensor) -> Tensor:
+        if isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
+            lazy: Tensor = copy.deepcopy(tensor)
+            return lazy
+        if self.on_meta:
+            made = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+        elif tensor.is_leaf and not tensor.is_inference():
+            leaf: Tensor = copy.deepcopy(tensor)
+            return leaf
+        else:
+            made = tensor.detach().clone()
+        is_parameter = isinstance(tensor, nn.Parameter)
+        return nn.Parameter(made, tensor.requires_grad) if is_parameter else made
+
+    def _hooks(self, hooks: Any) -> Any:
+        """Hooks are the model's own, but for those that gather the parameters of a sharded model."""
+        if not isinstance(hooks, dict):
+            return self.value(hooks)
+        kept = type(hooks)((key, hook) for key, hook in hooks.items() if not _is_distributed(hook))
+        return self.value(kept)
+
+    def _remember(self, original: Any, made: Any) -> Any:
+        self.memo[id(original)] = made
+        self.alive.append(original)
+        return made
+
+
+def _written_class(kind: type[nn.Module]) -> type[nn.Module]:
+    """The class that a model was written as; ``fully_shard`` puts one of its own in front of it."""
+    if any(base.__name__ == "FSDPModule" for base in kind.__bases__):
+        return next(base for base in kind.__bases__ if base.__name__ != "FSDPModule")
+    return kind
+
+
+def _is_distributed(hook: Any) -> bool:
+    function = getattr(hook, "func", hook)  # of a partial
+    function = getattr(function, "__func__", function)  # of a method
+    return str(getattr(function, "__module__", "")).startswith("torch.distributed")

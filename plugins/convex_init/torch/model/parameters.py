@@ -1,0 +1,123 @@
+"""The parameters of a model by the names that the tracer gives them, and what the core has to know of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
+
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
+from torch.nn.utils import parametrize
+
+from convex_init.torch.evidence import kept_non_negative
+from convex_init.torch.fans import AFFINE, caveats
+from convex_init.torch.positivity import projected_names
+from convex_init.torch.sharding import check_placements, is_sharded
+from convex_init.torch.sites import Slot
+from convex_init.torch.slots import all_modules, hidden_parameters, source_path
+from convex_init_core.framework import Parameter
+from convex_init_core.weights.positivity import as_positivity
+
+_PARAMETRIZED = ".parametrizations."
+
+
+class Parameters:
+    """All parameters of one model, those in plain lists and dicts included.
+
+    Args:
+        model: any module.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        """Find the modules once; each name is looked up in them."""
+        self.model = model
+        self._modules = all_modules(model)
+        self._first: dict[int, str] = {}
+        self._facts: dict[str, Parameter] = {}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Every name, in the order of the modules."""
+        pairs = (*self.model.named_parameters(), *hidden_parameters(self.model))
+        return tuple(name for name, _ in pairs)
+
+    @cached_property
+    def _kept(self) -> dict[str, str]:
+        return kept_non_negative(self.model)
+
+    def slot(self, name: str) -> Slot:
+        """Return the place of a parameter: the module that it belongs to, and its name there."""
+        owner, _, own = name.rpartition(".")
+        if _PARAMETRIZED in f".{name}":
+            owner, _, rest = f".{name}".rpartition(_PARAMETRIZED)
+            owner, own = owner.lstrip("."), rest.partition(".")[0]
+        module = self._modules[owner]
+        is_of_layer = isinstance(module, AFFINE) and own in ("weight", "bias")
+        return Slot(module, own, owner if is_of_layer else source_path(owner, own))
+
+    def __getitem__(self, name: str) -> Parameter:
+        """Return what the core has to know of a parameter."""
+        if name not in self._facts:
+            self._facts[name] = self._read(name)
+        return self._facts[name]
+
+    def _read(self, name: str) -> Parameter:
+        slot = self.slot(name)
+        module, own = slot.module, slot.name
+        is_layer = isinstance(module, AFFINE)
+        known = Parameter(name, slot.path, role=own if is_layer and own in ("weight", "bias") else "")
+        if not parametrize.is_parametrized(module, own) and own not in module._parameters:
+            return replace(
+                known,
+                obstacle=f"its {own} is recomputed by a hook (an old-style weight_norm or spectral_norm?), so a value "
+                "written to it would be lost; remove the hook, or leave the layer out with exclude=",
+            )
+        raw = slot.raw
+        first = self._first.setdefault(id(raw), name)
+        return replace(
+            known,
+            shape=() if isinstance(raw, UninitializedParameter) else tuple(raw.shape),
+            positivity=as_positivity("projection") if own in projected_names(module) else None,
+            obstacle=_obstacle(raw, own, is_layer),
+            has_numbers=raw.device.type != "meta",
+            may_take_bias=is_layer and own == "weight" and getattr(module, "bias", 0) is None and not is_sharded(raw),
+            caveat=caveats(module) if own == "weight" else "",
+            kept_by=self._kept.get(name, ""),
+            tied_to="" if first == name else first,
+            bias=self._bias(name, module) if own == "weight" else "",
+        )
+
+    def _bias(self, name: str, module: nn.Module) -> str:
+        if "bias" not in module._parameters and not parametrize.is_parametrized(module, "bias"):
+            return ""
+        owner = f".{name}".rpartition(_PARAMETRIZED)[0].lstrip(".") if _PARAMETRIZED in f".{name}" else ""
+        return source_path(owner or name.rpartition(".")[0], "bias")
+
+
+def _obstacle(raw: Tensor, own: str, is_layer: bool) -> str:
+    """Why a tensor cannot be written, with the remedy."""
+    if isinstance(raw, UninitializedParameter):
+        return "it is lazy and has no shape yet; run the model once, or pass example_inputs"
+    if not raw.is_floating_point():
+        return f"its {own} is {raw.dtype}; initialise before quantising or converting"
+    if is_layer and own == "weight" and raw.ndim < 2:
+        return (
+            f"its weight has shape {tuple(raw.shape)}, flattened by a wrapper such as FullyShardedDataParallel; "
+            "initialise before wrapping, or shard with fully_shard"
+        )
+    if not raw.requires_grad:
+        return f"its {own} is frozen (requires_grad=False); unfreeze it, or leave the layer out with exclude="
+    if raw.is_inference():
+        return f"its {own} was made in inference mode, where it cannot be written; make the model outside of it"
+    if raw.device.type != "meta" and not is_sharded(raw) and _overlaps(raw.shape, raw.stride()):
+        return f"the elements of its {own} share memory (it was expanded); write a clone() of it into the model"
+    try:
+        check_placements(raw)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _overlaps(shape: Iterable[int], stride: Iterable[int]) -> bool:
+    return any(size > 1 and step == 0 for size, step in zip(shape, stride, strict=True))

@@ -1,0 +1,35 @@
+"""Whether a model changes itself when it runs, as a layer does that initialises itself by the first batch it sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+_PLAIN = (bool, int, float, str, bytes, type(None))
+
+
+def state_of(model: nn.Module) -> dict[str, Any]:
+    """Return what a run may change: plain Python attributes, and how often each tensor was written.
+
+    Two of these are equal if nothing that they hold has changed between them.
+    """
+    found: dict[str, Any] = {}
+    for path, module in model.named_modules():
+        for key, value in vars(module).items():
+            if isinstance(value, _PLAIN):
+                found[f"{path}.{key}"] = value
+            elif isinstance(value, Tensor):
+                found[f"{path}.{key}"] = _written(value)
+            elif type(value) in (list, tuple, dict, set) and not key.startswith("_"):
+                found[f"{path}.{key}"] = repr(value) if len(value) < 100 else len(value)
+        for key, tensor in (*module._parameters.items(), *module._buffers.items()):
+            found[f"{path}.{key}"] = None if tensor is None else _written(tensor)
+    return found
+
+
+def _written(tensor: Tensor) -> tuple[int, int]:
+    try:
+        return id(tensor), tensor._version
+    except RuntimeError:  # one made in inference mode keeps no count
+        return id(tensor), -1

@@ -1,0 +1,97 @@
+"""Nested inputs and outputs: names for their tensors, copies of them, and what hides in objects of other kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+_DEPTH = 3  # of attributes of attributes in which tensors are looked for
+
+
+def place_in(name: str, key: Any) -> str:
+    """Return the name of a part: ``"name.key"``, or ``"name['a.b']"`` for a key that would not be clear otherwise."""
+    plain = isinstance(key, int) or (isinstance(key, str) and key.replace("_", "a").isalnum() and not key.isdigit())
+    return f"{name}.{key}" if plain else f"{name}[{key!r}]"
+
+
+def parts_of(tree: Any) -> list[tuple[Any, Any]] | None:
+    """Return the parts of a mapping, a sequence or a dataclass with their keys; ``None`` for anything else."""
+    if isinstance(tree, Mapping):
+        return list(tree.items())
+    if isinstance(tree, (list, tuple)):
+        return list(enumerate(tree))
+    if is_dataclass(tree) and not isinstance(tree, type):
+        return [(part.name, getattr(tree, part.name)) for part in fields(tree)]
+    return None
+
+
+def named_tensors(name: str, tree: Any) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of a nested result with their places in it."""
+    if isinstance(tree, Tensor):
+        yield name, tree
+    for key, part in parts_of(tree) or ():
+        yield from named_tensors(place_in(name, key), part)
+
+
+def copied(name: str, tree: Any, copy: Callable[[str, Tensor], Tensor]) -> Any:
+    """Return nested inputs with every tensor replaced by ``copy(name, tensor)``; other objects stay as they are."""
+    if isinstance(tree, Tensor):
+        return copy(name, tree)
+    if isinstance(tree, Mapping):
+        parts = {key: copied(place_in(name, key), part, copy) for key, part in tree.items()}
+        return parts if type(tree) is dict else _rebuilt_mapping(tree, parts)
+    if isinstance(tree, (list, tuple)):
+        items = [copied(place_in(name, i), part, copy) for i, part in enumerate(tree)]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    return tree
+
+
+def _rebuilt_mapping(tree: Mapping[Any, Any], parts: dict[Any, Any]) -> Mapping[Any, Any]:
+    try:
+        return type(tree)(parts)  # type: ignore[call-arg]
+    except TypeError:  # such as a defaultdict, which takes something else first
+        return parts
+
+
+def inside_objects(tree: Any) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors in objects that are no containers that are known, with the names of their types."""
+    parts = parts_of(tree)
+    if parts is not None and not is_dataclass(tree):
+        for _, part in parts:
+            yield from inside_objects(part)
+    elif not isinstance(tree, (Tensor, nn.Module, type)):
+        for tensor in _attributes(tree, _DEPTH):
+            yield type(tree).__name__, tensor
+
+
+def _attributes(tree: Any, depth: int) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, Mapping):
+        for part in tree.values():
+            yield from _attributes(part, depth)
+    elif isinstance(tree, (list, tuple, set, frozenset)):
+        for part in tree:
+            yield from _attributes(part, depth)
+    elif depth and not isinstance(tree, (nn.Module, type)):
+        slots = [name for kind in type(tree).__mro__ for name in _slots(kind)]
+        for part in (*getattr(tree, "__dict__", {}).values(), *(getattr(tree, name, None) for name in slots)):
+            yield from _attributes(part, depth - 1)
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    found = vars(kind).get("__slots__", ())
+    return (found,) if isinstance(found, str) else tuple(found)
+
+
+def unnamed_objects(tree: Any) -> Iterator[str]:
+    """Yield the type names of objects in a result that hold tensors and are no containers that are known."""
+    parts = parts_of(tree)
+    if parts is not None:
+        for _, part in parts:
+            yield from unnamed_objects(part)
+    elif not isinstance(tree, Tensor) and next(_attributes(tree, _DEPTH), None) is not None:
+        yield type(tree).__name__

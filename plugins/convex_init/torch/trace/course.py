@@ -1,0 +1,68 @@
+"""Whether two runs of a model did the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from convex_init_core.graph.nodes import Graph, Node
+
+
+@dataclass(eq=False)
+class Recording(Graph):
+    """A graph, and the calls that it was made from.
+
+    Attributes:
+        calls: each operation of torch with the module that it ran in and its arguments, nodes by their index.
+    """
+
+    calls: list[Any] = field(default_factory=list)
+
+
+def plain(tree: Any, places: Mapping[Node, int]) -> Any:
+    """Return arguments without identities: nodes by their index, everything else as it prints."""
+    if isinstance(tree, Node):
+        return places.get(tree, -1)
+    if isinstance(tree, (list, tuple)):
+        return tuple(plain(part, places) for part in tree)
+    return None if isinstance(tree, torch.Generator) else repr(tree)
+
+
+def same_course(a: Graph, b: Graph) -> bool:
+    """Whether two runs, on different inputs, did the same operations with the same literals and numbers."""
+    if len(a.nodes) != len(b.nodes) or a.outputs.keys() != b.outputs.keys():
+        return False
+    if isinstance(a, Recording) and isinstance(b, Recording) and a.calls != b.calls:
+        return False
+    places = [{node: i for i, node in enumerate(graph)} for graph in (a, b)]
+    if any(places[0].get(node) != places[1].get(b.outputs[name]) for name, node in a.outputs.items()):
+        return False
+    return all(
+        _course(one, places[0]) == _course(other, places[1]) and _same_literals(one, other)
+        for one, other in zip(a, b, strict=True)
+    )
+
+
+def _course(node: Node, places: Mapping[Node, int]) -> tuple[Any, ...]:
+    inputs = tuple(places.get(part, -1) for part in node.inputs)
+    return node.name, inputs, repr(sorted(node.params.items())), node.shape, node.dtype, node.place, node.is_fixed
+
+
+def _same_literals(a: Node, b: Node) -> bool:
+    if a.name != "literal" or a.constant is None or b.constant is None:
+        return True
+    return _equal(a.constant.handle, b.constant.handle)
+
+
+def _equal(a: object, b: object) -> bool:
+    if not isinstance(a, Tensor) or not isinstance(b, Tensor) or a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if a.is_meta:
+        return True
+    if a.is_floating_point() or a.is_complex():
+        return torch.allclose(a, b, rtol=0.0, atol=0.0, equal_nan=True)
+    return torch.equal(a, b)

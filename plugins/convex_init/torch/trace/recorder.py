@@ -1,0 +1,249 @@
+"""The dispatch mode that sees every operation that torch executes, and gives its results their nodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from convex_init.torch.trace import constants
+from convex_init.torch.trace.builder import Builder
+from convex_init.torch.trace.containers import named_tensors, unnamed_objects
+from convex_init.torch.trace.course import Recording, plain
+from convex_init.torch.trace.lowering import is_part, lower
+from convex_init.torch.trace.lowering.call import Call, Signature
+from convex_init.torch.trace.memory import Later, Memory
+from convex_init.torch.trace.watches import READS, scripted_reads, weights_of
+from convex_init_core.graph.nodes import Node, Place
+
+Visit = Callable[[Place, Tensor], "Tensor | None"]
+
+_OTHER_WAY = "so other inputs may take another way through the code"
+_ASKS_IF_FINITE = ("isnan", "isinf", "isfinite", "isposinf", "isneginf")
+_OF_TRUTHS = (
+    *("mul", "any", "all", "logical_not", "logical_or", "logical_and", "bitwise_not", "bitwise_or", "bitwise_and"),
+    *("_to_copy", "view", "detach", "alias"),
+)
+
+
+class Recorder(TorchDispatchMode):
+    """Runs each operation and adds it to a graph.
+
+    Args:
+        model: whose parameters and buffers are constants.
+        visit: is called with the place and the tensor of some nodes, and returns the numbers to go on with, or none.
+        places: of these nodes.
+
+    Attributes:
+        recording: the graph so far.
+        running: paths of the modules that run, the innermost last.
+    """
+
+    supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Compiled functions run as they were written, see watches.eager, so that the compiler need not be loaded (2 s).
+        return False
+
+    def __init__(self, model: nn.Module, visit: Visit | None = None, places: Collection[Place] = ()) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.visit, self.places = visit, frozenset(places)
+        self.recording = Recording()
+        self.builder = Builder(self.recording)
+        self.memory = Memory(self.builder, self._visited)
+        self.running: list[str] = []
+        self.index: dict[Node, int] = {}
+        for kind, path, tensor in weights_of(model):
+            known = constants.constant(tensor, (path,) if kind == "parameter" else ())
+            self._leaf(kind, path, tensor, name=kind, module=path, constant=known)
+        for path in scripted_reads(model):
+            self.builder.doubt(f"{path or 'the model'} is scripted and turns tensors into lists of numbers")
+
+    def add_input(self, name: str, tensor: Tensor) -> Node:
+        """Add an input of the model, or a tensor inside one, and return its node."""
+        return self._leaf("input", name, tensor, name="input", module=name)
+
+    def _leaf(self, operation: str, label: str, tensor: Tensor, **place: Any) -> Node:
+        node = self.builder.emit(operation, (), {"name": label}, tensor=tensor, **place)
+        self._hold(tensor, node)
+        return node
+
+    @property
+    def _where(self) -> str:
+        return next((path for path in reversed(self.running) if path), "")
+
+    def escaped(self, name: str, args: Any) -> None:
+        """Doubt a run in which numbers that depend on the input, or memory, leave torch."""
+        with torch._C.DisableTorchFunction(), torch.utils._python_dispatch._disable_current_modes():
+            fixed = all(self.node(tensor).is_fixed for tensor in _tensors(args))
+        if name not in READS or not fixed:
+            place = Place(name, self._where)
+            self.builder.doubt(f"{place} takes numbers out of torch, where nothing is recorded")
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and record it."""
+        with torch._C.DisableTorchFunction():
+            if isinstance(func, torch._ops.OpOverload):
+                return self._operation(func, args, kwargs or {})
+            return self._function_of_functions(func, args, kwargs or {})
+
+    def _function_of_functions(self, func: Any, args: Any, kwargs: Any) -> Any:
+        result = func(*args, **kwargs)
+        for tensor in _tensors(result):
+            # What the functions inside look at is not known, so that it has no inputs of which all could be constants.
+            params = {"why": "has no rule", "non_negative": False}
+            place = {"name": func.__name__, "module": self._where}
+            self._hold(tensor, self.builder.emit("opaque", (), params, tensor=tensor, **place))
+        return result
+
+    def _operation(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        signature, where = Signature.of(func), self._where
+        place = Place(signature.name, where)
+        given = {
+            name: self._nodes(signature.given(i, args, kwargs))
+            for i, (name, _) in enumerate(signature.arguments)
+            if i not in signature.outs
+        }
+        call = Call(signature, given, self.builder, where)
+        varies = any(not node.is_fixed for node in call.nodes)
+        places = (*signature.written, *_statistics(call))
+        written = [tensor for i in places for tensor in _tensors(signature.given(i, args, kwargs))]
+        self._note_call(func, call, place)
+        if not signature.views_in_place:
+            for tensor in written:
+                self.memory.before_write(tensor)
+        try:
+            result = func(*args, **kwargs)
+        except Exception:
+            if varies:
+                self.builder.doubt(f"{place} fails for some values, {_OTHER_WAY}")
+            raise
+        made = _tensors(result)
+        if varies and not made and not written and not all(map(_is_harmless, call.nodes)):
+            self.builder.doubt(f"{place} turns a value that depends on the input into a Python number, {_OTHER_WAY}")
+        if varies and signature.shaped_by_numbers and _looks_at_numbers(call):
+            self.builder.doubt(f"{place} makes a result whose size depends on values of the input, {_OTHER_WAY}")
+        for index, tensor in enumerate(made):
+            self._result(call.of_result(index, tensor), any(tensor is other for other in written), varies)
+        for tensor in written:
+            if not any(tensor is other for other in made) and _writes(call):
+                node = call.of_result(0, tensor).opaque("writes to its arguments")
+                self.memory.write(tensor, node)
+                self._visited(tensor, node)
+        return result
+
+    def _note_call(self, func: Any, call: Call, place: Place) -> None:
+        for node in self.recording.nodes[len(self.index) :]:
+            self.index[node] = len(self.index)
+        self.recording.calls.append((str(func), place.module, plain(list(call.given.values()), self.index)))
+        if call.signature.random:
+            self.builder.note(f"{place} draws random numbers; the answer holds for each draw")
+
+    def _result(self, call: Call, is_written: bool, varies: bool) -> None:
+        if is_written and not call.signature.views_in_place:
+            node = lower(call)
+            self.memory.write(call.made, node)
+            self._visited(call.made, node)
+        elif call.index and varies and not is_part(call):  # places, masks and statistics: only if they are looked at
+            self.memory.put(call.made, partial(lower, call))
+        else:
+            self._hold(call.made, lower(call))
+
+    def _hold(self, tensor: Tensor, node: Later) -> None:
+        self.memory.put(tensor, node)
+        if isinstance(node, Node):
+            self._visited(tensor, node)
+
+    def _visited(self, tensor: Tensor, node: Node) -> None:
+        if self.visit is None or node.place not in self.places:
+            return
+        numbers = self.visit(node.place, tensor)
+        if numbers is not None:
+            self.memory.before_write(tensor)
+            tensor.detach().copy_(numbers)
+
+    def node(self, tensor: Tensor) -> Node:
+        """Return the node of a tensor; one that no recorded operation made is found by its memory, or is a literal."""
+        found = self.memory.find(tensor)
+        if found is not None:
+            known = found.constant.bounds if found.constant is not None else None
+            if known is not None and not constants.are_same(constants.bounds_of(tensor), known):
+                self.builder.doubt(f"the numbers of {found.at} were changed behind torch's back")
+            return found
+        found = self.memory.view(tensor, self._where)
+        if found is None:
+            literal = constants.constant(tensor)
+            found = self.builder.emit("literal", tensor=tensor, name="literal", module=self._where, constant=literal)
+        self._hold(tensor, found)
+        return found
+
+    def _nodes(self, tree: Any) -> Any:
+        if isinstance(tree, Tensor):
+            return self.node(tree)
+        if isinstance(tree, (list, tuple)):
+            return [self._nodes(part) for part in tree]
+        return tree
+
+    def finish(self, result: Any) -> Recording:
+        """Find the outputs among the recorded tensors."""
+        for name, tensor in named_tensors("output", result):
+            self.recording.outputs[name] = self.node(tensor)
+        for kind in unnamed_objects(result):
+            self.builder.doubt(f"the model returns a {kind}, which holds tensors that are not looked at")
+        return self.recording
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    if isinstance(tree, Tensor):
+        return [tree]
+    if isinstance(tree, Mapping):
+        return [tensor for part in tree.values() for tensor in _tensors(part)]
+    return [tensor for part in tree for tensor in _tensors(part)] if isinstance(tree, (list, tuple)) else []
+
+
+def _writes(call: Call) -> bool:
+    """Whether arguments that are written without being a result change; normalisation does so in training only."""
+    return "batch_norm" not in call.signature.base or call.given.get("training") is not False
+
+
+def _statistics(call: Call) -> list[int]:
+    """Places of running statistics that a normalisation in training writes to, although its schema does not say so."""
+    if "batch_norm" not in call.signature.base or not call.given.get("training"):
+        return []
+    names = [name for name, _ in call.signature.arguments]
+    found = [names.index(name) for name in ("running_mean", "running_var") if name in names]
+    return [place for place in found if place not in call.signature.written]
+
+
+def _looks_at_numbers(call: Call) -> bool:
+    """Whether the size of a result depends on the input: of a lookup, if a mask does."""
+    if call.signature.base != "index":
+        return True
+    masks = [node for node in call.nodes[1:] if node.dtype in ("bool", "uint8")]
+    return any(not node.is_fixed for node in masks)
+
+
+def _is_harmless(node: Node) -> bool:
+    """Whether an answer is only about NaN or infinite numbers in an input, for which the function is not defined."""
+    if node.is_fixed:
+        return True
+    if node.place.operation in _ASKS_IF_FINITE:
+        return _is_input(node.inputs[0])
+    if node.name == "compare" and node.params["relation"] in ("==", "!="):  # x == x and x.abs() != inf
+        first, second = node.inputs
+        bounds = second.constant.bounds if second.constant is not None else None
+        is_infinite = bounds is not None and all(map(math.isinf, bounds))
+        return _is_input(first) and (first is second or is_infinite)
+    return node.place.operation in _OF_TRUTHS and bool(node.inputs) and all(map(_is_harmless, node.inputs))
+
+
+def _is_input(node: Node) -> bool:
+    while (node.op.moves or node.name == "abs") and node.inputs:
+        node = node.inputs[0]
+    return node.name == "input" or node.is_fixed

@@ -1,0 +1,81 @@
+"""Run a model under the recorder and return its graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from convex_init.torch.trace.containers import copied, inside_objects, place_in
+from convex_init.torch.trace.course import Recording
+from convex_init.torch.trace.recorder import Recorder, Visit
+from convex_init.torch.trace.watches import Escapes, eager, watched
+from convex_init_core.graph.nodes import Graph, Place
+
+
+def trace(
+    model: nn.Module,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    call: Callable[..., Any] | None = None,
+    *,
+    visit: Visit | None = None,
+    places: Collection[Place] = (),
+    gradients: bool = False,
+) -> Graph:
+    """Run ``call`` (by default the model itself, with its hooks) on the inputs and return the graph of what it did.
+
+    The model runs as it is and may change; give a copy. The inputs are copied.
+
+    Every floating-point input is an ``input`` node, named in ``graph.inputs``; whether it is convex or context is the
+    judge's to say. Inputs of other types, and tensors that are attributes of objects among the inputs, are ``input``
+    nodes that are not in ``graph.inputs``: they are context.
+
+    Args:
+        model: whose parameters and buffers are constants.
+        args: positional inputs, named ``"0"``, ``"1"``, …; parts of lists, tuples and dicts as ``"0.key"``.
+        kwargs: keyword inputs, by name.
+        call: another entry point, such as ``model.energy``.
+        visit: is called with the place and the tensor of each node in ``places`` when it has been made. If it returns
+            a tensor, everything that follows is computed from those numbers.
+        places: of nodes to visit.
+        gradients: whether torch records what ``torch.autograd.grad`` needs. A model that differentiates inside its
+            forward gets that in any case.
+    """
+    try:
+        return _recorded(model, args, kwargs, call, visit, places, gradients)
+    except RuntimeError as error:
+        if gradients or "grad" not in str(error):
+            raise
+    return _recorded(model, args, kwargs, call, visit, places, True)
+
+
+def _recorded(
+    model: nn.Module,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    call: Callable[..., Any] | None,
+    visit: Visit | None,
+    places: Collection[Place],
+    gradients: bool,
+) -> Recording:
+    recorder = Recorder(model, visit, places)
+
+    def fresh(name: str, tensor: Tensor) -> Tensor:
+        # A copy, so that a model that writes to its input leaves the caller's tensor alone.
+        found = tensor.detach().clone().requires_grad_(gradients and tensor.is_floating_point())
+        node = recorder.add_input(name, found)
+        if found.is_floating_point() or found.is_complex():
+            recorder.recording.inputs[name] = node
+        return found
+
+    new_args = [copied(str(i), arg, fresh) for i, arg in enumerate(args)]
+    new_kwargs = {key: copied(key, item, fresh) for key, item in kwargs.items()}
+    for kind, tensor in inside_objects((new_args, new_kwargs)):
+        recorder.add_input(place_in("inside", kind), tensor)
+    running = watched(model, recorder.running)
+    with torch.set_grad_enabled(gradients), eager(), running, Escapes(recorder.escaped), recorder:
+        result = (model if call is None else call)(*new_args, **new_kwargs)
+    return recorder.finish(result)

@@ -1,0 +1,1 @@
+"""Graphs that are written by hand, evaluated with NumPy."""

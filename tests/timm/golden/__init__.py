@@ -1,0 +1,1 @@
+"""The golden file of timm: which models, and how each is recorded."""

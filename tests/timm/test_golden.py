@@ -1,0 +1,24 @@
+"""What is found in models, and what they get, is what it was; see ``tests/golden``."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.golden.checks import assert_same_cases, assert_same_draws, assert_unchanged, parameters
+from tests.timm.golden.cases import FILES, found
+from tests.timm.golden.recording import circumstances
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_case_is_recorded(file):
+    assert_same_cases(file, FILES[file])
+
+
+@pytest.mark.parametrize(("file", "name"), parameters(FILES))
+def test_report_certificate_and_moments_are_what_they_were(file, name):
+    assert_unchanged(file, name, found(file, name))
+
+
+@pytest.mark.parametrize(("file", "name"), parameters(FILES))
+def test_one_seed_draws_what_it_drew(file, name):
+    assert_same_draws(file, name, found(file, name), circumstances(file))

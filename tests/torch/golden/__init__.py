@@ -1,0 +1,1 @@
+"""The golden files of torch: which models, and how each is recorded."""

@@ -1,0 +1,317 @@
+"""Which small faults the tests notice: ``python tools/mutation_score.py core [--mutants 250] [--seed 0]``.
+
+Samples mutants of one part of the library (the operators of cosmic-ray, and swapped arguments), and runs for each the
+test files that reach its line, in a copy of the checkout. Writes counts and survivors to
+``results/mutation_score.json``, part by part; a ``remark`` that was written there beside a survivor stays. Needs
+``pip install cosmic-ray coverage``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import collections
+import contextlib
+import difflib
+import importlib.metadata
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import coverage
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.operators.operator import Operator
+from cosmic_ray.plugins import get_operator, operator_names
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+RESULTS = CHECKOUT / "results" / "mutation_score.json"
+COPIED = ("convex_init_core", "plugins", "integrations", "pyproject.toml")
+_TORCH = "drawing tensors layers network sharding positivity"
+_KERAS = "initializers fans filling drawing layers network"
+PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "core": (
+        (
+            *(f"convex_init_core/{folder}/*.py" for folder in ("theory", "signal", "methods", "weights")),
+            "convex_init_core/settings.py",
+        ),
+        ("tests/core", "tests/contract"),
+    ),
+    "torch": (tuple(f"plugins/convex_init/torch/{name}.py" for name in _TORCH.split()), ("tests/torch",)),
+    "keras": (tuple(f"plugins/convex_init/keras/{name}.py" for name in _KERAS.split()), ("tests/keras",)),
+    "timm": (("integrations/convex_init/timm/icnn.py",), ("tests/timm",)),
+}
+"""Sources and tests of each part."""
+
+# A mutant that any run of its line notices says nothing about the tests: + becomes - and no shift.
+_OPERATORS = (
+    *("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "FloorDiv_Mul", "Mod_FloorDiv", "Pow_Mul", "BitXor_BitAnd"),
+    *("RShift_LShift", "LShift_RShift", "BitAnd_BitOr", "BitOr_BitAnd"),
+    *("Eq_NotEq", "NotEq_Eq", "Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt", "Gt_GtE", "Gt_LtE", "GtE_Gt", "GtE_Lt"),
+    *("Is_IsNot", "IsNot_Is", "Delete_USub", "Delete_Not"),
+)
+_WHOLE = (
+    *("AddNot", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd"),
+    *("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "NumberReplacer", "RemoveDecorator"),
+    "ZeroIterationForLoop",
+)
+
+
+class SwapArguments(Operator):  # type: ignore[misc]  # cosmic-ray has no types
+    """Swaps two neighbouring positional arguments of a call."""
+
+    def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
+        """Yield where the first and second, second and third, ... may be swapped."""
+        if getattr(node, "type", "") == "arglist" and node.parent.type in ("trailer", "classdef"):
+            places = self._positional(node)
+            for a, b in zip(places, places[1:], strict=False):
+                if node.children[a].get_code().strip() != node.children[b].get_code().strip():
+                    yield node.children[a].start_pos, node.children[b].end_pos
+
+    def mutate(self, node: Any, index: int) -> Any:
+        """Swap the pair with this number."""
+        places = self._positional(node)
+        pairs = [
+            (a, b)
+            for a, b in zip(places, places[1:], strict=False)
+            if node.children[a].get_code().strip() != node.children[b].get_code().strip()
+        ]
+        a, b = pairs[index]
+        node.children[a], node.children[b] = node.children[b], node.children[a]
+        return node
+
+    @staticmethod
+    def _positional(node: Any) -> list[int]:
+        return [i for i, child in enumerate(node.children) if child.type not in ("operator", "argument")]
+
+    @classmethod
+    def examples(cls) -> tuple[Any, ...]:
+        """Return none; cosmic-ray's own tests ask."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One changed line of one file."""
+
+    file: str
+    line: int
+    operator: str
+    was: str
+    code: str
+
+    @property
+    def change(self) -> str:
+        """What became of the line, as text."""
+        return self.was
+
+
+class _Bare(ast.NodeTransformer):
+    """Drops what does not run: annotations, and imports for type checkers."""
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        node.annotation = ast.Constant(value=0)
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else self.generic_visit(node)
+
+
+def what_runs(source: str) -> str:
+    """Return a text that is equal for two sources that do the same at run time."""
+    return ast.dump(_Bare().visit(ast.parse(source)))
+
+
+def operators() -> list[tuple[str, Operator]]:
+    """Return the operators that are used, by name."""
+    chosen = [("SwapArguments", SwapArguments())]
+    for name in operator_names():
+        short = name.removeprefix("core/")
+        if short in _WHOLE or short.partition("Operator_")[2] in _OPERATORS:
+            chosen.append((short, get_operator(name)()))
+    return sorted(chosen, key=lambda pair: pair[0])
+
+
+def mutants_of(root: Path, file: str) -> Iterator[Mutant]:
+    """Yield every mutant of one file."""
+    source = (root / file).read_text(encoding="utf-8")
+    bare = what_runs(source)
+    for name, operator in operators():
+        for number in range(10_000):
+            code = mutate_code(source, operator, number)
+            if code is None:
+                break
+            with contextlib.suppress(SyntaxError):
+                if what_runs(code) != bare:
+                    yield Mutant(file, *_difference(source, code, name), code)
+
+
+def _difference(source: str, code: str, name: str) -> tuple[int, str, str]:
+    old, new = source.splitlines(), code.splitlines()
+    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag != "equal":
+            was, becomes = (" ".join(part.strip() for part in lines) for lines in (old[i1:i2], new[j1:j2]))
+            return i1 + 1, name, f"{was}  ->  {becomes}"
+    raise ValueError("the mutant is the source")
+
+
+def environment(root: Path) -> dict[str, str]:
+    """Return the variables under which tests import the copy and nothing else."""
+    path = os.pathsep.join(str(root / folder) for folder in (".", "plugins", "integrations"))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+
+
+def reach(root: Path, sources: list[str], tests: list[str]) -> dict[str, tuple[float, dict[str, set[int]]]]:
+    """Run every test file alone; return its seconds and the lines of each source that it reaches."""
+    found = {}
+    for test in tests:
+        data = root / ".coverage"
+        data.unlink(missing_ok=True)
+        begun = time.monotonic()
+        command = [sys.executable, "-m", "coverage", "run", f"--data-file={data}", f"--include={','.join(sources)}"]
+        status = subprocess.run(
+            [*command, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test],
+            cwd=root, env=environment(root), capture_output=True,
+        )  # fmt: skip
+        if status.returncode == 5:  # nothing there to run
+            continue
+        if status.returncode:
+            raise SystemExit(f"{test} fails without a mutant:\n{status.stdout.decode()[-3000:]}")
+        read = coverage.CoverageData(basename=str(data))
+        read.read()
+        lines = {file: set(read.lines(str(root / file)) or ()) for file in sources}
+        found[test] = (time.monotonic() - begun, lines)
+        print(f"{test}: {found[test][0]:.1f} s", file=sys.stderr, flush=True)
+    return found
+
+
+def tests_for(
+    root: Path, mutant: Mutant, found: dict[str, tuple[float, dict[str, set[int]]]]
+) -> list[str]:
+    """Return the test files that run the statement of a mutant, the fastest first.
+
+    What runs when the module is imported is reached by all; then those count that run anything else of it.
+    """
+    first, last = _statement((root / mutant.file).read_text(encoding="utf-8"), mutant.line)
+    importing = [lines[mutant.file] for _, lines in found.values() if lines[mutant.file]]
+    always = set.intersection(*importing) if importing else set()
+    place = set(range(first, last + 1))
+    if place & always:
+        chosen = [test for test, (_, lines) in found.items() if lines[mutant.file] - always]
+    else:
+        chosen = [test for test, (_, lines) in found.items() if lines[mutant.file] & place]
+    return sorted(chosen, key=lambda test: found[test][0])
+
+
+def _statement(source: str, line: int) -> tuple[int, int]:
+    best = (line, line)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.stmt):
+            last = node.body[0].lineno - 1 if getattr(node, "body", None) else node.end_lineno or node.lineno
+            if node.lineno <= line <= last:
+                best = (node.lineno, last)
+    return best
+
+
+def survives(root: Path, mutant: Mutant, tests: list[str], limit: float) -> bool:
+    """Run tests against a mutant; whether all pass."""
+    if not tests:
+        return True
+    path = root / mutant.file
+    source = path.read_text(encoding="utf-8")
+    path.write_text(mutant.code, encoding="utf-8")
+    try:
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+        status = subprocess.run(
+            command, cwd=root, env=environment(root), capture_output=True, timeout=limit
+        )  # fmt: skip
+        return status.returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        path.write_text(source, encoding="utf-8")
+
+
+def main() -> None:
+    """Score one part."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--mutants", type=int, default=250)
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    patterns, folders = PARTS[chosen.part]
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder).resolve()
+        # Of the tests no more than this part needs: pytest imports the framework of every folder that it finds.
+        helpers = (path.relative_to(CHECKOUT) for path in (CHECKOUT / "tests").glob("*.py"))
+        for name in (*COPIED, *map(str, helpers), *{"tests/core", "tests/contract", *folders}):
+            source = CHECKOUT / name
+            if source.is_dir():
+                shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                (root / name).parent.mkdir(exist_ok=True)
+                shutil.copy(source, root / name)
+        sources = sorted(str(p.relative_to(root)) for pattern in patterns for p in root.glob(pattern))
+        tests = sorted(str(p.relative_to(root)) for part in folders for p in (root / part).rglob("test_*.py"))
+        begun = time.monotonic()
+        everything = [mutant for file in sources for mutant in mutants_of(root, file)]
+        sample = random.Random(chosen.seed).sample(everything, min(chosen.mutants, len(everything)))
+        print(f"{len(everything)} mutants, {len(sample)} of them tried", file=sys.stderr, flush=True)
+        found = reach(root, sources, tests)
+        lived, per_file = [], collections.defaultdict(lambda: [0, 0])
+        for number, mutant in enumerate(sample, start=1):
+            reaching = tests_for(root, mutant, found)
+            alive = survives(root, mutant, reaching, 60.0 + 3.0 * sum(found[test][0] for test in reaching))
+            per_file[mutant.file][0] += 1
+            per_file[mutant.file][1] += not alive
+            if alive:
+                lived.append(mutant)
+                print(f"{number} lives: {mutant.file}:{mutant.line} {mutant.change}", file=sys.stderr, flush=True)
+        _write(chosen, len(everything), dict(sorted(per_file.items())), lived, time.monotonic() - begun)
+
+
+def _write(
+    chosen: argparse.Namespace, possible: int, per_file: dict[str, list[int]], lived: list[Mutant], seconds: float
+) -> None:
+    report = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    before = {(row["file"], row["change"]): row for row in report.get(chosen.part, {}).get("survived", ())}
+    tried = sum(count for count, _ in per_file.values())
+    rows = []
+    for mutant in sorted(lived, key=lambda m: (m.file, m.line)):
+        row = {"file": mutant.file, "line": mutant.line, "operator": mutant.operator, "change": mutant.change}
+        remark = before.get((mutant.file, mutant.change), {}).get("remark")
+        rows.append({**row, "remark": remark} if remark else row)
+    report[chosen.part] = {
+        "tool": f"operators of cosmic-ray {importlib.metadata.version('cosmic-ray')} and swapped arguments",
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "seed": chosen.seed,
+        "possible": possible,
+        "tried": tried,
+        "killed": tried - len(lived),
+        "score": round((tried - len(lived)) / tried, 3),
+        "minutes": round(seconds / 60, 1),
+        "files": {file: {"tried": count, "killed": killed} for file, (count, killed) in per_file.items()},
+        "survived": rows,
+    }
+    ordered = {part: report[part] for part in PARTS if part in report}
+    RESULTS.write_text(json.dumps(ordered, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
