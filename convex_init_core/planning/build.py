@@ -46,7 +46,7 @@ def plan(framework: Framework, request: Request) -> Plan:
     if request.settings.threshold > 0.0:
         from convex_init_core.planning.bend_chain import spread_over_chain  # rarely needed
 
-        spread_over_chain(reading, decisions, request.settings)
+        spread_over_chain(reading, decisions, request)
     order = dict.fromkeys(product.source for product in reading.products)
     made = [decisions.of_weight[source] for source in order if source in decisions.of_weight]
     problems = list(_problems(reading, decisions, request, chosen, made))
