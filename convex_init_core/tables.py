@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 import shutil
+import sys
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +22,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def fitted(rows: Sequence[Sequence[str]], droppable: Sequence[str] = ()) -> str:
-    """Align rows of cells in columns, and fit them into the terminal; without one, they are as wide as they are.
+    """Align rows of cells in columns, and fit them into the terminal; elsewhere they are as wide as they are.
 
     The last column is wrapped. Where less than :data:`LEAST` characters are left for it, columns are dropped.
 
@@ -29,7 +30,7 @@ def fitted(rows: Sequence[Sequence[str]], droppable: Sequence[str] = ()) -> str:
         rows: the first one names the columns.
         droppable: names of columns that may be dropped, the first one first.
     """
-    width = shutil.get_terminal_size(fallback=(_ENDLESS, 24)).columns
+    width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else _ENDLESS
     for name in ("", *droppable):
         if name:
             at = list(rows[0]).index(name)

@@ -185,7 +185,8 @@ def _units(product: Product) -> int:
     if node.name == "convolve":
         outputs: int = weight.shape[node.params["weight_axes"][0]]
         return outputs * int(node.params["groups"] if node.params["transposed"] else 1)
-    if node.name == "contract":
-        axes = node.params["axes"][node.inputs.index(weight)]
-        return math.prod(size for axis, size in enumerate(weight.shape) if axis not in axes)
+    if node.name == "contract" and product.columns is None:
+        while weight.inputs:  # a weight that is expanded over the samples still has its own number of outputs
+            weight = max(weight.inputs, key=lambda part: part.size if part.parameters else 0)
+        return round(weight.size / product.fan_in)
     return node.shape[-1] if node.shape else 1

@@ -11,11 +11,11 @@ import torch as _torch  # noqa: F401  (so that who lacks it hears so here, and n
 
 if TYPE_CHECKING:
     from convex_init.torch.activations import read_activation
+    from convex_init.torch.api import LayerPlan, Plan, apply_, plan
     from convex_init.torch.certificate import Certificate, assert_convex_, certify
     from convex_init.torch.layers import ConvexConv1d, ConvexConv2d, ConvexConv3d, ConvexLinear
     from convex_init.torch.level_sets import LevelSetPath, level_set_path
     from convex_init.torch.network import ICNN
-    from convex_init.torch.api import LayerPlan, Plan, apply_, plan
     from convex_init.torch.positivity import Positive, mark_projected
     from convex_init.torch.projection import project_, project_after_step, projected_parameters
     from convex_init.torch.report import LayerSignal, SignalReport, signal_report

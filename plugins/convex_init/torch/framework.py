@@ -37,7 +37,7 @@ class TorchFramework:
     """One model and one set of example inputs, as the core asks for them.
 
     Args:
-        model: any module; only ``write``, ``scale``, ``shift``, ``set_statistics``, ``add_bias`` and ``mark`` change it.
+        model: any module; ``write``, ``scale``, ``shift``, ``set_statistics``, ``add_bias`` and ``mark`` change it.
         inputs: positional and keyword inputs; ``None`` to make some.
         entry: name of the method that is called.
 
@@ -64,7 +64,7 @@ class TorchFramework:
         large = sum(tensor.numel() for tensor in model.parameters()) > _LARGE
         self._without_numbers = on_meta or sharded
         self._try_without_numbers = large and not on_meta
-        self._inputs = inputs if inputs is not None else (made_inputs(model, entry, self._tried), {})
+        self._inputs = inputs if inputs is not None else (made_inputs(model, entry, self._runner()), {})
 
     # Structure
 
@@ -340,10 +340,15 @@ class TorchFramework:
     def _call(self, model: nn.Module) -> Callable[..., Any]:
         return model if self.entry == "forward" else cast("Callable[..., Any]", getattr(model, self.entry))
 
-    def _tried(self, x: Tensor) -> Any:
-        model = copied(self.model, on_meta=self._without_numbers).eval()
-        with torch.no_grad(), _no_draws():
-            return self._call(model)(x.to("meta") if self._without_numbers else x)
+    def _runner(self) -> Callable[[Tensor], Any]:
+        """Try inputs on one copy."""
+        call = self._call(copied(self.model, on_meta=self._without_numbers).eval())
+
+        def tried(x: Tensor) -> Any:
+            with torch.no_grad(), _no_draws():
+                return call(x.to("meta") if self._without_numbers else x)
+
+        return tried
 
     def _given(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return self._on_meta() if self._without_numbers else self._inputs

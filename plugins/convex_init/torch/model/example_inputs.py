@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from convex_init.torch.fans import AFFINE
 
 _SAMPLES = 2
-_SIDES = (32, 28, 64, 16, 8, 224)  # of an image; the first that the model takes
+_SIDES = (32, 28, 64, 16, 8, *range(1, 65), 224)  # of an image; the first that the model takes
 _TRIED = 6  # different numbers of features; more are no plain case
 
 
