@@ -133,9 +133,14 @@ class Memory:
         return held.node
 
     def settle(self, tensor: Tensor) -> None:
-        """Take torch's count of writes to a tensor as it is now for the one that belongs to its node."""
-        if tensor in self._held:
-            self._held[tensor].version = _version(tensor)
+        """Take torch's count of writes to a tensor as it is when an operation is over; only then views share it."""
+        held = self._held.get(tensor)
+        if held is None:
+            return
+        count, sharing = _version(tensor), self._sharing.get(held.region.key, ())
+        is_written = held.seen > 0 and count == held.version + 1
+        if is_written or len(sharing) > 1:
+            held.version = count
 
     def was_changed(self, tensor: Tensor) -> bool:
         """Whether torch counts writes to a tensor that were not recorded, such as those of another thread."""
