@@ -260,4 +260,6 @@ def _numbers(program: Program, step: Step) -> list[Any] | None:
 def _joined(module: str, name: str) -> str:
     """Return the path of the scope of an operation."""
     scope = name.rpartition("/")[0].replace("/", ".")
+    if scope.startswith(module):  # as in the bodies of loops
+        return scope
     return ".".join(filter(None, (module, scope)))
