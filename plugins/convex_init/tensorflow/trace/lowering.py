@@ -157,7 +157,7 @@ class Lowering:
                 self.variables[variable.name] = variable_node(self.builder, variable, slot)
             self.nodes[slot] = self.variables[variable.name]
             return
-        why = "reads a variable that is not known" if variable is None else "reads a variable that the model writes"
+        why = "reads a variable that is not known" if variable is None else "reads a variable that the model may write"
         place = self.builder.place(step.name, step.module)
         self.nodes[slot] = self.builder.changing((), slot.shape, slot.dtype, place, why)
 
