@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from convex_init_core.methods.bend_spread import spread_bends
+from convex_init_core.planning.decide import add_bias
 from convex_init_core.planning.refusals import shown
 from convex_init_core.reading.fed_by import is_passed_on
 from convex_init_core.theory.activations import Activation, relu
@@ -15,31 +16,32 @@ from convex_init_core.weights.laws import Normal
 if TYPE_CHECKING:
     from convex_init_core.graph.nodes import Node
     from convex_init_core.planning.decide import Decision, Decisions
+    from convex_init_core.planning.request import Request
     from convex_init_core.reading.parts import Reading, Sum
-    from convex_init_core.settings import InitSettings
 
 _CHANGES = ("sum", "cumulative_sum", "pad")
 """Operations among those that pass features on which change what a unit gets."""
 
 
-def spread_over_chain(reading: Reading, decisions: Decisions, settings: InitSettings) -> None:
-    """Give the positive layers of a chain the recipes for ``settings.threshold``, or note why they are none.
+def spread_over_chain(reading: Reading, decisions: Decisions, request: Request) -> None:
+    """Give the positive layers of a chain the recipes for the setting ``threshold``, or note why they are none.
 
     Args:
         reading: of the model.
         decisions: on all sums, with the threshold 0; they are changed.
-        settings: the user's.
+        request: of the user.
     """
     sums = [found for found in reading.sums if found.positive]
     made = [decisions.of_weight.get(found.positive[0].product.source) for found in sums]
     known = [decision for decision in made if decision is not None]
     if decisions.problems or len(known) < len(sums):
         return  # these come first
-    chain = _Chain(reading, decisions)
+    chain = _Chain(reading, decisions, request.register_missing_bias)
     problems = list(chain.objections(sums, known))
     if not problems:
         try:
-            recipes = spread_bends([each.recipe for each in known], settings, [chain.name(found) for found in sums])
+            names = [chain.name(found) for found in sums]
+            recipes = spread_bends([each.recipe for each in known], request.settings, names)
         except ValueError as error:
             problems.append(str(error))
     if problems:
@@ -48,15 +50,17 @@ def spread_over_chain(reading: Reading, decisions: Decisions, settings: InitSett
     for found, decision, recipe in zip(sums, known, recipes, strict=True):
         shift = recipe.bias.mean - found.offset
         decision.recipe = replace(recipe, bias=Normal(shift, 0.0))
-        carrier = decisions.carrier[found]
-        decisions.biases[carrier] = Normal(shift / decisions.facts.factor(found, carrier), 0.0)
+        if decision.shift:
+            decisions.biases[decision.shift] = Normal(shift / decisions.facts.factor(found, decision.shift), 0.0)
+        elif shift != 0.0:
+            decision.shift, decision.adds_bias = add_bias(decisions, found, decision.recipe.bias), True
 
 
 class _Chain:
     """Asks whether each layer follows the one before."""
 
-    def __init__(self, reading: Reading, decisions: Decisions) -> None:
-        self.reading, self.decisions = reading, decisions
+    def __init__(self, reading: Reading, decisions: Decisions, adds_biases: bool) -> None:
+        self.reading, self.decisions, self.adds_biases = reading, decisions, adds_biases
 
     def name(self, found: Sum) -> str:
         return shown(self.decisions.facts.path(found.positive[0]))
@@ -89,6 +93,8 @@ class _Chain:
         if facts.uses[term.product.source] > 1:
             return "its weight is used more than once"
         if not decision.shift:
+            if self.adds_biases and facts.can_take_bias(found):
+                return ""
             return "it has no bias (register_missing_bias=True adds one to a layer that can have it)"
         if self.decisions.carrier.get(found) != decision.shift or facts.sums_of_bias[decision.shift] > 1:
             return "its bias belongs to other sums as well"

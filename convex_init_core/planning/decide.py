@@ -144,7 +144,7 @@ class _Decider:
                 budget = replace(budget, layers=layers, bias_mean=mean, bias_variance=0.0)
             if has_bias:
                 budget = replace(budget, bias_mean=budget.bias_mean - found.offset)
-        shift = self._shift(found, biases, budget) or self._added(found, budget)
+        shift = self._shift(found, biases, budget)
         doubt = "; ".join(dict.fromkeys(filter(None, doubts)))
         if doubt:
             self.made.doubtful.add(found)
@@ -312,20 +312,9 @@ class _Decider:
         if not found.positive:
             return ""
         shared = [source for source in biases if facts.factor(found, source) != 0.0]  # another sum may have it: tied
-        return ranked[0] if ranked else next(iter(shared), "")
-
-    def _added(self, found: Sum, budget: Budget) -> str:
-        """Choose a positive layer that gets a bias, if there is something to shift and the user wants one."""
-        if not self.request.register_missing_bias or budget.bias_mean == budget.bias_variance == 0.0:
-            return ""
-        for term in found.positive:
-            weight = self.facts.parameter(term.product.source)
-            if weight.may_take_bias and weight.bias not in self.made.biases:
-                mean, deviation = budget.bias_mean, math.sqrt(budget.bias_variance)
-                self.made.biases[weight.bias] = Normal(mean / term.factor.mean, deviation / term.factor.mean)
-                self.made.carrier[found], self.made.adding[found] = weight.bias, term.product
-                return weight.bias
-        return ""
+        if not shared and self.request.register_missing_bias and (budget.bias_mean or budget.bias_variance):
+            return add_bias(made, found, Normal(budget.bias_mean, math.sqrt(budget.bias_variance)))
+        return (ranked or shared or [""])[0]
 
     def _feeding(self, term: Term) -> Activation | None:
         chosen = self.request.feeding(self.facts.path(term))
@@ -340,6 +329,17 @@ class _Decider:
             return 1.0
         second = self.signals.of(data)[0].second
         return second if second > 0.0 else 1.0
+
+
+def add_bias(made: Decisions, found: Sum, law: Normal) -> str:
+    """Let a positive layer of a sum have a new bias with this law for the sum; return its name, empty if none can."""
+    for term in found.positive:
+        weight, factor = made.facts.parameter(term.product.source), term.factor.mean
+        if weight.may_take_bias and weight.bias not in made.biases:
+            made.biases[weight.bias] = Normal(law.mean / factor, law.std / factor)
+            made.carrier[found], made.adding[found] = weight.bias, term.product
+            return weight.bias
+    return ""
 
 
 def _outer_scale(term: Term) -> float:

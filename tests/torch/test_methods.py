@@ -183,7 +183,7 @@ def test_non_contiguous_weights_and_copies():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "orthogonal"}, "method 'orthogonal' is unknown; known are log_normal, isometric"),
+        ({"method": "orthogonal"}, "method 'orthogonal' is unknown; known are bounded_gain, log_normal, isometric"),
         ({"method": "isometric", "bias_noise": 0.5}, "bias_noise.*isometric"),
         ({"match_moments": True, "distribution": "two_point"}, "match_moments.*spike_and_slab"),
     ],
