@@ -181,6 +181,11 @@ def _without_name(outermost: Node, scale: float, at: Node) -> Traced:
     raise NoMap(f"its weight goes through {_called(at)}, which is no known positivity map")
 
 
+def main_parameter(weight: Node) -> str:
+    """Return the largest of the parameters that a weight is made of, whatever lies between."""
+    return max(_leaves(weight), key=lambda leaf: leaf.size).parameters[0]
+
+
 def _leaves(weight: Node) -> list[Node]:
     order = parts_first(weight, lambda node: (part for part in node.inputs if part.parameters))
     return [node for node in order if node.name == "parameter"]
