@@ -136,9 +136,7 @@ def _rising_part(
         raise ValueError(f"its weight goes through a map that is {values[0]:g} everywhere")
     last = np.concatenate((first[1:] - 1, [len(values) - 1]))
     stands = np.abs(raws[last] - raws[first])
-    inside = (
-        (stands > _LONGEST_STEP) & (values[first] > values[0] + 1e-12) & (values[first] < (1.0 - 1e-9) * values[-1])
-    )
+    inside = (stands > _LONGEST_STEP) & (values[first] > values[0] + 1e-12) & (values[first] < (1.0 - 1e-9) * values[-1])
     if np.any(inside):
         where = float(raws[first[np.argmax(inside)]])
         raise ValueError(
