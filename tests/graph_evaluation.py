@@ -71,9 +71,7 @@ def _convolve(node, data, weight):
     seen = seen[(slice(None), slice(None), *(slice(None, None, step) for step in strides))]
     seen = seen[(..., *(slice(None, None, step) for step in dilation))]
     parts = []
-    for data_part, weight_part in zip(
-        np.split(seen, groups, axis=1), np.split(weight, groups, axis=0), strict=True
-    ):
+    for data_part, weight_part in zip(np.split(seen, groups, axis=1), np.split(weight, groups, axis=0), strict=True):
         summed = ([1, *range(data.ndim, seen.ndim)], [1, *range(2, weight.ndim)])
         parts.append(np.moveaxis(np.tensordot(data_part, weight_part, summed), -1, 1))
     return np.concatenate(parts, axis=1).transpose(np.argsort(params["data_axes"]))

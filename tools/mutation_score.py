@@ -201,9 +201,7 @@ def reach(root: Path, sources: list[str], tests: list[str]) -> dict[str, tuple[f
     return found
 
 
-def tests_for(
-    root: Path, mutant: Mutant, found: dict[str, tuple[float, dict[str, set[int]]]]
-) -> list[str]:
+def tests_for(root: Path, mutant: Mutant, found: dict[str, tuple[float, dict[str, set[int]]]]) -> list[str]:
     """Return the test files that run the statement of a mutant, the fastest first.
 
     What runs when the module is imported is reached by all; then those count that run anything else of it.

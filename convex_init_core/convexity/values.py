@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # all that they do.
 _NOT_DETERMINED = frozenset(
     ("opaque", "noise", "unset", "dropout", "rearrange", "gather", "scatter", "join", "average", "window_max")
-) | {"window_min", "distance", "input", "parameter", "buffer"}
+) | {"window_min", "distance", "convolve", "input", "parameter", "buffer"}
 
 
 class Values(Mapping["Node", Value]):

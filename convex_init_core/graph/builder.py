@@ -37,9 +37,9 @@ class Builder:
         """Return a new node without inputs, which is no constant until it is given one."""
         return self._kept(_node(op, (), shape, dtype, place, params))
 
-    def literal(self, handle: object, shape: Sequence[int], dtype: str, place: Place = Place("literal")) -> Node:
+    def literal(self, handle: object, shape: Sequence[int], dtype: str) -> Node:
         """Return a new node for a number or an array in the code."""
-        node = self.leaf("literal", shape, dtype, place)
+        node = self.leaf("literal", shape, dtype, Place("literal"))
         node.constant = Constant(handle, self.bounds(handle))
         return node
 
@@ -67,7 +67,7 @@ class Builder:
         if node.constant is None or node.constant.handle is not None:
             return node
         if node.inputs and all(part.name == "literal" for part in node.inputs):
-            return self.literal(handle, node.shape, node.dtype, node.place)
+            return self.literal(handle, node.shape, node.dtype)
         moved = node.op.moves and node.name != "cast"
         bounds = node.inputs[0].constant.bounds if moved and node.inputs[0].constant else None
         if bounds is None or node.name in ("slice", "gather"):  # which may drop the smallest

@@ -97,8 +97,7 @@ class Family:
         data = next((loose.nodes[wanted] for wanted in small.inputs.values() if wanted in loose.nodes), None)
         sums = (made for wanted, made in loose.nodes.items() if wanted.name == "sum")
         axes = next((made.params["axes"] for made in sums), None)
-        params = None if axes is None else self.params(axes)
-        if data is None or params is None:
+        if data is None or axes is None or (params := self.params(axes)) is None:
             return None
         graph, bound = self._of(data.shape, axes), _Bound()
         if not _agrees(graph.outputs["output"], node, bound):
@@ -140,7 +139,7 @@ def number_in(node: Node) -> float | None:
 
 
 def shortest(number: float, dtype: str) -> float:
-    """Return the decimal number with the fewest digits that rounds to ``number``: what the code said, 0.2 for instance."""
+    """Return the decimal number with the fewest digits that rounds to ``number``: what the code said, such as 0.2."""
     if dtype not in ("float16", "float32"):
         return number
     return float(str(np.dtype(dtype).type(number)))
@@ -149,7 +148,7 @@ def shortest(number: float, dtype: str) -> float:
 def _agrees(
     wanted: Node, node: Node, bound: _Bound, *, shape: Sequence[int] | None = None, loose: bool = False
 ) -> bool:
-    """Whether a node computes what a pattern's node does; ``shape``: of every array; ``loose``: of any shape and axes."""
+    """Whether a node computes what a pattern's node does, on arrays of one shape; ``loose``: of any shape and axes."""
     if wanted in bound.nodes:
         return bound.nodes[wanted] is node
     if wanted.is_fixed:

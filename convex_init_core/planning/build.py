@@ -41,13 +41,7 @@ def plan(framework: Framework, request: Request) -> Plan:
     """
     if request.calibrate and not framework.has_inputs:
         raise ValueError("calibrate=True measures the signal: pass example_inputs")
-    graph = framework.trace()
-    values = judge(graph, request.convex_inputs, on_a_grid=True, framework=framework)
-    positive, free, excluded = (_chosen(name, framework, request) for name in ("positive", "free", "exclude"))
-    numbers = Numbers(framework.moments, framework.measured)
-    reading = read(graph, values, positive=positive, free=free, numbers=numbers)
-    chosen = Chosen(excluded, free, positive)
-    _take_evidence(reading, framework, free)
+    reading, chosen = read_model(framework, request)
     decisions = decide(reading, framework, request, chosen)
     if request.settings.threshold > 0.0:
         from convex_init_core.planning.bend_chain import spread_over_chain  # rarely needed
@@ -70,9 +64,24 @@ def plan(framework: Framework, request: Request) -> Plan:
         request=request,
         biases={name: law for name, law in decisions.biases.items() if _is_written(name, decisions)},
         measured=measured if all(layer.written or layer.tied for layer in layers) else (),
-        left={decisions.facts.parameter(name).layer: why for name, why in reading.left if name not in excluded},
+        left={decisions.facts.parameter(name).layer: why for name, why in reading.left if name not in chosen.excluded},
         advice=_advice(request, decisions),
     )
+
+
+def read_model(framework: Framework, request: Request) -> tuple[Reading, Chosen]:
+    """Trace a model and return what the graph shows of its weights, and what the user's selections mean."""
+    graph = framework.trace()
+    values = judge(graph, request.convex_inputs, on_a_grid=True, framework=framework)
+    positive, free, excluded = (_chosen(name, framework, request) for name in ("positive", "free", "exclude"))
+    reading = read(graph, values, positive=positive, free=free, numbers=numbers_of(framework))
+    _take_evidence(reading, framework, free)
+    return reading, Chosen(excluded, free, positive)
+
+
+def numbers_of(framework: Framework) -> Numbers:
+    """Return what numbers stand behind the nodes of a graph."""
+    return Numbers(framework.moments, framework.measured)
 
 
 def execute(made: Plan, framework: Framework, seed: Any = None) -> None:

@@ -77,8 +77,6 @@ def trace(weight: Node, numbers: Numbers | None = None) -> Traced:
             if number is None:
                 return _without_name(outermost, scale, weight)
             offset += slope * number
-        elif _is_written_over(weight, main):
-            pass
         elif distinct > 1 or is_scaled:
             return _without_name(outermost, scale, weight)
         elif not weight.op.moves:
@@ -126,15 +124,6 @@ def _shift(weight: Node, main: Node) -> float | None:
     if other.number is None or is_turned or set(other.parameters) & set(main.parameters):
         return None
     return other.number if weight.name == "add" else -other.number
-
-
-def _is_written_over(weight: Node, main: Node) -> bool:
-    """Whether a parameter is followed by what was written to it: the model overwrites its weights in each forward."""
-    return weight.name == "join" and main is not weight.inputs[0] and weight.inputs[0] in _before(main)
-
-
-def _before(node: Node) -> set[Node]:
-    return set(parts_first(node, lambda part: part.inputs))
 
 
 def _named_map(node: Node) -> Positivity | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from convex_init_core.graph.nodes import Constant, Node
@@ -25,6 +25,7 @@ class Numbers:
 
     moments_of: Callable[[Constant], tuple[float, float] | None] | None = None
     measured: Callable[[Node], FeatureMoments | None] | None = None
+    _known: dict[Node, tuple[float, float] | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def of_constant(self, node: Node) -> tuple[float, float] | None:
         """Return mean and mean square of a fixed node; ``None`` if they cannot be read."""
@@ -36,6 +37,11 @@ class Numbers:
 
     def of(self, node: Node) -> tuple[float, float] | None:
         """Return mean and mean square of a node that does not depend on the convex inputs."""
+        if node not in self._known:
+            self._known[node] = self._found(node)
+        return self._known[node]
+
+    def _found(self, node: Node) -> tuple[float, float] | None:
         if node.is_fixed:
             return self.of_constant(node)
         found = None if self.measured is None else self.measured(node)

@@ -8,7 +8,7 @@ measured in front of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from convex_init_core.methods.sum_budget import forward_sum
 from convex_init_core.reading.fed_by import Feeding
 from convex_init_core.reading.parts import Reading, Sum, Term
 from convex_init_core.reading.signals import Signals, as_factor
-from convex_init_core.reporting.statistics import gradient_statistics_of, rows_of, statistics_of
+from convex_init_core.reporting.statistics import Array, gradient_statistics_of, rows_of, statistics_of
 from convex_init_core.signal.prediction import UNKNOWN, Stage, is_isometric, predict_gradients, predict_signals
 from convex_init_core.signal.signal_moments import activated, pre_activation
 from convex_init_core.theory.activations import Activation, identity
@@ -79,6 +79,13 @@ class Predictor:
         # Of one sample: a loss that is a mean over the batch gives each of them its share.
         rows = rows_of(last * _samples(observed[sums[-1].root]), axes[sums[-1].root])
         return Predictions(signals, predict_gradients(stages, signals, gradient_statistics_of(rows)))
+
+    def features(self) -> dict[Sum, Node]:
+        """Return what of each sum of a chain feeds the next layer. Empty where there is no chain."""
+        if self._links() is None:
+            return {}
+        following = ((then.positive or then.free)[0].product.data for then in self.reading.sums[1:])
+        return dict(zip(self.reading.sums, following, strict=False))
 
     # A chain
 
@@ -189,7 +196,8 @@ class Predictor:
 
     def _layer(self, term: Term) -> LayerStatistics:
         if term not in self._layers:
-            moments = self.framework.moments(_constant(_weight(term)))
+            weight = _weight(term).constant
+            moments = None if weight is None else self.framework.moments(weight)
             mean, second = moments if moments is not None else (math.nan, math.nan)
             self._layers[term] = LayerStatistics(term.product.fan_in, mean, max(second - mean**2, 0.0))
         return self._layers[term]
@@ -203,7 +211,7 @@ class Predictor:
             return False
         return numbers is not None and numbers.shape == where.shape and is_isometric(numbers, where)
 
-    def _numbers(self, node: Node) -> np.ndarray | None:
+    def _numbers(self, node: Node) -> Array | None:
         return None if node.constant is None else self.framework.numbers(node.constant)
 
 
@@ -215,15 +223,5 @@ def _weight(term: Term) -> Node:
     return node
 
 
-def _constant(node: Node):  # type: ignore[no-untyped-def]
-    assert node.constant is not None
-    return node.constant
-
-
 def _samples(observed: Observed) -> int:
     return observed.value.shape[0] if observed.value.ndim else 1
-
-
-def fed_by_the_user(chosen: Sequence[tuple[str, Activation | None]]) -> dict[str, Activation]:
-    """Return the activations that a user named, by weight."""
-    return {name: phi for name, phi in chosen if phi is not None}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _LONGEST_STEP = 0.5  # over which a map may stand still by rounding alone
 _ROUNDS = 60
+_TO_HOST = ("detach", "cpu", "double")  # what arrays offer that NumPy cannot read as they are
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class NumericalMap(Positivity):
 
     @property
     def span(self) -> tuple[float, float]:
-        """Smallest and largest weight that a raw number of moderate size gives."""
+        """Smallest and largest weight that a raw number on the grid gives."""
         _, values = self._table
         return self.scale * float(values[0]), self.scale * float(values[-1])
 
@@ -136,7 +137,8 @@ def _rising_part(
         raise ValueError(f"its weight goes through a map that is {values[0]:g} everywhere")
     last = np.concatenate((first[1:] - 1, [len(values) - 1]))
     stands = np.abs(raws[last] - raws[first])
-    inside = (stands > _LONGEST_STEP) & (values[first] > values[0] + 1e-12) & (values[first] < (1.0 - 1e-9) * values[-1])
+    is_an_end = (values[first] <= values[0] + 1e-12) | (values[first] >= (1.0 - 1e-9) * values[-1])
+    inside = (stands > _LONGEST_STEP) & ~is_an_end
     if np.any(inside):
         where = float(raws[first[np.argmax(inside)]])
         raise ValueError(
@@ -155,10 +157,16 @@ def _turn(values: NDArray[np.float64]) -> int | None:
 
 
 def _through_numpy(function: Any, values: Any, xp: Any) -> Any:
-    """Apply a function of NumPy arrays to arrays of any kind, by the names that the array API gives."""
+    """Apply a function of NumPy arrays to arrays of any kind, and return it as one of the same kind."""
     if xp is np:
         return function(np.asarray(values, dtype=np.float64))
-    host = np.asarray(values.cpu() if hasattr(values, "cpu") else values)
-    made = function(host.astype(np.float64)).astype(host.dtype)
-    device = getattr(values, "device", None)
-    return xp.asarray(made) if device is None else xp.asarray(made, device=device)
+    host = values
+    for step in _TO_HOST:
+        host = getattr(host, step)() if hasattr(host, step) else host
+    array = np.asarray(host)
+    made = function(array.astype(np.float64))
+    if not hasattr(xp, "asarray"):
+        kind = getattr(values.dtype, "name", str(values.dtype)).rpartition(".")[2]
+        return xp.convert_to_tensor(made, dtype=kind)
+    device = {"device": values.device} if hasattr(values, "device") else {}
+    return xp.asarray(made, dtype=values.dtype, **device)

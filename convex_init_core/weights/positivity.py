@@ -58,6 +58,11 @@ class Positivity:
         """Return the same map with ``scale`` multiplied in."""
         return replace(self, scale=self.scale * _checks.positive("scale", scale))
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """Smallest and largest weight that the map gives."""
+        return 0.0, math.inf
+
     def value(self, raw: Any, xp: Any = np) -> Any:
         """Return the effective weight."""
         return self._times_scale(self._value(self._inside(raw), xp))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,11 +29,18 @@ ACCELERATOR_BLOCK = 1 << 26
 
 
 def check_image(law: Law, positivity: Positivity, distribution: str) -> None:
-    """Refuse a law with exact zeros under a map that cannot train them.
+    """Refuse a law under a map that does not give its weights, or cannot train them where they are exactly 0.
 
     Raises:
         ValueError: naming both and the remedy.
     """
+    low, high = positivity.span
+    if low > 0.1 * law.mean or high < law.mean + 2.0 * math.sqrt(law.variance):
+        raise ValueError(
+            f"positivity {positivity} gives weights from {low:.3g} to {high:.3g}, which leaves out too many of a law "
+            f"with mean {law.mean:.3g} and standard deviation {math.sqrt(law.variance):.3g}; use a map onto all "
+            "positive numbers, such as softplus"
+        )
     if law.has_zeros and not positivity.takes_zero:
         raise ValueError(
             f"distribution {distribution!r} sets weights to exactly 0, which positivity {positivity} either cannot "

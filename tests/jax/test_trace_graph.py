@@ -50,9 +50,7 @@ def linear(outputs, inputs, bias=True):
 
 
 def network():
-    return Network(
-        linear(8, 3), [linear(8, 8), linear(8, 8)], [linear(8, 3, bias=False), linear(8, 3, bias=False)]
-    )
+    return Network(linear(8, 3), [linear(8, 8), linear(8, 8)], [linear(8, 3, bias=False), linear(8, 3, bias=False)])
 
 
 def batched(model, x):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -11,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
-from convex_init.torch.inputs import arguments_of, floating_inputs, names_of, rebuilt
-from convex_init.torch.trace import same_course, trace
+from convex_init.torch.inputs import arguments_of, names_of, rebuilt
+from convex_init.torch.trace import copy_of, same_course, trace
 from convex_init.torch.trace.constants import Numbers
-from convex_init.torch.trace.containers import named_tensors
+from convex_init.torch.trace.containers import named_inputs, named_tensors
 from convex_init.torch.violations import Violation, search_violation
 from convex_init_core.convexity.certificate import Certificate
 from convex_init_core.convexity.judge import certificate_of, judge
@@ -62,26 +61,28 @@ def certify(
         A :class:`Certificate`.
 
     Raises:
-        ValueError: if a named input or output does not exist, or the model is lazy.
+        ValueError: if a named input, output or method does not exist, or the model is lazy.
         TypeError: if the model is not a module.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     tensors = [*model.parameters(), *model.buffers()]
+    if not callable(getattr(model, entry, None)):
+        raise ValueError(f"entry {entry!r} is no method of {type(model).__name__}")
     if any(isinstance(tensor, UninitializedParameter) for tensor in tensors):
         raise ValueError("model is lazy and has no weights yet; run it once")
     if any(tensor.is_meta for tensor in tensors):
         return Certificate("cannot tell", ("its weights are on the meta device and have no numbers",), {})
     args, kwargs = arguments_of(example_inputs)
-    named = floating_inputs(args, kwargs)
-    chosen = names_of(convex_inputs) if convex_inputs is not None else list(named)
+    named = [name for name, tensor in named_inputs(args, kwargs).items() if tensor.is_floating_point()]
+    chosen = names_of(convex_inputs) if convex_inputs is not None else named
     if not chosen:
         raise ValueError("example_inputs hold no floating-point tensor to be convex in")
     source = generator if generator is not None else torch.Generator().manual_seed(0)
     wanted = None if outputs is None else [outputs] if isinstance(outputs, str) else list(outputs)
     devices = sorted({tensor.device.index for tensor in tensors if tensor.is_cuda})
     with torch.random.fork_rng(devices):
-        model = copy.deepcopy(model)  # some models clamp their weights, or count their calls, when they run
+        model = copy_of(model)  # some models clamp their weights, or count their calls, when they run
         certificate = _proof(model, entry, args, kwargs, chosen, wanted, source)
         if certificate or not search:
             return certificate
@@ -101,7 +102,7 @@ def _searched(
     devices: list[int],
     source: torch.Generator,
 ) -> Violation | None:
-    if not any(tensor.dtype in _COARSE for tensor in floating_inputs(args, kwargs).values()):
+    if not any(tensor.dtype in _COARSE for tensor in named_inputs(args, kwargs).values()):
         return search_violation(_flat(_called(model, entry), wanted, devices), args, kwargs, chosen, source)
     # Rounding would hide all but the largest violations.
     args, kwargs = _in_float32((args, kwargs))

@@ -405,7 +405,7 @@ def _mapped(tree: Any, function: Callable[[Tensor], Tensor]) -> Any:
 
 
 def _numpy(tensor: Tensor) -> NDArray[np.float64]:
-    return cast("NDArray[np.float64]", whole(tensor.detach()).double().cpu().numpy())
+    return cast("NDArray[np.float64]", whole(tensor.detach()).to(torch.float64, copy=True).cpu().numpy())
 
 
 def _total(result: Any) -> Tensor:

@@ -105,9 +105,9 @@ class ICNN(nn.Module):
     def _centred_fills(self) -> list[Fill]:
         fills = []
         layers: list[tuple[nn.Module, Activation]] = [(self.layers[0], identity())]
-        for k, phi in enumerate(self.activations):
+        for k, bend in enumerate(self.activations):
             layers += [(self.skips[k], identity())] if self.skips is not None else []
-            layers.append((self.layers[k + 1], read_activation(phi)))
+            layers.append((self.layers[k + 1], read_activation(bend)))
         for layer, phi in layers:
             fills.append(Fill(raw_parameter(layer), Normal(0.0, solve_centred(fan_in(layer), phi).weight_std)))
             if isinstance(layer.bias, Tensor):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convex_init.torch.inputs import rebuilt
+from convex_init.torch.trace.containers import copied, named_inputs
 from convex_init_core.convexity.certificate import Violation
 
 __all__ = ["Violation", "search_violation"]
@@ -44,7 +44,8 @@ def search_violation(
     with torch.no_grad():
         if not torch.equal(function(*args, **kwargs).nan_to_num(), function(*args, **kwargs).nan_to_num()):
             return None
-    shapes = {name: _pick(args, kwargs, name) for name in convex_inputs}
+    named = named_inputs(args, kwargs)
+    shapes = {name: named[name].detach() for name in convex_inputs}
     best: Violation | None = None
     for start in range(starts):
         size = 0.1 * 10.0 ** (2.0 * start / max(starts - 1, 1))  # from 0.1 to 10
@@ -74,7 +75,7 @@ def _ascend(
     for _ in range(steps):
         with torch.enable_grad():
             middle = {name: 0.5 * (ends[0][name] + ends[1][name]) for name in a}
-            values = [function(*_put(args, point), **_put_keywords(kwargs, point)) for point in (*ends, middle)]
+            values = [_called(function, args, kwargs, point) for point in (*ends, middle)]
             excess = values[2] - 0.5 * (values[0] + values[1])
             if not bool(torch.isfinite(excess).all()) or not excess.numel():
                 return best
@@ -104,28 +105,13 @@ def _noise(tensor: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(tensor.shape, generator=generator, dtype=torch.float32).to(tensor)
 
 
-def _pick(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Tensor:
-    parts = name.split(".")
-    item: Any = kwargs[parts[0]] if parts[0] in kwargs else args[int(parts[0])]
-    for part in parts[1:]:
-        item = item[part] if isinstance(item, dict) else item[int(part)]
-    assert isinstance(item, Tensor)
-    return item.detach()
+def _called(
+    function: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any], point: dict[str, Tensor]
+) -> Tensor:
+    """Call a function with some of its inputs replaced."""
 
+    def replaced(name: str, tensor: Tensor) -> Tensor:
+        return point.get(name, tensor)
 
-def _put(args: tuple[Any, ...], point: dict[str, Tensor]) -> list[Any]:
-    return [_replaced(str(i), item, point) for i, item in enumerate(args)]
-
-
-def _put_keywords(kwargs: dict[str, Any], point: dict[str, Tensor]) -> dict[str, Any]:
-    return {key: _replaced(key, item, point) for key, item in kwargs.items()}
-
-
-def _replaced(name: str, item: Any, point: dict[str, Tensor]) -> Any:
-    if isinstance(item, Tensor):
-        return point.get(name, item)
-    if isinstance(item, dict):
-        return {key: _replaced(f"{name}.{key}", part, point) for key, part in item.items()}
-    if isinstance(item, (list, tuple)):
-        return rebuilt(item, [_replaced(f"{name}.{i}", part, point) for i, part in enumerate(item)])
-    return item
+    new_args = [copied(str(i), item, replaced) for i, item in enumerate(args)]
+    return function(*new_args, **{key: copied(key, item, replaced) for key, item in kwargs.items()})

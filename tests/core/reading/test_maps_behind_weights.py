@@ -7,6 +7,8 @@ import pytest
 
 from convex_init_core.reading.behind_a_weight import NoMap, trace
 from convex_init_core.reading.factors import Numbers
+from convex_init_core.weights.laws import LogNormal
+from convex_init_core.weights.sampling import check_image
 from tests.core.reading.drawn_graphs import Drawing, moments
 
 NAMED = {
@@ -138,3 +140,18 @@ def test_an_inverse_keeps_shape_and_kind(kind):
     assert raw.shape == (4, 3)
     assert raw.dtype == kind
     assert raw == pytest.approx(np.log(1 / 3), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "law"),
+    [
+        (lambda g, w: g.add(g.exp(w), 0.1), LogNormal.from_moments(0.2, 0.01)),
+        (lambda g, w: g.sigmoid(w), LogNormal.from_moments(0.9, 0.25)),
+    ],
+)
+def test_a_law_beyond_the_weights_of_a_map_is_refused(make, law):
+    g = Drawing()
+    positivity = trace(make(g, g.parameter("w", 5, 3))).positivity
+    with pytest.raises(ValueError, match="leaves out too many of a law"):
+        check_image(law, positivity, "log_normal")
+    check_image(LogNormal.from_moments(0.1, 0.01), trace(g.sigmoid(g.parameter("v", 5, 3))).positivity, "log_normal")

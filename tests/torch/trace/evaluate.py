@@ -91,7 +91,9 @@ ELEMENTS = {
     "huber": lambda x, delta: F.huber_loss(x, torch.zeros_like(x), reduction="none", delta=delta),
     "leaky_relu": lambda x, slope: torch.where(x > 0, x, slope * x),
     "elu": lambda x, alpha, scale, input_scale: scale * torch.where(x > 0, x, alpha * torch.expm1(input_scale * x)),
-    "softplus": lambda x, beta, threshold: torch.where(beta * x > threshold, x, torch.log1p(torch.exp(beta * x)) / beta),
+    "softplus": lambda x, beta, threshold: torch.where(
+        beta * x > threshold, x, torch.log1p(torch.exp(beta * x)) / beta
+    ),
     "threshold": lambda x, at, value: torch.where(x > at, x, torch.as_tensor(value, dtype=x.dtype)),
     "where": lambda condition, a, b: torch.where(condition.bool(), a, b),
     "gelu": F.gelu,

@@ -140,11 +140,10 @@ def bounds(array: Any) -> tuple[float, float] | None:
     """Return smallest and largest number of an array; ``None`` if it has none that can be read."""
     if array is None or isinstance(array, (jax.core.Tracer, jax.ShapeDtypeStruct)):
         return None
-    if isinstance(array, jax.Array) and jax.dtypes.issubdtype(array.dtype, jax.dtypes.extended):
+    if isinstance(array, jax.Array) and jax.numpy.issubdtype(array.dtype, jax.dtypes.extended):
         return None
     if np.size(array) == 0 or np.iscomplexobj(array):
         return None
     if not isinstance(array, jax.Array):
         array = np.asarray(array)
     return float(array.min()), float(array.max())
-

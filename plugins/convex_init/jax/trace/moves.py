@@ -118,8 +118,14 @@ def _part(call: Call, index: int, axis: int, start: int, stop: int) -> Node:
     (data,) = call.inputs
     starts, stops, shape = [0] * len(data.shape), list(data.shape), list(data.shape)
     starts[axis], stops[axis], shape[axis] = start, stop, stop - start
-    ends = {"starts": tuple(starts), "stops": tuple(stops), "steps": (1,) * len(starts)}
-    return call.make("slice", data, index=index, shape=shape, **ends)
+    return call.make(
+        *("slice", data),
+        index=index,
+        shape=shape,
+        starts=tuple(starts),
+        stops=tuple(stops),
+        steps=(1,) * len(starts),
+    )
 
 
 def _stack(call: Call) -> Node:

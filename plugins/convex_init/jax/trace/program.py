@@ -122,10 +122,7 @@ def _inline(program: Program, closed: Any, arguments: Sequence[Slot], module: st
         inputs = tuple(map(read, equation.invars))
         where = _joined(module, equation)
         inner = _body(equation, inputs)
-        if inner is None:
-            results = _step(program, equation, inputs, where)
-        else:
-            results = _inline(program, *inner, where)
+        results = _step(program, equation, inputs, where) if inner is None else _inline(program, *inner, where)
         slots.update(zip(equation.outvars, results, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
 
@@ -166,9 +163,9 @@ def _unrolled(params: dict[str, Any], inputs: Sequence[Slot]) -> Any:
     return jax.make_jaxpr(run)(*(jax.ShapeDtypeStruct(slot.aval.shape, slot.aval.dtype) for slot in inputs))
 
 
-def _step(program: Program, equation: Any, inputs: tuple[Slot, ...], module: str) -> tuple[Slot, ...]:
-    outputs = tuple(Slot(var.aval) for var in equation.outvars)
-    step = Step(equation.primitive, equation.params, inputs, outputs, module, bool(equation.effects))
+def _step(program: Program, equation: Any, inputs: tuple[Slot, ...], module: str) -> list[Slot]:
+    outputs = [Slot(var.aval) for var in equation.outvars]
+    step = Step(equation.primitive, equation.params, inputs, tuple(outputs), module, bool(equation.effects))
     if outputs and not step.has_effects and all(slot.number is not None for slot in inputs):
         for slot, number in zip(outputs, step.evaluate([slot.number for slot in inputs]), strict=True):
             slot.number = number

@@ -128,7 +128,7 @@ def run(made: Trace, places: Iterable[Place], visit: Visit, *, arrays: Mapping[s
             moving.add(slot)
 
     def read(slot: Slot) -> Any:
-        return values[slot] if slot in values else slot.number
+        return values.get(slot, slot.number)
 
     for leaf, slot in zip(made.leaves, made.program.inputs, strict=True):
         if not leaf.learnt:

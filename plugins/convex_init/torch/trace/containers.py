@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ _DEPTH = 3  # of attributes of attributes in which tensors are looked for
 
 def place_in(name: str, key: Any) -> str:
     """Return the name of a part: ``"name.key"``, or ``"name['a.b']"`` for a key that would not be clear otherwise."""
-    plain = isinstance(key, int) or (isinstance(key, str) and key.replace("_", "a").isalnum() and not key.isdigit())
+    plain = isinstance(key, int) or (isinstance(key, str) and not set(key) & set(".[]'"))
     return f"{name}.{key}" if plain else f"{name}[{key!r}]"
 
 
@@ -47,6 +47,19 @@ def copied(name: str, tree: Any, copy: Callable[[str, Tensor], Tensor]) -> Any:
         items = [copied(place_in(name, i), part, copy) for i, part in enumerate(tree)]
         return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
     return tree
+
+
+def named_inputs(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the tensors among the inputs by name."""
+    found: dict[str, Tensor] = {}
+
+    def seen(name: str, tensor: Tensor) -> Tensor:
+        found[name] = tensor
+        return tensor
+
+    for name, item in (*((str(i), arg) for i, arg in enumerate(args)), *kwargs.items()):
+        copied(name, item, seen)
+    return found
 
 
 def _rebuilt_mapping(tree: Mapping[Any, Any], parts: dict[Any, Any]) -> Mapping[Any, Any]:

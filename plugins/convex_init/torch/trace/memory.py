@@ -71,6 +71,7 @@ class _Held:
     node: Later
     region: Region
     seen: int  # writes to its memory that the node has in it
+    version: int  # torch's own count of writes
 
 
 class Memory:
@@ -93,7 +94,8 @@ class Memory:
     def put(self, tensor: Tensor, node: Later) -> None:
         """Give a tensor its node."""
         region = Region.of(tensor)
-        self._held[tensor] = _Held(tensor, node, region, len(self._writes.get(region.key, ())))
+        seen = len(self._writes.get(region.key, ()))
+        self._held[tensor] = _Held(tensor, node, region, seen, _version(tensor))
         if region.key is None:
             return
         self._sharing.setdefault(region.key, {})[tensor] = None
@@ -124,11 +126,20 @@ class Memory:
         writes = self._writes.get(held.region.key, [])
         if held.seen < len(writes):
             held.node = self._after(held, held.node, writes[held.seen :])
-            held.seen = len(writes)
+            held.seen, held.version = len(writes), _version(tensor)
             self._made(tensor, held.node)
             if held.node.is_fixed:
                 self._constants.setdefault(held.region.key, []).append(held.node)
         return held.node
+
+    def settle(self, tensor: Tensor) -> None:
+        """Take torch's count of writes to a tensor as it is now for the one that belongs to its node."""
+        if tensor in self._held:
+            self._held[tensor].version = _version(tensor)
+
+    def was_changed(self, tensor: Tensor) -> bool:
+        """Whether torch counts writes to a tensor that were not recorded, such as those of another thread."""
+        return self._held[tensor].version != _version(tensor)
 
     def view(self, tensor: Tensor, module: str) -> Node | None:
         """Return the node of a view that torch did not report, such as ``x.data``; ``None`` if it is none."""
@@ -182,6 +193,10 @@ class Memory:
         if parts[0].shape == held.region.shape and parts[0].dtype == name_of(held.region.dtype):
             return parts[0]
         return self.builder.emit("reshape", parts, **place)
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def is_unset(node: Node) -> bool:

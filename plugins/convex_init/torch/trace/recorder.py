@@ -59,6 +59,7 @@ class Recorder(TorchDispatchMode):
         self.memory = Memory(self.builder, self._visited)
         self.running: list[str] = []
         self.index: dict[Node, int] = {}
+        self._fresh: list[Tensor] = []
         for kind, path, tensor in weights_of(model):
             known = constants.constant(tensor, (path,) if kind == "parameter" else ())
             self._leaf(kind, path, tensor, name=kind, module=path, constant=known)
@@ -103,6 +104,7 @@ class Recorder(TorchDispatchMode):
         return result
 
     def _operation(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        self._settle()
         signature, where = Signature.of(func), self._where
         place = Place(signature.name, where)
         given = {
@@ -136,6 +138,7 @@ class Recorder(TorchDispatchMode):
                 node = call.of_result(0, tensor).opaque("writes to its arguments")
                 self.memory.write(tensor, node)
                 self._visited(tensor, node)
+        self._fresh = [*made, *written]
         return result
 
     def _note_call(self, func: Any, call: Call, place: Place) -> None:
@@ -170,7 +173,10 @@ class Recorder(TorchDispatchMode):
 
     def node(self, tensor: Tensor) -> Node:
         """Return the node of a tensor; one that no recorded operation made is found by its memory, or is a literal."""
+        self._settle()
         found = self.memory.find(tensor)
+        if found is not None and self.memory.was_changed(tensor):
+            self.builder.doubt(f"the numbers of {found.at} were changed where nothing is recorded")
         if found is not None:
             known = found.constant.bounds if found.constant is not None else None
             if known is not None and not constants.are_same(constants.bounds_of(tensor), known):
@@ -183,6 +189,11 @@ class Recorder(TorchDispatchMode):
         self._hold(tensor, found)
         return found
 
+    def _settle(self) -> None:
+        for last in self._fresh:  # torch counts writes, and lets views share the count, when an operation is over
+            self.memory.settle(last)
+        self._fresh = []
+
     def _nodes(self, tree: Any) -> Any:
         if isinstance(tree, Tensor):
             return self.node(tree)
@@ -193,6 +204,8 @@ class Recorder(TorchDispatchMode):
     def finish(self, result: Any) -> Recording:
         """Find the outputs among the recorded tensors."""
         for name, tensor in named_tensors("output", result):
+            if name in self.recording.outputs:
+                self.builder.doubt(f"two outputs are called {name}")
             self.recording.outputs[name] = self.node(tensor)
         for kind in unnamed_objects(result):
             self.builder.doubt(f"the model returns a {kind}, which holds tensors that are not looked at")
@@ -243,7 +256,10 @@ def _is_harmless(node: Node) -> bool:
     return node.place.operation in _OF_TRUTHS and bool(node.inputs) and all(map(_is_harmless, node.inputs))
 
 
+_OF_THE_SAME = ("reshape", "transpose", "broadcast", "slice", "rearrange", "abs")  # NaN and infinity stay what they are
+
+
 def _is_input(node: Node) -> bool:
-    while (node.op.moves or node.name == "abs") and node.inputs:
+    while node.name in _OF_THE_SAME and node.inputs:
         node = node.inputs[0]
     return node.name == "input" or node.is_fixed

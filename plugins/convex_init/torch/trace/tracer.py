@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,12 @@ from convex_init.torch.trace.course import Recording
 from convex_init.torch.trace.recorder import Recorder, Visit
 from convex_init.torch.trace.watches import Escapes, eager, watched
 from convex_init_core.graph.nodes import Graph, Place
+
+_HOOKS = (
+    *("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
+    *("_forward_pre_hooks", "_forward_pre_hooks_with_kwargs"),
+)
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 def trace(
@@ -52,6 +59,16 @@ def trace(
     return _recorded(model, args, kwargs, call, visit, places, True)
 
 
+def copy_of(model: _Module) -> _Module:
+    """Return a deep copy of a model, with the hooks on compiled modules, which a deep copy leaves out."""
+    copied = copy.deepcopy(model)
+    for module, twin in zip(model.modules(), copied.modules(), strict=False):
+        for name in _HOOKS:
+            if len(getattr(module, name)) != len(getattr(twin, name)):
+                getattr(twin, name).update(getattr(module, name))
+    return copied
+
+
 def _recorded(
     model: nn.Module,
     args: Sequence[Any],
@@ -62,9 +79,13 @@ def _recorded(
     gradients: bool,
 ) -> Recording:
     recorder = Recorder(model, visit, places)
+    named: set[str] = set()
 
     def fresh(name: str, tensor: Tensor) -> Tensor:
         # A copy, so that a model that writes to its input leaves the caller's tensor alone.
+        if name in named:
+            raise ValueError(f"two inputs are called {name!r}; give the keys of what holds them other names")
+        named.add(name)
         found = tensor.detach().clone().requires_grad_(gradients and tensor.is_floating_point())
         node = recorder.add_input(name, found)
         if found.is_floating_point() or found.is_complex():

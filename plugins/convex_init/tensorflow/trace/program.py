@@ -1,0 +1,263 @@
+"""The graph of a TensorFlow function as one flat list of steps: calls are inlined, short counted loops unrolled.
+
+Whatever depends on constants alone is evaluated on the way.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+LONGEST_LOOP = 64  # steps that are unrolled; each is a copy of the loop's body in the graph
+
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_BRANCHES = ("If", "StatelessIf")
+_LOOPS = ("While", "StatelessWhile")
+_ASSIGNMENTS = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "ResourceScatterUpdate")
+
+
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """A variable from outside of the function.
+
+    Attributes:
+        name: by which the graph knows it.
+        tensor: reads its numbers.
+        learnt: whether it is a parameter, not a buffer.
+    """
+
+    name: str
+    tensor: Callable[[], Any]
+    learnt: bool
+
+
+@dataclass(eq=False, slots=True)
+class Slot:
+    """A place for one tensor: an argument, a constant or a result.
+
+    Attributes:
+        shape: of the tensor; dimensions that are not known are -1.
+        dtype: name of the type of its elements.
+        number: the tensor, if it is the same for every input and can be computed.
+        resource: what a handle of a variable belongs to, in place of a number.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    number: Any = None
+    resource: Variable | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One operation: where its arguments are, and where its results go."""
+
+    operation: Any
+    inputs: tuple[Slot, ...]
+    outputs: tuple[Slot, ...]
+    module: str
+
+    @property
+    def name(self) -> str:
+        """Of the operation, such as ``"MatMul"``."""
+        return str(self.operation.type)
+
+    @property
+    def has_state(self) -> bool:
+        """Whether its results may be others next time, for the same arguments."""
+        return bool(self.operation.op_def.is_stateful) and self.name != "ReadVariableOp"
+
+    @property
+    def attributes(self) -> set[str]:
+        """Names of its attributes."""
+        return set(self.operation.node_def.attr)
+
+    def attribute(self, name: str) -> Any:
+        """Return an attribute, with text decoded."""
+        value = self.operation.get_attr(name)
+        return value.decode() if isinstance(value, bytes) else value
+
+    def evaluate(self, tensors: Sequence[Any]) -> list[Any] | None:
+        """Return the results for some arguments; ``None`` if the operation cannot be run by itself."""
+        function = getattr(tf.raw_ops, self.name, None)
+        if function is None:
+            return None
+        attributes = {name: self.attribute(name) for name in self.attributes}
+        names = list(inspect.signature(function).parameters)
+        # The function may have other names for the arguments than the operation, in the same order.
+        places = [name for name in names if name not in attributes and name != "name"]
+        waiting, given = list(tensors), {}
+        for name, argument in zip(places, self.operation.op_def.input_arg, strict=False):
+            if argument.number_attr or argument.type_list_attr:
+                count = attributes[argument.number_attr or argument.type_list_attr]
+                count = count if isinstance(count, int) else len(count)
+                given[name], waiting = waiting[:count], waiting[count:]
+            else:
+                given[name] = waiting.pop(0)
+        if waiting:
+            return None
+        given.update((name, value) for name, value in attributes.items() if name in names)
+        made = function(**given)
+        return list(made) if isinstance(made, (list, tuple)) else [made]
+
+
+@dataclass(eq=False)
+class Program:
+    """A function as a flat list of steps, with places for its arguments and results.
+
+    Attributes:
+        inputs: places of the arguments.
+        outputs: places of the results.
+        steps: in order.
+        captured: places of tensors from outside of the function.
+        written: names of the variables that the function writes.
+    """
+
+    inputs: list[Slot]
+    outputs: list[Slot] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    captured: list[Slot] = field(default_factory=list)
+    written: set[str] = field(default_factory=set)
+
+
+def flat(concrete: Any, variables: Mapping[Any, Variable]) -> Program:
+    """Return a concrete function as one flat list of steps.
+
+    Args:
+        concrete: what ``get_concrete_function`` returns.
+        variables: by the ``ref()`` of their handle.
+    """
+    found = _flat(concrete, variables, set())
+    # Numbers of a variable that the function writes are not those of the next call: wherever it is read, again.
+    return _flat(concrete, variables, found.written) if found.written else found
+
+
+def _flat(concrete: Any, variables: Mapping[Any, Variable], written: set[str]) -> Program:
+    graph = concrete.graph
+    captures = list(zip(concrete.captured_inputs, graph.internal_captures, strict=True))
+    inner = {placeholder.ref() for _, placeholder in captures}
+    slots = {}
+    arguments = []
+    for tensor in graph.inputs:
+        if tensor.ref() not in inner:
+            slots[tensor.ref()] = _slot(tensor)
+            arguments.append(slots[tensor.ref()])
+    program = Program(arguments, written=written)
+    for outside, placeholder in captures:
+        slot = slots[placeholder.ref()] = _slot(placeholder)
+        if outside.dtype == tf.resource:
+            slot.resource = variables.get(outside.ref())
+        else:
+            slot.number = outside
+            program.captured.append(slot)
+    program.outputs = _inline(program, graph, slots, "")
+    return program
+
+
+def _slot(tensor: Any) -> Slot:
+    shape = tensor.shape
+    sizes = () if shape.rank is None else tuple(-1 if size is None else int(size) for size in shape)
+    return Slot(sizes if shape.rank is not None else (-1,), tensor.dtype.name)
+
+
+def _inline(program: Program, graph: Any, slots: dict[Any, Slot], module: str) -> list[Slot]:
+    for operation in graph.get_operations():
+        if operation.type == "Placeholder":
+            continue
+        inputs = tuple(slots[tensor.ref()] for tensor in operation.inputs)
+        where = _joined(module, operation.name)
+        results = _called(program, graph, operation, inputs, where)
+        if results is None:
+            results = _step(program, operation, inputs, where)
+        slots.update(zip((tensor.ref() for tensor in operation.outputs), results, strict=True))
+    return [slots[tensor.ref()] for tensor in graph.outputs]
+
+
+def _called(program: Program, graph: Any, operation: Any, inputs: tuple[Slot, ...], module: str) -> list[Slot] | None:
+    """Inline what an operation calls; ``None`` if it calls nothing, or what cannot be told."""
+    called = (name for name in ("f", "cond", "body", "then_branch", "else_branch") if name in operation.node_def.attr)
+    if any(_function_of(graph, operation.get_attr(name).name) is None for name in called):
+        return None
+    if operation.type in _CALLS:
+        return _body(program, graph, operation.get_attr("f"), inputs, module)
+    if operation.type in _BRANCHES and inputs[0].number is not None:
+        branch = "then_branch" if bool(np.all(inputs[0].number)) else "else_branch"
+        return _body(program, graph, operation.get_attr(branch), inputs[1:], module)
+    if operation.type in _LOOPS:
+        return _unrolled(program, graph, operation, inputs, module)
+    return None
+
+
+def _unrolled(program: Program, graph: Any, operation: Any, state: Sequence[Slot], module: str) -> list[Slot] | None:
+    before = len(program.steps)
+    for _ in range(LONGEST_LOOP + 1):
+        (goes_on,) = _body(program, graph, operation.get_attr("cond"), state, module)
+        if goes_on.number is None:
+            break
+        if not bool(np.all(goes_on.number)):
+            return list(state)
+        state = _body(program, graph, operation.get_attr("body"), state, module)
+    del program.steps[before:]
+    return None
+
+
+def _body(program: Program, graph: Any, function: Any, inputs: Sequence[Slot], module: str) -> list[Slot]:
+    called = _function_of(graph, function.name)
+    slots = {tensor.ref(): slot for tensor, slot in zip(called.inputs, inputs, strict=True)}
+    return _inline(program, called, slots, module)
+
+
+def _function_of(graph: Any, name: str) -> Any:
+    """Return the graph of a function that another graph calls; ``None`` if it is not known."""
+    while graph is not None:
+        for function in getattr(graph, "_functions", {}).values():
+            if _text(function.name) == name and getattr(function, "graph", None) is not None:
+                return function.graph
+        graph = getattr(graph, "outer_graph", None)
+    return None
+
+
+def _text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _step(program: Program, operation: Any, inputs: tuple[Slot, ...], module: str) -> list[Slot]:
+    outputs = [_slot(tensor) for tensor in operation.outputs]
+    step = Step(operation, inputs, tuple(outputs), module)
+    numbers = _numbers(program, step)
+    for slot, number in zip(outputs, numbers or [], strict=False):
+        slot.number = number
+        slot.shape = tuple(number.shape)
+    if operation.type in ("Identity", "IdentityN"):
+        for slot, source in zip(outputs, inputs, strict=True):
+            slot.resource = source.resource
+    program.steps.append(step)
+    return outputs
+
+
+def _numbers(program: Program, step: Step) -> list[Any] | None:
+    if step.name in _ASSIGNMENTS:
+        program.written.update(variable.name for variable in [step.inputs[0].resource] if variable is not None)
+    if step.name == "ReadVariableOp":
+        variable = step.inputs[0].resource
+        return None if variable is None or variable.name in program.written else [variable.tensor()]
+    if step.name in ("Shape", "Size", "Rank", "ZerosLike", "OnesLike") and -1 not in step.inputs[0].shape:
+        return step.evaluate([tf.zeros(step.inputs[0].shape, step.inputs[0].dtype)])
+    if step.has_state or not step.outputs or any(slot.number is None for slot in step.inputs):
+        return None
+    if step.name == "Const":
+        return [tf.constant(tf.get_static_value(step.operation.outputs[0]), step.outputs[0].dtype)]
+    if any(slot.dtype in ("resource", "variant", "string") for slot in step.outputs):
+        return None
+    return step.evaluate([slot.number for slot in step.inputs])
+
+
+def _joined(module: str, name: str) -> str:
+    """Return the path of the scope of an operation."""
+    scope = name.rpartition("/")[0].replace("/", ".")
+    return ".".join(filter(None, (module, scope)))
