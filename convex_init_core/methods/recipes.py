@@ -16,10 +16,9 @@ from convex_init_core.weights.laws import (
     Normal,
     SpikeAndSlab,
     TwoPoint,
-    non_negative_law,
 )
 from convex_init_core.weights.positivity import Positivity, as_positivity
-from convex_init_core.weights.sampling import check_image
+from convex_init_core.weights.sampling import law_under
 
 if TYPE_CHECKING:
     from convex_init_core.methods.isometric import Isometric
@@ -102,8 +101,7 @@ def recipe_of(
         ValueError: if the law does not fit the map.
     """
     through = as_positivity(positivity)
-    law = non_negative_law(settings.distribution, statistics.weight_mean, statistics.weight_variance)
-    check_image(law, through, settings.distribution)
+    law = law_under(settings.distribution, statistics.weight_mean, statistics.weight_variance, through)
     bias = Normal(statistics.bias_mean, statistics.bias_std)
     return Recipe(statistics, _drawn(law, settings), bias, through, as_activation(activation))
 

@@ -205,6 +205,11 @@ def named_or_numerical(function: FunctionOfOne, scale: float) -> Positivity:
     return NumericalMap(scale, function=function)
 
 
+def main_parameter(weight: Node) -> str:
+    """Return the largest of the parameters that a weight is made of, whatever lies between."""
+    return max(_leaves(weight), key=lambda leaf: leaf.size).parameters[0]
+
+
 def _leaves(weight: Node) -> list[Node]:
     order = parts_first(weight, lambda node: (part for part in node.inputs if part.parameters))
     return [node for node in order if node.name == "parameter"]
