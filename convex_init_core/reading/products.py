@@ -125,7 +125,7 @@ class Products:
             names = set(weight.parameters)
             positive = bool(names & self.positive) or (is_convex and not names & self.free)
             found = self.problems if positive or not error.may_stay else self.left
-            found.append((weight.parameters[0], str(error)))
+            found.append((_main_parameter(weight), str(error)))
             return None
 
     def _role(self, source: str, data: Node) -> bool:
@@ -142,6 +142,13 @@ class Products:
             node, traced.source, data, fan_in, traced.positivity, traced.factor, positive, columns=columns
         )
         self.by_node.setdefault(node, []).append(product)
+
+
+def _main_parameter(weight: Node) -> str:
+    """Name of the largest parameter that a weight is made of; the others are gains."""
+    while parts := [part for part in weight.inputs if part.parameters]:
+        weight = max(parts, key=lambda part: part.size)
+    return weight.parameters[0]
 
 
 def _fan_in(node: Node, weight: Node) -> float:
