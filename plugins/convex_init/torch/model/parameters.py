@@ -73,6 +73,12 @@ class Parameters:
                 obstacle=f"its {own} is recomputed by a hook (an old-style weight_norm or spectral_norm?), so a value "
                 "written to it would be lost; remove the hook, or leave the layer out with exclude=",
             )
+        if parametrize.is_parametrized(module, own) and not hasattr(module.parametrizations[own], "original"):  # type: ignore[index]
+            return replace(
+                known,
+                obstacle=f"its {own} is made of several parameters by a parametrization (a weight_norm?); initialise "
+                "it before that is put on it, or leave the layer out with exclude=",
+            )
         raw = slot.raw
         first = self._first.setdefault(id(raw), name)
         return replace(
