@@ -76,8 +76,8 @@ class Parameters:
         if parametrize.is_parametrized(module, own) and not hasattr(module.parametrizations[own], "original"):  # type: ignore[index]
             return replace(
                 known,
-                obstacle=f"its {own} is made of several tensors by a parametrization (a weight norm?); initialise it "
-                "before that is put on it, or leave the layer out with exclude=",
+                obstacle=f"its {own} is made of several parameters by a parametrization (a weight_norm?); initialise "
+                "it before that is put on it, or leave the layer out with exclude=",
             )
         raw = slot.raw
         first = self._first.setdefault(id(raw), name)
