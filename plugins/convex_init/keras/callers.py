@@ -30,9 +30,9 @@ def layer_of(variable: Any) -> Any:
     Keras makes a variable in ``add_weight`` of its layer. Within a model that is built while it is traced it does so with a
     placeholder, and draws all values later, in the name of the whole model.
     """
-    near = calling(keras.layers.Layer)
-    if near is None or variable is None:
-        return near
+    near = None if variable is None else calling(keras.layers.Layer)
+    if near is None:
+        return None
     for layer in near._flatten_layers():
         if any(variable is own for own in layer._trainable_variables + layer._non_trainable_variables):
             return layer

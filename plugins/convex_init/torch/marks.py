@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
@@ -51,11 +51,14 @@ def marked_places(model: nn.Module) -> Places:
     reshard(model)  # after a forward, fully_shard may have left gathered copies in the place of parameters
     found: Places = {}
     seen: set[Tensor] = set()
-    for place, path, parameter in _everywhere(model):
-        if place not in found:
-            found[place] = path, None if parameter in seen else parameter
+    for place, path, parameter in _by_module(model):
+        found[place] = path, None if parameter in seen else parameter
         if parameter is not None:
             seen.add(parameter)
+    for path, parameter in _by_tensor(model):
+        if parameter not in seen:
+            seen.add(parameter)
+            found[path] = path, parameter
     _check_remembered(model, set(found))
     return found
 
@@ -70,7 +73,27 @@ def remember_places(model: nn.Module) -> None:
     setattr(model, _REMEMBERED, tuple(marked_places(model)))
 
 
-def _everywhere(model: nn.Module) -> Iterator[tuple[str, str, Tensor | None]]:
+def check_none_gone(known: Iterable[str], places: Places, remedy: str) -> None:
+    """Refuse if a place that was projected is no longer marked.
+
+    Args:
+        known: the places that were projected.
+        places: those that are marked now.
+        remedy: what to do, as the end of the message.
+
+    Raises:
+        RuntimeError: if one is gone.
+    """
+    gone = sorted(set(known) - set(places))
+    if gone:
+        raise RuntimeError(
+            f"{', '.join(gone)} was projected, but is no marked weight of the model any more: its layer was replaced or "
+            f"taken out since. Mark what is new (mark_projected, or apply_, which initialises), give it to the optimizer, "
+            f"and {remedy}"
+        )
+
+
+def _by_module(model: nn.Module) -> Iterator[tuple[str, str, Tensor | None]]:
     """Yield place, path and parameter of each mark; no parameter where a map makes the projection needless."""
     keras_layer = getattr(sys.modules.get("keras"), "Layer", ())  # without Keras there can be no layer of it
     for path, module in model.named_modules():
@@ -80,11 +103,14 @@ def _everywhere(model: nn.Module) -> Iterator[tuple[str, str, Tensor | None]]:
         if isinstance(module, keras_layer):
             for variable in _constrained(module):
                 yield variable.path, variable.path, variable.value
+
+
+def _by_tensor(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for path, module in model.named_modules():
         if not isinstance(module, parametrize.ParametrizationList):  # behind a map a tensor has no sign to keep
             for name, parameter in module._parameters.items():
                 if parameter is not None and is_marked_tensor(parameter):
-                    yield _join(path, name), _join(path, name), parameter
+                    yield _join(path, name), parameter
 
 
 def _constrained(layer: Any) -> list[Any]:

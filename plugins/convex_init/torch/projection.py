@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from convex_init.torch.lbfgs import ProjectInClosure
-from convex_init.torch.marks import Places, marked_places
+from convex_init.torch.marks import Places, check_none_gone, marked_places
 from convex_init.torch.sharding import local_parts
 
 
@@ -144,13 +144,7 @@ class _Projection:
 
     def _follow(self) -> None:
         places = _marked(self.model)
-        gone = sorted(set(self.places) - set(places))
-        if gone:
-            raise RuntimeError(
-                f"{', '.join(gone)} was projected, but is no marked weight of the model any more: its layer was replaced or "
-                "taken out after project_after_step. Call handle.remove(), mark what is new (mark_projected, or "
-                "apply_, which initialises), give it to the optimizer, and call project_after_step again"
-            )
+        check_none_gone(self.places, places, "call handle.remove() and project_after_step again")
         self._adopt(places)
 
     def _adopt(self, places: Places) -> None:
