@@ -199,7 +199,9 @@ def test_a_layer_replaced_since_is_refused_when_the_model_remembers():
             project_(model)
         whole[2] = nn.Linear(12, 8)
         for model in (whole, nn.Sequential(whole)):
-            with pytest.raises(ValueError, match=r"2\.weight was marked.*replaced.*mark_projected\(layer\).*apply_\(model\)"):
+            with pytest.raises(
+                ValueError, match=r"2\.weight was marked.*replaced.*mark_projected\(layer\).*apply_\(model\)"
+            ):
                 attached(model)
         mark_projected(whole[2])
         attached(whole)
@@ -286,7 +288,11 @@ def test_weights_that_no_optimizer_of_several_holds_are_named():
 @pytest.mark.parametrize(
     ("call", "error", "said"),
     [
-        (lambda m, o: project_after_step(torch.optim.lr_scheduler.StepLR(o, 3), m), TypeError, "StepLR.*its .optimizer"),
+        (
+            lambda m, o: project_after_step(torch.optim.lr_scheduler.StepLR(o, 3), m),
+            TypeError,
+            "StepLR.*its .optimizer",
+        ),
         (lambda m, o: project_after_step(None, m), TypeError, "optimizer must be.*NoneType"),
         (lambda m, o: project_after_step([], m), ValueError, "empty list"),
         (lambda m, o: project_after_step({"a": o}, m), TypeError, r"mapping; pass its values\(\)"),

@@ -43,7 +43,7 @@ def check_initializers(model: Any) -> Any:
 def layer_flaw(layer: Any) -> str:
     """Return what a layer with an ``ICNNInit`` kernel lacks, with the remedy, or an empty string."""
     for name in ("kernel", "depthwise"):
-        kernel = getattr(layer, f"{name}_initializer", None)
+        kernel: Any = getattr(layer, f"{name}_initializer", None)
         if getattr(kernel, "role", None) == KERNEL:
             break
     else:

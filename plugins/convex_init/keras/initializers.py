@@ -203,9 +203,7 @@ class ICNNInit(_ICNNInitializer):
             method=chosen.method,
         )
 
-    def _geometry(
-        self, shape: Sequence[int], strides: int | Sequence[int] | None, groups: int | None
-    ) -> Geometry:
+    def _geometry(self, shape: Sequence[int], strides: int | Sequence[int] | None, groups: int | None) -> Geometry:
         unknown = [
             name
             for name, value, layouts in (

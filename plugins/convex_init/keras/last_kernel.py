@@ -61,25 +61,24 @@ class _Last(threading.local):
 _last = _Last()
 
 
-def remember_kernel(
-    shape: Sequence[int], fan_in: float, settings: tuple[Any, ...], geometry: Geometry | None
-) -> None:
+def remember_kernel(shape: Sequence[int], fan_in: float, settings: tuple[Any, ...], geometry: Geometry | None) -> None:
     """Keep what has just been drawn, for the bias of the layer that is being built in this thread."""
     _last.kernel = Kernel(tuple(shape), fan_in, settings, geometry, _Owner.now())
 
 
 def kernel_of(units: int, settings: tuple[Any, ...]) -> Kernel:
-    """Return the kernel that the layer whose bias is being drawn has drawn just before; it is then forgotten.
+    """Return the kernel that the layer whose bias is being drawn has drawn just before.
 
     Args:
         units: that the bias has: of the last axis of the kernel, of the one before (transposed), or both (depthwise).
         settings: of the bias.
 
     Raises:
-        ValueError: if no kernel was drawn since the last bias, or it was that of another layer, or of other settings.
+        ValueError: if no kernel was drawn before, or it was that of another layer, or of other settings.
     """
-    found, _last.kernel = _last.kernel, None
-    owner = _Owner.now()
+    found, owner = _last.kernel, _Owner.now()
+    if owner.path is None:  # a bare call: nothing says that a second bias would be of the same layer
+        _last.kernel = None
     if found is None:
         reason = "no ICNNInit kernel has just been drawn"
     elif found.owner != owner:

@@ -69,7 +69,9 @@ class Convex(layers.Layer):
     def effective_kernel(self) -> Any:
         """The non-negative weights, a tensor of the kernel's shape."""
         if not self.built:
-            raise ValueError(f"{self.name} has not been built, so it has no kernel yet: call it once, or build(input_shape)")
+            raise ValueError(
+                f"{self.name} has not been built, so it has no kernel yet: call it once, or build(input_shape)"
+            )
         return self.weights_of(self.kernel)
 
     def get_config(self) -> dict[str, Any]:

@@ -19,7 +19,9 @@ def constrained_variables(model: Any) -> list[Any]:
     if not isinstance(model, keras.Layer):
         raise TypeError(f"model must be a Keras model or layer, got {type(model).__name__}")
     if not model.built:
-        raise ValueError(f"{model.name} has not been built, so it has no weights yet: call it once, or build(input_shape)")
+        raise ValueError(
+            f"{model.name} has not been built, so it has no weights yet: call it once, or build(input_shape)"
+        )
     found = [variable for variable in model.variables if isinstance(variable.constraint, keras.constraints.NonNeg)]
     if not found:
         raise ValueError(

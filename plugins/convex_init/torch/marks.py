@@ -52,7 +52,8 @@ def marked_places(model: nn.Module) -> Places:
     found: Places = {}
     seen: set[Tensor] = set()
     for place, path, parameter in _by_module(model):
-        found[place] = path, None if parameter in seen else parameter
+        if place not in found:  # a layer of Keras lists the variables of those within it, too
+            found[place] = path, None if parameter in seen else parameter
         if parameter is not None:
             seen.add(parameter)
     for path, parameter in _by_tensor(model):

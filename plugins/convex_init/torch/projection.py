@@ -93,9 +93,7 @@ def project_after_step(optimizer: Optimizer | Iterable[Optimizer], model: nn.Mod
         TypeError: if either argument is something else.
     """
     optimizers = _optimizers(optimizer)
-    if not isinstance(model, nn.Module):
-        _refuse_keras(model)
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    _check_model(model)
     projection = _Projection(model, optimizers)
     for one in optimizers:
         if any(isinstance(other, _AfterStep) and other.shares(projection) for other in _step_hooks(one)):
@@ -216,6 +214,12 @@ def _tensors(given: Any) -> list[Tensor]:
         if not isinstance(one, Tensor):
             raise TypeError(f"target must be a model, a tensor or several tensors, got {type(one).__name__}")
     return found
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, nn.Module):
+        _refuse_keras(model)
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
 
 
 def _refuse_keras(model: Any) -> None:
