@@ -11,4 +11,9 @@ class NonNeg(keras.constraints.NonNeg):
 
     Keras' own ``NonNeg`` under a name that saved models find again once ``convex_init.keras`` is imported: −inf
     becomes 0, NaN stays NaN so that a diverged run is seen. ``get_config`` is empty; either class may be used.
+
+    Example:
+        >>> from convex_init.keras import NonNeg
+        >>> [float(value) for value in NonNeg()([-0.5, 0.25])]
+        [0.0, 0.25]
     """
