@@ -237,7 +237,8 @@ def _statement(source: str, line: int) -> tuple[int, int]:
     best = (line, line)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.stmt):
-            last = node.body[0].lineno - 1 if getattr(node, "body", None) else node.end_lineno or node.lineno
+            inside = getattr(node, "body", None)  # of a compound statement its head alone
+            last = inside[0].lineno - 1 if inside else node.end_lineno or node.lineno
             if node.lineno <= line <= last:
                 best = (node.lineno, last)
     return best
@@ -285,7 +286,8 @@ def main() -> None:
         sample = random.Random(chosen.seed).sample(everything, min(chosen.mutants, len(everything)))
         print(f"{len(everything)} mutants, {len(sample)} of them tried", file=sys.stderr, flush=True)
         found = reach(root, sources, tests)
-        lived, per_file = [], collections.defaultdict(lambda: [0, 0])
+        lived: list[Mutant] = []
+        per_file: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
         for number, mutant in enumerate(sample, start=1):
             reaching = tests_for(root, mutant, found)
             alive = survives(root, mutant, reaching, 60.0 + 3.0 * sum(found[test][0] for test in reaching))
