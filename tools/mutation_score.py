@@ -37,15 +37,25 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 RESULTS = CHECKOUT / "results" / "mutation_score.json"
 COPIED = ("convex_init_core", "plugins", "integrations", "pyproject.toml")
 _TORCH = "drawing tensors layers network sharding positivity"
+_TORCH_TESTS = "contract draws examples methods network signal_through_layers tensor_level"
 _KERAS = "initializers fans filling drawing layers network"
+_KERAS_TESTS = "agrees_with_torch examples fans initializers methods network_and_report saving signal_through_layers"
 PARTS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "core": (
         [f"convex_init_core/{place}.py" for place in ("theory/*", "signal/*", "methods/*", "weights/*", "settings")],
         ["tests/core", "tests/contract"],
-        ["numpy", "hypothesis", "mpmath", "scipy.integrate", "scipy.stats"],
+        ["numpy", "mpmath", "scipy.integrate", "scipy.stats"],
     ),
-    "torch": ([f"plugins/convex_init/torch/{name}.py" for name in _TORCH.split()], ["tests/torch"], ["torch"]),
-    "keras": ([f"plugins/convex_init/keras/{name}.py" for name in _KERAS.split()], ["tests/keras"], ["torch", "keras"]),
+    "torch": (
+        [f"plugins/convex_init/torch/{name}.py" for name in _TORCH.split()],
+        [f"tests/torch/test_{name}.py" for name in _TORCH_TESTS.split()],
+        ["torch"],
+    ),
+    "keras": (
+        [f"plugins/convex_init/keras/{name}.py" for name in _KERAS.split()],
+        [f"tests/keras/test_{name}.py" for name in _KERAS_TESTS.split()],
+        ["torch", "keras"],
+    ),
     "timm": (["integrations/convex_init/timm/icnn.py"], ["tests/timm"], ["torch"]),
 }
 """Sources and tests of each part, and what all tests import: it is imported once."""
@@ -264,7 +274,7 @@ def main() -> None:
     parser.add_argument("--mutants", type=int, default=250)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    patterns, folders, shared = PARTS[chosen.part]
+    patterns, places, shared = PARTS[chosen.part]
     os.environ |= {"OMP_NUM_THREADS": "1", "KERAS_BACKEND": "torch"}  # a fork of torch is safe, of others not
     for name in shared:
         importlib.import_module(name)
@@ -272,7 +282,8 @@ def main() -> None:
         root = Path(folder).resolve()
         # Of the tests no more than this part needs: pytest imports the framework of every folder that it finds.
         helpers = (path.relative_to(CHECKOUT) for path in (CHECKOUT / "tests").glob("*.py"))
-        for name in (*COPIED, *map(str, helpers), *{"tests/core", "tests/contract", *folders}):
+        parents = {str(Path(place).parent) if place.endswith(".py") else place for place in places}
+        for name in (*COPIED, *map(str, helpers), *{"tests/core", "tests/contract", *parents}):
             source = CHECKOUT / name
             if source.is_dir():
                 shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -280,7 +291,11 @@ def main() -> None:
                 (root / name).parent.mkdir(exist_ok=True)
                 shutil.copy(source, root / name)
         sources = sorted(str(p.relative_to(root)) for pattern in patterns for p in root.glob(pattern))
-        tests = sorted(str(p.relative_to(root)) for part in folders for p in (root / part).rglob("test_*.py"))
+        tests = sorted(
+            str(path.relative_to(root))
+            for place in places
+            for path in ([root / place] if place.endswith(".py") else (root / place).rglob("test_*.py"))
+        )
         begun = time.monotonic()
         everything = [mutant for file in sources for mutant in mutants_of(root, file)]
         sample = random.Random(chosen.seed).sample(everything, min(chosen.mutants, len(everything)))
