@@ -96,6 +96,14 @@ class ConvexDense(Convex, layers.Dense):
 
     Raises:
         TypeError: if ``kernel_initializer`` is not an :class:`ICNNInit`: it would not know the map.
+
+    Example:
+        >>> import keras
+        >>> from convex_init.keras import ConvexDense, ICNNInit
+        >>> layer = ConvexDense(64, activation="relu", positivity="exp", kernel_initializer=ICNNInit(seed=0))
+        >>> layer.build((None, 784))
+        >>> bool(keras.ops.all(layer.effective_kernel > 0))
+        True
     """
 
     layout = "dense"

@@ -68,6 +68,15 @@ def ICNN(
 
     Raises:
         ValueError: if a width is below 1, there is no hidden layer, or a setting is out of range.
+
+    Example:
+        >>> import keras
+        >>> from convex_init.keras import ICNN
+        >>> model = ICNN(2, [64, 64], activation="softplus", seed=0)
+        >>> x, y = keras.random.normal((2, 100, 2), seed=0)
+        >>> middle, ends = model((x + y) / 2), (model(x) + model(y)) / 2
+        >>> bool(keras.ops.all(middle <= ends + 1e-5))
+        True
     """
     widths = [_plain(width) for width in (in_features, *hidden, out_features)]
     in_features, seed = widths[0], _plain(seed)

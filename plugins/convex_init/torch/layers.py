@@ -98,6 +98,13 @@ class ConvexLinear(_ConvexLayer, nn.Linear):
 
     Raises:
         ValueError: if the positivity or the activation is unknown or may not be used.
+
+    Example:
+        >>> import torch
+        >>> from convex_init.torch import ConvexLinear
+        >>> layer = ConvexLinear(784, 100, positivity="softplus", activation="leaky_relu")
+        >>> str(layer.feeding_activation), bool((layer.weight >= 0).all())
+        ('leaky_relu(0.01)', True)
     """
 
 

@@ -44,6 +44,14 @@ class ICNN(nn.Module):
 
     Raises:
         ValueError: if a width is below 1, there is no hidden layer, or an activation or positivity may not be used.
+
+    Example:
+        >>> import torch
+        >>> from convex_init.torch import ICNN
+        >>> model = ICNN(2, [64, 64], activation=torch.nn.Softplus(), positivity="exp")
+        >>> x, y = torch.randn(2, 100, 2)
+        >>> bool((model((x + y) / 2) <= (model(x) + model(y)) / 2 + 1e-5).all())
+        True
     """
 
     def __init__(

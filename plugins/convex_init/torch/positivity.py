@@ -25,6 +25,15 @@ class Positive(nn.Module):
 
     Registering it on a layer with signed weights takes their absolute values, as an assignment to ``layer.weight``
     does; :func:`convex_init.torch.apply_` then gives them the right law.
+
+    Example:
+        >>> import torch
+        >>> from torch.nn.utils import parametrize
+        >>> from convex_init.torch import Positive
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> _ = parametrize.register_parametrization(layer, "weight", Positive("softplus"))
+        >>> bool((layer.weight >= 0).all())
+        True
     """
 
     def __init__(self, positivity: str | Positivity) -> None:
@@ -76,6 +85,16 @@ def mark_projected(module: nn.Module, *names: str) -> None:
 
     Raises:
         ValueError: if the module has no such parameter, or the parameter is parametrized.
+
+    Example:
+        >>> import torch
+        >>> from convex_init.torch import mark_projected, project_
+        >>> norm = torch.nn.BatchNorm1d(3)
+        >>> _ = torch.nn.init.constant_(norm.weight, -1.0)
+        >>> mark_projected(norm)
+        >>> _ = project_(norm)
+        >>> norm.weight.tolist()
+        [0.0, 0.0, 0.0]
     """
     for name in names or ("weight",):
         if parametrize.is_parametrized(module, name):

@@ -71,6 +71,14 @@ def icnn_(
     Note:
         ``layer.weight`` of a parametrized layer is a computed tensor: pass
         ``layer.parametrizations.weight.original`` with ``positivity``, or use :func:`convex_init.torch.apply_`.
+
+    Example:
+        >>> import torch
+        >>> from convex_init.torch import icnn_
+        >>> layer = torch.nn.Linear(784, 100)
+        >>> weight, bias = icnn_(layer.weight, layer.bias, activation="relu")
+        >>> bool((weight >= 0).all()), round(bias[0].item(), 3)
+        (True, -0.739)
     """
     settings = InitSettings(correlation, variance, bias_noise, distribution, method=method, match_moments=match_moments)
     where = _geometry(weight, geometry) if needs_geometry(settings) else None
@@ -101,6 +109,14 @@ def lecun_(
 
     Raises:
         ValueError: if an argument is out of range, or fan-in cannot be told from the shape.
+
+    Example:
+        >>> import torch
+        >>> from convex_init.torch import lecun_
+        >>> layer = torch.nn.Linear(100, 20)
+        >>> weight, bias = lecun_(layer.weight, layer.bias)
+        >>> bool((weight < 0).any()), bool(bias.any())
+        (True, False)
     """
     return _write(free_recipe(_fan_in(weight, fan_in), InitSettings(variance=variance)), weight, bias, generator)
 
