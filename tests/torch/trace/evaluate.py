@@ -91,7 +91,9 @@ ELEMENTS = {
     "huber": lambda x, delta: F.huber_loss(x, torch.zeros_like(x), reduction="none", delta=delta),
     "leaky_relu": lambda x, slope: torch.where(x > 0, x, slope * x),
     "elu": lambda x, alpha, scale, input_scale: scale * torch.where(x > 0, x, alpha * torch.expm1(input_scale * x)),
-    "softplus": lambda x, beta, threshold: torch.where(beta * x > threshold, x, torch.log1p(torch.exp(beta * x)) / beta),
+    "softplus": lambda x, beta, threshold: torch.where(
+        beta * x > threshold, x, torch.log1p(torch.exp(beta * x)) / beta
+    ),
     "threshold": lambda x, at, value: torch.where(x > at, x, torch.as_tensor(value, dtype=x.dtype)),
     "where": lambda condition, a, b: torch.where(condition.bool(), a, b),
     "gelu": F.gelu,
@@ -177,9 +179,10 @@ def evaluated(node, inputs):
 
 
 def promoted(inputs):
-    return [part.to(torch.float32) if part.ndim == 0 and part.dtype == torch.float64 else part for part in inputs] if any(
-        part.ndim and part.dtype != torch.float64 for part in inputs
-    ) else inputs  # fmt: skip
+    """Literals are kept in double precision, and must not widen what they meet."""
+    if not any(part.ndim and part.dtype != torch.float64 for part in inputs):
+        return inputs
+    return [part.float() if part.ndim == 0 and part.dtype == torch.float64 else part for part in inputs]
 
 
 def contracted(a, b, axes, batch):

@@ -82,8 +82,7 @@ PRODUCTS = {
 }
 FUNCTIONS = {
     "activations": lambda x, W, S: sum(
-        f(x)
-        for f in (F.relu, F.elu, F.celu, F.selu, F.leaky_relu, F.softplus, F.silu, F.mish, F.gelu, F.hardswish)
+        f(x) for f in (F.relu, F.elu, F.celu, F.selu, F.leaky_relu, F.softplus, F.silu, F.mish, F.gelu, F.hardswish)
     ),
     "with numbers": lambda x, W, S: F.leaky_relu(x, 0.3) + F.elu(x, 0.5) + F.celu(x, 2.0) + F.softplus(x, 2.0, 3.0),
     "more": lambda x, W, S: F.logsigmoid(x) + F.hardsigmoid(x) + F.softsign(x) + F.threshold(x, 0.1, -1.0),
