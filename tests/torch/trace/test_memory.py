@@ -210,3 +210,13 @@ def test_running_statistics_that_a_schema_does_not_name():
     mean = next(node for node in graph if node.name == "buffer" and node.params["name"] == "running_mean")
     assert mean.constant.handle.abs().max() == 0.0
     assert norm.running_mean.abs().min() > 0.0
+
+
+def test_what_is_counted_as_a_write_but_is_none():
+    def forward(self, x):
+        y = x.exp()
+        part = y[:2]
+        y.transpose_(0, 1)
+        return y + self.w[:, :3], part + self.w[0]
+
+    assert traced(forward, w=torch.ones(4, 4)).doubts == []
