@@ -43,9 +43,9 @@ CONVEX = {
     "logsumexp": lambda p, x: jax.nn.logsumexp(x @ p["free"], axis=-1),
     "norm": lambda p, x: jnp.linalg.norm(x @ p["free"], axis=-1) + jnp.linalg.norm(x, 1, axis=-1),
     "squares": lambda p, x: jnp.sum((x @ p["free"]) ** 2, axis=-1) + jnp.var(x, axis=-1),
-    "pooled": lambda p, x: jax.lax.reduce_window(
-        jax.nn.relu(x), -jnp.inf, jax.lax.max, (1, 2), (1, 2), "VALID"
-    ).sum(-1),
+    "pooled": lambda p, x: jax.lax.reduce_window(jax.nn.relu(x), -jnp.inf, jax.lax.max, (1, 2), (1, 2), "VALID").sum(
+        -1
+    ),
     "gradient of an affine function": lambda p, x: jax.grad(lambda y: (y @ p["free"]).sum())(x) * x,
     "maximum of pieces": lambda p, x: jnp.max(x @ p["free"] + p["bias"], axis=-1),
     "masked by a constant": lambda p, x: jnp.where(p["bias"] > 0, x, 0.0),

@@ -94,8 +94,14 @@ def test_running_statistics_are_buffers_and_images_are_convolved():
 @pytest.mark.parametrize(
     ("activation", "op"),
     [
-        *((name, name) for name in ("relu", "leaky_relu", "elu", "selu", "softplus", "gelu", "silu", "mish", "sigmoid")),
-        *((name, name) for name in ("softmax", "log_softmax", "squareplus", "sparse_plus", "softsign", "log_sigmoid", "tanh")),
+        *(
+            (name, name)
+            for name in ("relu", "leaky_relu", "elu", "selu", "softplus", "gelu", "silu", "mish", "sigmoid")
+        ),
+        *(
+            (name, name)
+            for name in ("softmax", "log_softmax", "squareplus", "sparse_plus", "softsign", "log_sigmoid", "tanh")
+        ),
         *(("celu", "elu"), ("hard_sigmoid", "hardsigmoid"), ("hard_silu", "hardswish"), ("exponential", "exp")),
     ],
 )
