@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from convex_init.torch import ICNN, apply_, plan
-from convex_init.torch.drawing import Fill, fill_
+from convex_init.torch.write.drawing import Fill, fill_
 from convex_init.torch.layers import ConvexLinear
-from convex_init.torch.positivity import raw_parameter
+from convex_init.torch.write.positivity import raw_parameter
 from experiments import records
 from experiments.data.images import flat_images
 from experiments.experiment import Context, Experiment, Record, Results, Run, run_key

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
 
 from convex_init.torch import Positive, apply_, mark_projected, project_, project_after_step, projected_parameters
-from convex_init.torch.marks import remember_places
+from convex_init.torch.write.marks import remember_places
 from tests.torch.networks import generator
 
 X = torch.randn(16, 4, generator=generator())
@@ -314,7 +314,7 @@ def test_messages(call, error, said):
 
 def test_the_map_behind_a_new_style_weight_norm_is_no_attribute_error():
     layer = parametrizations.weight_norm(nn.Linear(3, 3))
-    from convex_init.torch.positivity import read_positivity
+    from convex_init.torch.write.positivity import read_positivity
 
     with pytest.raises(ValueError, match=r"_WeightNorm keeps 'weight' in several tensors.*exclude="):
         read_positivity(layer)

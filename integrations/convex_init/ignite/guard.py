@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from convex_init.ignite.events import Event, check_engine
 from convex_init.torch import Positive, projected_parameters
-from convex_init.torch.sharding import local
+from convex_init.torch.write.sharding import local
 
 
 class ConvexityGuard:

@@ -14,8 +14,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from convex_init.ignite.events import Event, attached, check_engine, move_to_front
 from convex_init.torch import project_, projected_parameters
-from convex_init.torch.lbfgs import ProjectInClosure
-from convex_init.torch.marks import check_none_gone, marked_places
+from convex_init.torch.write.lbfgs import ProjectInClosure
+from convex_init.torch.write.marks import check_none_gone, marked_places
 
 
 class NonNegProjection:

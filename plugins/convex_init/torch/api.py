@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
-from convex_init.torch.drawing import check_generator
 from convex_init.torch.framework import TorchFramework
-from convex_init.torch.inputs import arguments_of
-from convex_init.torch.sharding import reshard
+from convex_init.torch.model.inputs import arguments_of
+from convex_init.torch.write.drawing import check_generator
+from convex_init.torch.write.sharding import reshard
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
 from convex_init_core.planning.request import Options, request

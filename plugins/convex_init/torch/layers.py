@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from convex_init.torch.activations import ActivationLike, read_activation
-from convex_init.torch.fans import fan_in, geometry
-from convex_init.torch.positivity import Positive, mark_projected, raw_parameter, read_positivity
-from convex_init.torch.tensors import icnn_
+from convex_init.torch.init_functions import icnn_
+from convex_init.torch.model.activations import ActivationLike, read_activation
+from convex_init.torch.model.fans import fan_in, geometry
+from convex_init.torch.write.positivity import Positive, mark_projected, raw_parameter, read_positivity
 from convex_init_core import Activation, Positivity, as_positivity
 
 

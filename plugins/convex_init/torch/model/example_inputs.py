@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convex_init.torch.fans import AFFINE
+from convex_init.torch.model.fans import AFFINE
 
 _SAMPLES = 2
 _SIDES = (32, 28, 64, 16, 8, *range(1, 65), 224)  # of an image; the first that the model takes

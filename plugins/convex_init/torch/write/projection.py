@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from convex_init.torch.lbfgs import ProjectInClosure
-from convex_init.torch.marks import Places, check_none_gone, marked_places
-from convex_init.torch.sharding import local_parts
+from convex_init.torch.write.lbfgs import ProjectInClosure
+from convex_init.torch.write.marks import Places, check_none_gone, marked_places
+from convex_init.torch.write.sharding import local_parts
 
 
 def project_(target: nn.Module | Tensor | Iterable[Tensor]) -> Any:

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from convex_init.torch.positivity import Positive, is_marked_tensor, projected_names, read_positivity
-from convex_init.torch.sharding import reshard
+from convex_init.torch.write.positivity import Positive, is_marked_tensor, projected_names, read_positivity
+from convex_init.torch.write.sharding import reshard
 
 Places = dict[str, tuple[str, Tensor | None]]
 """For the path that a mark names: the path of the parameter to clamp, and the parameter; see :func:`marked_places`."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from convex_init.torch.activations import ActivationLike, read_activation
-from convex_init.torch.drawing import Fill, fill_
-from convex_init.torch.sharding import check_placements
+from convex_init.torch.model.activations import ActivationLike, read_activation
+from convex_init.torch.write.drawing import Fill, fill_
+from convex_init.torch.write.sharding import check_placements
 from convex_init_core import InitSettings, Positivity, Recipe, free_recipe, needs_geometry, positive_recipe
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def icnn_(
             :mod:`convex_init_core.methods.isometric`.
         match_moments: give the draw exactly the mean and variance above, which a log-normal sample falls short of.
         geometry: for ``"isometric"`` and a weight that is not 2-D: which of its axes are outputs, inputs and window,
-            ``convex_init.torch.fans.geometry(module)``.
+            ``convex_init.torch.model.fans.geometry(module)``.
         positivity: the map from ``weight`` to the effective weight, such as ``"exp"``; none by default.
         generator: source of randomness; torch's global CPU generator by default.
 
@@ -151,7 +151,7 @@ def _geometry(weight: Tensor, given: Geometry | None) -> Geometry:
         if weight.ndim != 2:
             raise ValueError(
                 f"geometry cannot be told from a weight of shape {tuple(weight.shape)}: pass "
-                "geometry=convex_init.torch.fans.geometry(module)"
+                "geometry=convex_init.torch.model.fans.geometry(module)"
             )
         from convex_init_core import dense_geometry  # most networks need none
 

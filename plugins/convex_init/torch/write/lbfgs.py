@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import LBFGS, Optimizer
 
-from convex_init.torch.sharding import local
+from convex_init.torch.write.sharding import local
 
 
 class ProjectInClosure:
