@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -55,6 +56,9 @@ def made_inputs(model: nn.Module, entry: str, run: Callable[[Tensor], Any]) -> t
 def _shapes(model: nn.Module) -> Iterator[tuple[int, ...]]:
     layers = [layer for layer in model.modules() if isinstance(layer, AFFINE)]
     seen: dict[tuple[int, ...], None] = {}
+    for module in model.modules():  # what begins by giving vectors the shape of images
+        if isinstance(module, nn.Unflatten) and module.dim == 1:
+            seen.setdefault((_SAMPLES, math.prod(module.unflattened_size)))
     for layer in layers:
         if isinstance(layer, nn.Linear):
             seen.setdefault((_SAMPLES, layer.in_features))
