@@ -1,4 +1,4 @@
-"""Input-convex networks in TensorFlow: :mod:`convex_init.tensorflow.trace` reads what a function computes, for Keras."""
+"""Input-convex networks in TensorFlow: :mod:`convex_init.tensorflow.trace` reads what a function computes."""
 
 from __future__ import annotations
 
