@@ -1,4 +1,4 @@
-"""Averages of weights stay non-negative: under our NonNeg by itself, under Keras' own by a callback, else it is noticed."""
+"""Averages of weights stay non-negative: under our NonNeg by itself, under Keras' own by a callback."""
 
 from __future__ import annotations
 

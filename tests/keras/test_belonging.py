@@ -206,7 +206,7 @@ def test_strides_of_a_transposed_convolution_come_from_the_layer():
 
 
 def test_outside_of_keras_layers_the_convolution_is_asked_for():
-    with pytest.raises(ValueError, match="needs strides and groups.*strides=, groups="):
+    with pytest.raises(ValueError, match=r"needs strides and groups.*strides=, groups="):
         ICNNInit(layout="conv", method="isometric")((1, 1, 4, 8))
     ICNNInit(layout="conv", method="isometric", strides=1, groups=2)((1, 1, 4, 8))
     with pytest.raises(ValueError, match="needs strides"):

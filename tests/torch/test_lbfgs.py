@@ -1,7 +1,7 @@
 """L-BFGS under the projection: an experiment that says why the closure projects, and how far that is sure to go.
 
-Fifteen calls at a learning rate of 1, as torch has it by default, on a target that a convex function can follow, one that it
-cannot, and one that pushes against the bounds all the time.
+Fifteen calls at a learning rate of 1, as torch has it by default, on a target that a convex function can follow, one
+that it cannot, and one that pushes against the bounds all the time.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ def test_few_iterations_in_a_call(max_iter):
 def test_projecting_after_the_call_alone_runs_away(line_search):
     """What the closure is for: the same training with the projection between the calls."""
     runs = []
-    for seed in range(2):
-        model, optimizer, closure = problem(seed, "convex", lr=1.0, line_search_fn=line_search)
+    for seed in range(4):
+        model, optimizer, closure = problem(seed, "neither", lr=1.0, line_search_fn=line_search)
         start = float(closure().detach())
-        for _ in range(15):
+        for _ in range(30):
             optimizer.step(closure)
             project_(model)
         end = float(closure().detach())
@@ -113,7 +113,7 @@ def test_the_closure_sees_projected_weights_and_may_be_a_keyword():
 
     for _ in range(3):
         optimizer.step(closure=watched)
-    assert len(seen) > 10
+    assert len(seen) > 5
     assert min(seen) == 0.0
     seen.clear()
     handle.remove()

@@ -120,7 +120,7 @@ class NonNegProjection:
         project_(self.target)
 
     def _project_in_closures(self, engine: Engine) -> None:
-        """An engine does not know its optimizers, so the hook is one of all; it is quiet once the handler is detached."""
+        """An engine does not know its optimizers, so the hook is one of all; it is quiet when this is detached."""
         inner = ProjectInClosure(self._tensors)
         within = weakref.ref(engine)
 

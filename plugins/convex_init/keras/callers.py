@@ -27,8 +27,8 @@ def calling(kind: type[_Kind]) -> _Kind | None:
 def layer_of(variable: Any) -> Any:
     """Return the layer that has or gets ``variable``, which is being initialised, or ``None`` if none is near.
 
-    Keras makes a variable in ``add_weight`` of its layer. Within a model that is built while it is traced it does so with a
-    placeholder, and draws all values later, in the name of the whole model.
+    Keras makes a variable in ``add_weight`` of its layer. Within a model that is built while it is traced it does so
+    with a placeholder, and draws all values later, in the name of the whole model.
     """
     near = None if variable is None else calling(keras.layers.Layer)
     if near is None:

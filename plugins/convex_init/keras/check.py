@@ -11,10 +11,11 @@ from convex_init.keras.drawing import BIAS, KERNEL
 
 
 def check_initializers(model: Any) -> Any:
-    """Return ``model`` if each of its layers with an ``ICNNInit`` kernel has the bias and the constraint that belong to it.
+    """Return ``model`` if each of its layers with an ``ICNNInit`` kernel has the bias and constraint that belong to it.
 
-    A layer warns of the same when it is built. ``ICNNInit`` alone, with Keras' zero bias and without a constraint, is not
-    the paper's initialisation: the mean of the signal grows from layer to layer, and training makes weights negative.
+    A layer warns of the same when it is built. ``ICNNInit`` alone, with Keras' zero bias and without a constraint, is
+    not the paper's initialisation: the mean of the signal grows from layer to layer, and training makes weights
+    negative. Whether a layer sees the input and should not be non-negative at all is not looked at: that is for ``plan``.
 
     Example:
         >>> import keras

@@ -17,8 +17,8 @@ class NonNeg(keras.constraints.NonNeg):
     Keras' own ``NonNeg`` under a name that saved models find again once ``convex_init.keras`` is imported: −inf
     becomes 0, NaN stays NaN so that a diverged run is seen. ``get_config`` is empty.
 
-    It differs in one thing. With ``use_ema=True`` Keras averages the weights *before* it applies the constraint, and puts
-    these averages into the model in the end (``SwapEMAWeights`` earlier): they may be negative under Keras' own
+    It differs in one thing. With ``use_ema=True`` Keras averages the weights *before* it applies the constraint, and
+    puts these averages into the model in the end (``SwapEMAWeights`` earlier): they may be negative under Keras' own
     ``NonNeg``. This one sets negative averages of the same variable to 0 at each step, too.
 
     Example:

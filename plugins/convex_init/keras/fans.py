@@ -63,8 +63,8 @@ def layer_window(
     ):
         if one is not None and one != other:
             raise ValueError(
-                f"{name}={one!r} was given to the initializer, but {layer.name} ({type(layer).__name__}) has {other!r}; "
-                f"leave {name} out or let them agree"
+                f"{name}={one!r} was given to the initializer, but {layer.name} ({type(layer).__name__}) has "
+                f"{other!r}; leave {name} out or let them agree"
             )
     return own_strides, own_groups
 

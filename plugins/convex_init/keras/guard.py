@@ -16,8 +16,8 @@ from convex_init.keras.projection import constrained_variables
 class ConvexityGuard(keras.callbacks.Callback):
     """Raise or warn when an effective weight that must be non-negative is negative, NaN or infinite.
 
-    Checked are the weights with a ``NonNeg`` constraint and those behind a positivity map of ours, after every epoch and at
-    the end of training, when Keras has put averages into the model.
+    Checked are the weights with a ``NonNeg`` constraint and those behind a positivity map of ours, after every epoch
+    and at the end of training, when Keras has put averages into the model.
 
     Example:
         >>> import keras
@@ -69,9 +69,9 @@ class ConvexityGuard(keras.callbacks.Callback):
         if not found:
             return
         message = (
-            f"{when}: weights that must be non-negative are not, or not finite: {', '.join(found)}; something wrote them "
-            "after the constraint (an average of Keras' own NonNeg under use_ema: add convex_init.keras.NonNegProjection(), "
-            "or take NonNeg from convex_init.keras), or training diverged (NaN)"
+            f"{when}: weights that must be non-negative are not, or not finite: {', '.join(found)}; something wrote "
+            "them after the constraint (an average of Keras' own NonNeg under use_ema: add NonNegProjection() of "
+            "convex_init.keras, or take its NonNeg), or training diverged (NaN)"
         )
         if self.action == "raise":
             raise RuntimeError(message)

@@ -222,7 +222,8 @@ class ICNNInit(_ICNNInitializer):
         if unknown:
             raise ValueError(
                 f"method {self.settings.method!r} for layout {self.layout!r} needs {' and '.join(unknown)} of the "
-                f"convolution, which are taken from one of Keras' layers only: pass {', '.join(f'{n}=' for n in unknown)}"
+                "convolution, which are taken from one of Keras' layers only: pass "
+                + ", ".join(f"{name}=" for name in unknown)
             )
         return kernel_geometry(shape, self.layout, strides, groups or 1)
 
@@ -309,8 +310,8 @@ def _check_numbers(**given: Any) -> None:
     for name, value in given.items():
         if isinstance(value, str):
             raise TypeError(
-                f"{name} must be a number, got {value!r}; name the activation that feeds the layer as activation={value!r}, "
-                f"or use **icnn({value!r})"
+                f"{name} must be a number, got {value!r}; name the activation that feeds the layer as "
+                f"activation={value!r}, or use **icnn({value!r})"
             )
 
 

@@ -83,14 +83,14 @@ def kernel_of(units: int, settings: tuple[Any, ...]) -> Kernel:
         reason = "no ICNNInit kernel has just been drawn"
     elif found.owner != owner:
         reason = (
-            f"the last ICNNInit kernel is that of {found.owner.path or 'no layer'}, and not of {owner.path or 'this call'}, "
-            "whose kernel has another initializer"
+            f"the last ICNNInit kernel is that of {found.owner.path or 'no layer'}, and not of "
+            f"{owner.path or 'this call'}, whose kernel has another initializer"
         )
     elif found.settings != settings or all(units % size for size in found.shape[-2:]):
         reason = f"the last ICNNInit kernel, of shape {found.shape}, has not the same settings, or not {units} units"
     else:
         return found
     raise ValueError(
-        f"ICNNBias without fan_in takes it from the kernel of the same layer, but {reason}: set both by **icnn(activation), "
-        "or pass fan_in"
+        f"ICNNBias without fan_in takes it from the kernel of the same layer, but {reason}: set both by "
+        "**icnn(activation), or pass fan_in"
     )

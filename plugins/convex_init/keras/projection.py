@@ -34,8 +34,8 @@ def constrained_variables(model: Any) -> list[Any]:
 def project_(model: Any) -> Any:
     """Set negative values of all weights with a ``NonNeg`` constraint to 0, and return ``model``.
 
-    If the model is compiled with ``use_ema=True``, the averages of these weights, too. Keras' optimizers apply constraints
-    themselves: this is for weights that something else has written, and for loops of one's own.
+    If the model is compiled with ``use_ema=True``, the averages of these weights, too. Keras' optimizers apply
+    constraints themselves: this is for weights that something else has written, and for loops of one's own.
 
     Example:
         >>> import keras
@@ -66,8 +66,9 @@ def project_(model: Any) -> Any:
 class NonNegProjection(keras.callbacks.Callback):
     """Project weights and averages after every batch, as :func:`project_` does.
 
-    Layers with this package's ``NonNeg`` need it not. It is for models with Keras' own ``NonNeg`` under ``use_ema=True``, and for
-    weights that another callback writes; its place in the list is behind that one, and before those that save.
+    Layers with this package's ``NonNeg`` need it not. It is for models with Keras' own ``NonNeg`` under
+    ``use_ema=True``, and for weights that another callback writes; its place in the list is behind that one, and before
+    those that save.
 
     Example:
         >>> import keras

@@ -17,11 +17,11 @@ class ProjectInClosure:
     """A pre-hook of the step: L-BFGS then minimises the loss of the projected weights.
 
     L-BFGS takes several steps within one call and compares their gradients. Where the weights are clamped only after
-    the call, gradients and steps no longer belong together, and the next call runs away. So the loss is evaluated at the
-    projected weights, the weights themselves are put back for L-BFGS to go on from, and the gradient loses what would
-    push a weight further below 0, where it changes nothing. The projection after the call then changes the weights,
-    but neither loss nor gradient. A call that begins with a larger loss than the one before forgets what was learnt of
-    the curvature.
+    the call, gradients and steps no longer belong together, and the next call runs away. So the loss is evaluated at
+    the projected weights, the weights themselves are put back for L-BFGS to go on from, and the gradient loses what
+    would push a weight further below 0, where it changes nothing. The projection after the call then changes the
+    weights, but neither loss nor gradient. A call that begins with a larger loss than the one before forgets what was
+    learnt of the curvature.
 
     Args:
         tensors: returns the weights to clamp.

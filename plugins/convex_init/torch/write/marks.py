@@ -23,8 +23,8 @@ def projected_parameters(model: nn.Module) -> dict[str, Tensor]:
 
     A mark hangs on the module and on the tensor itself, so a parameter that is moved to another module
     (``SyncBatchNorm.convert_sync_batchnorm``) is found there. A pruned weight is found behind its mask
-    (``weight_orig``); a weight that a positivity map was put on since needs no projection and is left out. A Keras model
-    on the torch backend has its variables with a ``NonNeg`` constraint marked.
+    (``weight_orig``); a weight that a positivity map was put on since needs no projection and is left out. A Keras
+    model on the torch backend has its variables with a ``NonNeg`` constraint marked.
 
     Example:
         >>> from torch import nn
@@ -45,8 +45,8 @@ def projected_parameters(model: nn.Module) -> dict[str, Tensor]:
 def marked_places(model: nn.Module) -> Places:
     """Return, for the path that each mark names, the path of the parameter to clamp, and the parameter.
 
-    In the place of a parameter stands ``None`` where nothing is to clamp: the parameter is listed before (tied weights),
-    or a positivity map was put on it.
+    In the place of a parameter stands ``None`` where nothing is to clamp: it is listed before (tied weights), or a
+    positivity map was put on it.
     """
     reshard(model)  # after a forward, fully_shard may have left gathered copies in the place of parameters
     found: Places = {}
@@ -88,9 +88,9 @@ def check_none_gone(known: Iterable[str], places: Places, remedy: str) -> None:
     gone = sorted(set(known) - set(places))
     if gone:
         raise RuntimeError(
-            f"{', '.join(gone)} was projected, but is no marked weight of the model any more: its layer was replaced or "
-            f"taken out since. Mark what is new (mark_projected, or apply_, which initialises), give it to the optimizer, "
-            f"and {remedy}"
+            f"{', '.join(gone)} was projected, but is no marked weight of the model any more: its layer was replaced "
+            "or taken out since. Mark what is new (mark_projected, or apply_, which initialises), give it to the "
+            f"optimizer, and {remedy}"
         )
 
 
@@ -155,7 +155,7 @@ def _is_a_map(module: nn.Module, name: str) -> bool:
 def _refusal(place: str, how: str) -> ValueError:
     return ValueError(
         f"{place} is marked as non-negative by projection, but it {how}, or let a positivity map have the last word "
-        "(convex_init.torch.Positive, registered last); clamping the tensors behind it would not be sure to keep it "
+        "(convex_init.torch.Positive, registered last); to clamp what is behind it would not be sure to keep it "
         "non-negative"
     )
 
@@ -166,9 +166,9 @@ def _check_remembered(model: nn.Module, named: set[str]) -> None:
             whole = _join(path, place)
             if whole not in named and _holds_unmarked(model, whole, named):
                 raise ValueError(
-                    f"{whole} was marked as non-negative by projection, but the layer there was replaced by one without "
-                    "the mark, and would train unprojected: mark_projected(layer) if its weights may be clamped as they "
-                    "are, else initialise it by apply_(model)"
+                    f"{whole} was marked as non-negative by projection, but the layer there was replaced by one "
+                    "without the mark, and would train unprojected: mark_projected(layer) if its weights may be clamped "
+                    "as they are, else initialise it by apply_(model)"
                 )
 
 
