@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from convex_init.torch.certificate import Certificate, assert_convex_, certify
     from convex_init.torch.layers import ConvexConv1d, ConvexConv2d, ConvexConv3d, ConvexLinear
     from convex_init.torch.level_sets import LevelSetPath, level_set_path
+    from convex_init.torch.marks import projected_parameters
     from convex_init.torch.network import ICNN
     from convex_init.torch.planning import LayerPlan, Plan, apply_, plan
     from convex_init.torch.positivity import Positive, mark_projected
-    from convex_init.torch.projection import project_, project_after_step, projected_parameters
+    from convex_init.torch.projection import project_, project_after_step
     from convex_init.torch.report import LayerSignal, SignalReport, signal_report
     from convex_init.torch.sites import Site
     from convex_init.torch.tensors import icnn_, lecun_
@@ -27,7 +28,8 @@ _ON_DEMAND = {
     "read_activation": "activations",
     **dict.fromkeys(("LayerPlan", "Plan", "apply_", "plan"), "planning"),
     **dict.fromkeys(("Positive", "mark_projected"), "positivity"),
-    **dict.fromkeys(("project_", "project_after_step", "projected_parameters"), "projection"),
+    "projected_parameters": "marks",
+    **dict.fromkeys(("project_", "project_after_step"), "projection"),
     "Site": "sites",
     **dict.fromkeys(("icnn_", "lecun_"), "tensors"),
     **dict.fromkeys(("Certificate", "assert_convex_", "certify"), "certificate"),
