@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from convex_init.plotting import SignalReport
-from convex_init.torch.api import framework_of, adapted
+from convex_init.torch.api import adapted, framework_of
 from convex_init_core.planning.request import Options, request
 from convex_init_core.reporting.build import report
 from convex_init_core.reporting.report import LayerSignal
