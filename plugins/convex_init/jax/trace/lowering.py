@@ -117,8 +117,8 @@ class Lowering:
         call = Call(step, inputs, self.builder, self.builder.place(step.name, step.module))
         made = self._results(call)
         for slot, node in zip(step.outputs, made, strict=True):
-            if step.has_effects:
-                node.constant = None
+            if step.has_effects:  # without inputs, since what is made of constants alone would count as one
+                node.constant, node.inputs = None, ()
             known = slot.number is not None and not any(node is part for part in inputs)
             self.nodes[slot] = self.builder.evaluated(node, slot.number) if known else node
 

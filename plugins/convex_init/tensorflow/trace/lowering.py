@@ -187,8 +187,8 @@ class Lowering:
 
 def _changing(call: Call, why: str) -> Sequence[Node]:
     made = call.opaque(why)
-    for node in made:
-        node.constant = None
+    for node in made:  # without inputs, since what is made of constants alone would count as one
+        node.constant, node.inputs = None, ()
     return made
 
 
