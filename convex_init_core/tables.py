@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import math
+import os
 import shutil
+import sys
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +23,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def fitted(rows: Sequence[Sequence[str]], droppable: Sequence[str] = ()) -> str:
-    """Align rows of cells in columns, and fit them into the terminal; without one, they are as wide as they are.
+    """Align rows of cells in columns, and fit them into the terminal; elsewhere they are as wide as they are.
 
     The last column is wrapped. Where less than :data:`LEAST` characters are left for it, columns are dropped.
 
@@ -29,7 +31,8 @@ def fitted(rows: Sequence[Sequence[str]], droppable: Sequence[str] = ()) -> str:
         rows: the first one names the columns.
         droppable: names of columns that may be dropped, the first one first.
     """
-    width = shutil.get_terminal_size(fallback=(_ENDLESS, 24)).columns
+    has_width = "COLUMNS" in os.environ or (sys.stdout is not None and sys.stdout.isatty())
+    width = shutil.get_terminal_size().columns if has_width else _ENDLESS
     for name in ("", *droppable):
         if name:
             at = list(rows[0]).index(name)

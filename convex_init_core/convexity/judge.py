@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import Curvature, Value
 from convex_init_core.convexity.certificate import Certificate, verdict_on
+from convex_init_core.convexity.context_bounds import with_sign
 from convex_init_core.convexity.on_a_grid import composite
 from convex_init_core.convexity.rules import leaves
 from convex_init_core.convexity.values import Values
@@ -55,7 +56,7 @@ def judge(
         order[node] = len(order)
         if node in values:
             continue
-        value = _value(node, values)
+        value = with_sign(node, _value(node, values), values)
         if on_a_grid and value.curvature is Curvature.UNKNOWN:
             value = composite(node, values, order) or value
         values.learn(node, value)

@@ -30,12 +30,14 @@ class Values(Mapping["Node", Value]):
     Attributes:
         assumed: names of the parameters that are taken to be non-negative, whatever they hold.
         notes: what the values hold for, where that is not plain.
+        context_bounds: between which numbers the elements of context lie, whatever it holds.
     """
 
     def __init__(self, framework: Framework | None = None, assumed: Collection[str] = ()) -> None:
         """Start without any value."""
         self.assumed = frozenset(assumed)
         self.notes: list[str] = []
+        self.context_bounds: dict[Node, tuple[float, float]] = {}
         self._framework = framework
         self._values: dict[Node, Value] = {}
         self._first: dict[Node, Node] = {}

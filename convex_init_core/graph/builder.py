@@ -62,6 +62,11 @@ class Builder:
             return self._kept(whole)
         return self._kept(made)
 
+    def changing(self, inputs: Sequence[Node], shape: Sequence[int], dtype: str, place: Place, why: str) -> Node:
+        """Return a new node for a result that may be another one next time, for all that its inputs tell."""
+        parts = (*inputs, *self.graph.inputs.values())
+        return self._kept(_node("opaque", parts, shape, dtype, place, {"why": why, "non_negative": False}))
+
     def evaluated(self, node: Node, handle: object) -> Node:
         """Add the numbers of a constant to its node; what is computed from literals alone becomes a literal."""
         if node.constant is None or node.constant.handle is not None:
@@ -98,4 +103,4 @@ def _node(
     row = OPS[op]
     if set(params) != set(row.params):
         raise TypeError(f"{op} takes the parameters {row.params}, not {tuple(params)}")
-    return Node(row, tuple(inputs), params, tuple(shape), dtype, place)
+    return Node(row, tuple(inputs), params, tuple(map(int, shape)), dtype, place)

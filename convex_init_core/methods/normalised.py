@@ -27,9 +27,9 @@ from convex_init_core.settings import InitSettings
 from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
 from convex_init_core.theory.moments import FeatureMoments, derivative_moments, feature_moments
 from convex_init_core.theory.statistics import LayerStatistics, SignalStatistics
-from convex_init_core.weights.laws import Normal, non_negative_law
+from convex_init_core.weights.laws import Normal
 from convex_init_core.weights.positivity import Positivity, as_positivity
-from convex_init_core.weights.sampling import check_image
+from convex_init_core.weights.sampling import law_under
 
 LEAST_PARTICIPATION = 1.25
 """Independent weights of a lower participation leave too many units without any weight to speak of."""
@@ -98,8 +98,7 @@ def normalised_recipe(
     """
     through, phi = as_positivity(positivity), as_activation(activation)
     statistics = solve_normalised(fan_in, phi, settings.correlation, settings.variance)
-    law = non_negative_law(settings.distribution, statistics.weight_mean, statistics.weight_variance)
-    check_image(law, through, settings.distribution)
+    law = law_under(settings.distribution, statistics.weight_mean, statistics.weight_variance, through)
     return Recipe(statistics, law, Normal(0.0, 0.0), through, phi)
 
 

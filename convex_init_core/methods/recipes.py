@@ -16,10 +16,9 @@ from convex_init_core.weights.laws import (
     Normal,
     SpikeAndSlab,
     TwoPoint,
-    non_negative_law,
 )
 from convex_init_core.weights.positivity import Positivity, as_positivity
-from convex_init_core.weights.sampling import check_image
+from convex_init_core.weights.sampling import law_under
 
 if TYPE_CHECKING:
     from convex_init_core.methods.isometric import Isometric
@@ -69,6 +68,14 @@ def positive_recipe(
         ValueError: if an argument is out of range, φ may not be used, the law does not fit the map, or the settings
             have a threshold, which is for a whole chain (:func:`convex_init_core.spread_bends`), or the method
             ``"bounded_gain"``, which is for a whole model.
+
+    Example:
+        >>> from convex_init_core import InitSettings, positive_recipe
+        >>> recipe = positive_recipe(784, "relu", InitSettings(distribution="gamma"), "exp")
+        >>> type(recipe.weight).__name__, str(recipe.positivity), str(recipe.activation)
+        ('Gamma', 'exp', 'relu')
+        >>> round(recipe.weight.mean, 5), round(recipe.bias.mean, 3)
+        (0.00236, -0.739)
     """
     through = as_positivity(positivity)
     phi = as_activation(activation)
@@ -102,8 +109,7 @@ def recipe_of(
         ValueError: if the law does not fit the map.
     """
     through = as_positivity(positivity)
-    law = non_negative_law(settings.distribution, statistics.weight_mean, statistics.weight_variance)
-    check_image(law, through, settings.distribution)
+    law = law_under(settings.distribution, statistics.weight_mean, statistics.weight_variance, through)
     bias = Normal(statistics.bias_mean, statistics.bias_std)
     return Recipe(statistics, _drawn(law, settings), bias, through, as_activation(activation))
 

@@ -134,7 +134,7 @@ def _problems(
     facts = decisions.facts
     for name, text in reading.problems:
         if name not in chosen.excluded:
-            yield text
+            yield f"{shown(facts.parameter(name).layer)}: {text}"
     yield from refusals.used_in_two_ways(reading, facts, chosen.excluded)
     yield from refusals.unkept_scales(reading, facts)
     yield from decisions.problems

@@ -299,8 +299,9 @@ class _Decider:
         made, facts = self.made, self.facts
         writable = [source for source in biases if source not in made.biases]
         able = [source for source in writable if facts.factor(found, source) != 0.0]
-        if not found.positive:
-            able = [source for source in able if source != found.fallback_bias and source not in facts.shifting]
+        if found not in facts.behind:  # a bias that also stands behind a non-linearity is needed there
+            left = facts.shifting if found.positive else {*facts.shifting, found.fallback_bias}
+            able = [source for source in able if source not in left]
             writable = [source for source in writable if source in able or facts.factor(found, source) == 0.0]
         own = {facts.parameter(term.product.source).bias for term in found.positive}
         ranked = sorted(able, key=lambda source: source not in own)

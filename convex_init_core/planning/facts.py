@@ -28,7 +28,8 @@ class Facts:
         skips: weights that are free, and summed with a positive layer somewhere.
         alone: weights that are free, and in a sum without a positive layer somewhere.
         feeding: which activations stand where.
-        shifting: biases of sums with a positive layer.
+        behind: sums with a positive layer that stands behind a non-linearity.
+        shifting: biases of these.
     """
 
     def __init__(self, reading: Reading, framework: Framework) -> None:
@@ -47,7 +48,8 @@ class Facts:
         self.uses = Counter(product.source for product in reading.products)
         self.skips = {term.product.source for found in positive for term in found.free}
         self.alone = {term.product.source for found in reading.sums if not found.positive for term in found.free}
-        self.shifting = {source for found in positive for source, _ in found.biases}
+        self.behind = {found for found in positive if any(reading.is_convex(t.product.data) for t in found.positive)}
+        self.shifting = {source for found in self.behind for source, _ in found.biases}
         self.sums_of_bias = Counter(source for found in reading.sums for source in self._added[found])
 
     def parameter(self, name: str) -> Parameter:

@@ -168,7 +168,7 @@ def why_not_convex(
     values = judge(reading.graph, convex_inputs, assume_non_negative=assumed, on_a_grid=True, framework=framework)
     reasons = []
     for name in reading.graph.floating:
-        value = values[reading.graph.outputs[name]]
+        value = values[in_front_of_links(reading.graph.outputs[name])]
         if value.curvature.is_convex or value.curvature.is_concave:
             return []  # a model may return more than its convex function
         reasons.append(
@@ -176,6 +176,16 @@ def why_not_convex(
             "layers of either sign in free="
         )
     return reasons
+
+
+_LINKS = ("sigmoid", "log_sigmoid", "tanh", "softmax", "log_softmax")
+
+
+def in_front_of_links(node: Node) -> Node:
+    """Return what a model makes before it turns it into probabilities, or the like: what is convex in a classifier."""
+    while node.inputs and (node.name in _LINKS or node.op.moves):
+        node = node.inputs[0]
+    return node
 
 
 def _is_assumed(product: Product, facts: Facts) -> bool:

@@ -186,6 +186,15 @@ def _units(product: Product) -> int:
         outputs: int = weight.shape[node.params["weight_axes"][0]]
         return outputs * int(node.params["groups"] if node.params["transposed"] else 1)
     if node.name == "contract":
-        axes = node.params["axes"][node.inputs.index(weight)]
-        return math.prod(size for axis, size in enumerate(weight.shape) if axis not in axes)
+        summed: int = math.prod(weight.shape[axis] for axis in node.params["axes"][node.inputs.index(weight)])
+        return _size_of_one(weight) // max(summed, 1)
     return node.shape[-1] if node.shape else 1
+
+
+def _size_of_one(weight: Node) -> int:
+    """Size of a weight without the copies that a broadcast makes of it."""
+    smallest = weight.size
+    while parts := [part for part in weight.inputs if part.parameters]:
+        weight = max(parts, key=lambda part: part.size)
+        smallest = min(smallest, weight.size)
+    return smallest

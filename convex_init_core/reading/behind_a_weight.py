@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
-from convex_init_core.graph.function_of_one import between
+import numpy as np
+
+from convex_init_core.graph.function_of_one import FunctionOfOne, between
 from convex_init_core.graph.nodes import Node
 from convex_init_core.graph.walks import parts_first
 from convex_init_core.reading.factors import Numbers
 from convex_init_core.weights.numerical_map import NumericalMap
 from convex_init_core.weights.positivity import Positivity, Softplus, as_positivity
+
+_COMPARED = 20.0  # up to here a map is compared with those that have a name
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,7 @@ def _without_name(outermost: Node, scale: float, at: Node) -> Traced:
             function = None
         if function is not None:
             try:
-                return Traced(leaves[0].parameters[0], NumericalMap(scale, function=function))
+                return Traced(leaves[0].parameters[0], named_or_numerical(function, scale))
             except ValueError as error:
                 raise NoMap(str(error)) from None
     if _is_normalised(outermost):
@@ -179,6 +184,30 @@ def _without_name(outermost: Node, scale: float, at: Node) -> Traced:
     if at.name in ("multiply", "divide"):
         raise NoMap(f"its weight is scaled by {_called(at)} in a way that is not known")
     raise NoMap(f"its weight goes through {_called(at)}, which is no known positivity map")
+
+
+def named_or_numerical(function: FunctionOfOne, scale: float) -> Positivity:
+    """Return the map that a function is: by name, if it has the values of one that has a name."""
+    grid, values = function.on_grid
+    rise = float((values[-1] - values[-2]) / (grid[-1] - grid[-2]))
+    kept = np.isfinite(values) & (np.abs(grid) <= _COMPARED)
+    grid, values = grid[kept], values[kept]
+    if grid.size and values.min() >= 0.0 and values[-1] > 0.0:
+        candidates = [as_positivity(name) for name in ("relu", "exp", "square", "abs")]
+        at_zero = float(function(np.zeros(1))[0])
+        if at_zero > 0.0 and 0.0 < rise < math.inf:  # c · softplus(βs) is c · ln 2 / β at 0, and rises by c in the end
+            candidates.append(Softplus(beta=float(f"{math.log(2.0) * rise / at_zero:.9g}")))
+        for candidate in candidates:
+            expected = candidate.value(grid, np)
+            ratio = float(values[-1] / expected[-1]) if expected[-1] > 0.0 else 0.0
+            if ratio > 0.0 and np.allclose(values, ratio * expected, rtol=1e-9, atol=1e-12):
+                return candidate.scaled(scale * float(f"{ratio:.12g}"))
+    return NumericalMap(scale, function=function)
+
+
+def main_parameter(weight: Node) -> str:
+    """Return the largest of the parameters that a weight is made of, whatever lies between."""
+    return max(_leaves(weight), key=lambda leaf: leaf.size).parameters[0]
 
 
 def _leaves(weight: Node) -> list[Node]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from convex_init_core.convexity.calculus import Value
 from convex_init_core.graph.nodes import Graph, Node
-from convex_init_core.reading.behind_a_weight import NoMap, Traced, trace
+from convex_init_core.reading.behind_a_weight import NoMap, Traced, main_parameter, trace
 from convex_init_core.reading.factors import Numbers
 from convex_init_core.reading.parts import Factor, Product
 from convex_init_core.weights.fans import transposed_convolution_fan_in
@@ -72,7 +72,7 @@ class Products:
         try:
             fan_in = _fan_in(node, operands[0])
         except ValueError as error:
-            self.problems.append((operands[0].parameters[0], str(error)))
+            self.problems.append((main_parameter(operands[0]), str(error)))
             return
         blocks = list(_blocks(node, *operands))
         width = blocks[-1].stop if blocks else 0
@@ -125,7 +125,7 @@ class Products:
             names = set(weight.parameters)
             positive = bool(names & self.positive) or (is_convex and not names & self.free)
             found = self.problems if positive or not error.may_stay else self.left
-            found.append((weight.parameters[0], str(error)))
+            found.append((main_parameter(weight), str(error)))
             return None
 
     def _role(self, source: str, data: Node) -> bool:

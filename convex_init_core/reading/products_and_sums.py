@@ -202,11 +202,9 @@ class _Sums:
         return self.inside[node]
 
     def _loses_shifts(self, root: Node) -> bool:
-        """Whether all that takes a sum is blind to a number that is added to all of it, as a softmax is."""
+        """Whether all that takes a sum subtracts a statistic of it, so that a number that is added to it is lost."""
         consumers = self.consumers.get(root, [])
-        return bool(consumers) and all(
-            consumer.name in ("softmax", "log_softmax") or self._centres(consumer, root) for consumer in consumers
-        )
+        return bool(consumers) and all(self._centres(consumer, root) for consumer in consumers)
 
     def _centres(self, node: Node, root: Node) -> bool:
         """Whether a node is ``s − mean(s)``, or ``mean(s)`` on the way there."""

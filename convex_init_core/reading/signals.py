@@ -53,7 +53,7 @@ class Signals:
 
     def _parts(self, node: Node) -> tuple[Node, ...]:
         """The values that are needed for that of a node."""
-        if node in self.decided or not self.weighted.get(node, True):
+        if node in self.decided or self._measured(node) is not None:
             return ()
         found = self.feeding.activation_at(node)
         if found is not None:
@@ -70,8 +70,11 @@ class Signals:
         return (self.feeding.passed_by(node),)
 
     def _computed(self, node: Node) -> tuple[FeatureMoments, str]:
-        if not self.weighted.get(node, True):
-            return self._measured(node), ""
+        measured = self._measured(node)
+        if measured is not None:
+            return measured, ""
+        if node.name == "input" or node.is_fixed:
+            return pre_activation(0.0, 1.0, self.correlation), ""
         found = self.feeding.activation_at(node)
         if found is not None:
             phi, taken, scale = found
@@ -106,15 +109,16 @@ class Signals:
         other = scaled(second[0], -1.0) if node.name == "subtract" else second[0]
         return added([first[0], other]), first[1] or second[1]
 
-    def _measured(self, node: Node) -> FeatureMoments:
-        """Moments of what no weight of a plan changes."""
+    def _measured(self, node: Node) -> FeatureMoments | None:
+        """Moments of what no weight of a plan changes, if its numbers are known."""
+        if self.weighted.get(node, True):
+            return None
         if node.is_fixed:
             numbers = self.numbers.of_constant(node)
             if numbers is not None:
                 mean, second = numbers
                 return FeatureMoments(mean, second, max(second - mean**2, 0.0), 0.0)
-        found = None if self.numbers.measured is None else self.numbers.measured(node)
-        return found if found is not None else pre_activation()
+        return None if self.numbers.measured is None else self.numbers.measured(node)
 
 
 def as_factor(factor: Factor, signal: FeatureMoments) -> FeatureMoments:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from convex_init_core.weights.laws import Draw, Gamma, Law, LogNormal
+from convex_init_core.weights.laws import Draw, Gamma, Law, LogNormal, SpikeAndSlab, TwoPoint, non_negative_law
 from convex_init_core.weights.positivity import Positivity
 
 if TYPE_CHECKING:
@@ -26,6 +26,39 @@ seed of its own, so that any part of it can be drawn alone: threads and shards g
 
 ACCELERATOR_BLOCK = 1 << 26
 """The same on an accelerator, where a block is one kernel launch and a small one would cost more than its draws."""
+
+
+_CUT_OFF = 0.05  # of the second moment of a log-normal law
+
+
+def law_under(
+    distribution: str, mean: float, variance: float, positivity: Positivity
+) -> LogNormal | Gamma | SpikeAndSlab | TwoPoint:
+    """Return a law of non-negative weights that a map can give.
+
+    Under a bounded map, such as a sigmoid, which would cut off the long tail of a log-normal law, it is a gamma law.
+
+    Args:
+        distribution: its name.
+        mean: of the weights.
+        variance: of the weights.
+        positivity: the map.
+
+    Raises:
+        ValueError: if the map does not give such weights, or cannot train them where they are exactly 0.
+    """
+    law = non_negative_law(distribution, mean, variance)
+    if isinstance(law, LogNormal) and _share_beyond(positivity.span[1], law) > _CUT_OFF:
+        law = Gamma.from_moments(mean, variance)
+    check_image(law, positivity, distribution)
+    return law
+
+
+def _share_beyond(high: float, law: LogNormal) -> float:
+    """The share of E[w²] that comes from weights above a number."""
+    if high == math.inf or law.log_std == 0.0:
+        return 0.0
+    return 0.5 * math.erfc(((math.log(high) - law.log_mean) / law.log_std - 2.0 * law.log_std) / math.sqrt(2.0))
 
 
 def check_image(law: Law, positivity: Positivity, distribution: str) -> None:

@@ -205,13 +205,16 @@ def test_what_cannot_be_read_is_refused_and_nothing_is_written(name):
     assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items())
 
 
-def test_a_map_on_a_layer_that_sees_the_input_is_a_contradiction():
-    class Contradiction(SumOfTwo):
+def test_a_map_on_a_layer_that_sees_the_input_makes_it_positive():
+    class Rising(SumOfTwo):
         def forward(self, x):
             return self.a(F.relu(F.linear(x, self.first.weight.exp())))
 
+    first = ci.plan(Rising(), x()).layers[0]
+    assert (first.path, first.role, str(first.recipe.positivity)) == ("first", "positive", "exp")
+    assert "its outputs rise with all that it sees" in first.reason
     with pytest.raises(ValueError, match=r"'first': its weight is made non-negative \(by exp\), but it is free"):
-        ci.plan(Contradiction(), x())
+        ci.plan(Rising(), x(), free="first")
 
 
 def test_without_example_inputs_the_error_offers_them():

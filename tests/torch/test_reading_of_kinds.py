@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
 from convex_init_core.reading.fed_by import Feeding
-from tests.torch.test_reading import reading_of
+from tests.torch.readings import reading_of
 
 
 class Through(nn.Linear):

@@ -69,7 +69,6 @@ def test_what_is_not_convex_is_refused_with_the_reason(name):
     [
         ("normed skips", r"'x.0': its weight is made of .*weight_norm.*exclude="),
         ("rows of shares", r"'raw.0': its weight is normalised by a value that is made of itself.*exclude="),
-        ("doubled", r"'U'.*its weight is made non-negative \(by abs\), but it is skip.*positive="),
     ],
 )
 def test_what_is_convex_but_not_read_is_refused_with_a_remedy(name, reason):

@@ -71,7 +71,7 @@ def convolved(node: Node, values: Values) -> Value:
     """A convolution of data with a weight."""
     data, weight = node.inputs
     product = calculus.multiply(values[data], values[weight], node.at)
-    if product.curvature is not Curvature.UNKNOWN or node.params["groups"] != 1:
+    if product.curvature is not Curvature.UNKNOWN:
         return product
     channels = node.params["data_axes"][1], node.params["weight_axes"][1]
     return product_by_blocks(data, weight, channels, values, node.at) or product

@@ -23,8 +23,8 @@ from convex_init.timm.initialising import (
 from convex_init.timm.replacing import chosen
 from convex_init.timm.values import Blocker, FoundLayer, FoundScale
 from convex_init.torch import mark_projected, project_, projected_parameters
-from convex_init.torch.fans import AFFINE
-from convex_init.torch.positivity import raw_parameter, read_positivity
+from convex_init.torch.model.fans import AFFINE
+from convex_init.torch.write.positivity import raw_parameter, read_positivity
 from convex_init_core import identity, residual_gain
 
 

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from convex_init.torch.drawing import Fill as TensorFill
-from convex_init.torch.drawing import fill_
-from convex_init.torch.fans import geometry_of, units
 from convex_init.torch.model.copies import copied, make_finite
 from convex_init.torch.model.example_inputs import made_inputs
+from convex_init.torch.model.fans import geometry_of, units
 from convex_init.torch.model.parameters import Parameters
 from convex_init.torch.model.state import state_of
-from convex_init.torch.positivity import mark_projected, unmark_projected
-from convex_init.torch.sharding import is_sharded, local, whole
 from convex_init.torch.trace import trace
+from convex_init.torch.write.drawing import Fill as TensorFill
+from convex_init.torch.write.drawing import fill_
+from convex_init.torch.write.positivity import mark_projected, unmark_projected
+from convex_init.torch.write.sharding import is_sharded, local, whole
 from convex_init_core.framework import Fill, Observed, Parameter, Visit
 from convex_init_core.graph.nodes import Constant, Graph, Kind, Node, Place
 from convex_init_core.signal.signal_moments import measured
@@ -37,7 +37,7 @@ class TorchFramework:
     """One model and one set of example inputs, as the core asks for them.
 
     Args:
-        model: any module; only ``write``, ``scale``, ``shift``, ``set_statistics``, ``add_bias`` and ``mark`` change it.
+        model: any module; ``write``, ``scale``, ``shift``, ``set_statistics``, ``add_bias`` and ``mark`` change it.
         inputs: positional and keyword inputs; ``None`` to make some.
         entry: name of the method that is called.
 
@@ -64,7 +64,7 @@ class TorchFramework:
         large = sum(tensor.numel() for tensor in model.parameters()) > _LARGE
         self._without_numbers = on_meta or sharded
         self._try_without_numbers = large and not on_meta
-        self._inputs = inputs if inputs is not None else (made_inputs(model, entry, self._tried), {})
+        self._inputs = inputs if inputs is not None else (made_inputs(model, entry, self._runner()), {})
 
     # Structure
 
@@ -340,10 +340,15 @@ class TorchFramework:
     def _call(self, model: nn.Module) -> Callable[..., Any]:
         return model if self.entry == "forward" else cast("Callable[..., Any]", getattr(model, self.entry))
 
-    def _tried(self, x: Tensor) -> Any:
-        model = copied(self.model, on_meta=self._without_numbers).eval()
-        with torch.no_grad(), _no_draws():
-            return self._call(model)(x.to("meta") if self._without_numbers else x)
+    def _runner(self) -> Callable[[Tensor], Any]:
+        """Try inputs on one copy."""
+        call = self._call(copied(self.model, on_meta=self._without_numbers).eval())
+
+        def tried(x: Tensor) -> Any:
+            with torch.no_grad(), _no_draws():
+                return call(x.to("meta") if self._without_numbers else x)
+
+        return tried
 
     def _given(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return self._on_meta() if self._without_numbers else self._inputs

@@ -46,6 +46,14 @@ def elu_by_choice(b: Builder, x: Node) -> Node:
     return b.where(b.compare(x, ">", 0.0), x, left)
 
 
+def squares(b: Builder, y: Node) -> Node:
+    return b.contract(y, y, axes=((0,), (0,)))
+
+
+def flipped(b: Builder, x: Node) -> Node:
+    return b.op("rearrange", x, run=lambda a: a[:, ::-1])
+
+
 def column(b: Builder, x: Node, i: int) -> Node:
     return b.part(x, slice(None), slice(i, i + 1))
 
@@ -149,6 +157,19 @@ CONVEX = {
     ),
     "scaled by context": lambda b, x, W, S, y: b.multiply(b.relu(x), b.softplus(b.matmul(y, S))),
     "shifted by context": lambda b, x, W, S, y: b.relu(b.add(x, b.tanh(b.matmul(y, S)))),
+    "a share and the rest of it": lambda b, x, W, S, y: b.add(
+        b.multiply(b.sigmoid(y), b.relu(x)), b.multiply(b.subtract(1.0, b.sigmoid(y)), b.abs(x))
+    ),
+    "scaled by one plus a tanh": lambda b, x, W, S, y: b.multiply(b.relu(x), b.add(1.0, b.tanh(b.matmul(y, S)))),
+    "scaled by context above its least": lambda b, x, W, S, y: b.multiply(
+        b.relu(x), b.subtract(y, b.min(y, axes=(1,), keepdims=True))
+    ),
+    "scaled by context below its largest": lambda b, x, W, S, y: b.multiply(
+        b.relu(x), b.subtract(b.broadcast(b.max(y, axes=(0, 1)), (3, 4)), y)
+    ),
+    "scaled by a clipped context": lambda b, x, W, S, y: b.multiply(
+        b.relu(x), b.divide(b.add(clamp(b, y, -2.0, 2.0), 2.0), b.exp(1.0))
+    ),
     "distance to context": lambda b, x, W, S, y: b.distance(x, y),
     "batch norm": lambda b, x, W, S, y: b.batch_norm(
         b.relu(x), b.parameter("g", PLUS[0]), b.parameter("c", MIXED[0]), MIXED[1], PLUS[1]
@@ -156,6 +177,9 @@ CONVEX = {
     "squared leaky relu": lambda b, x, W, S, y: b.power(b.leaky_relu(b.matmul(x, S)), 2.0),
     "inverse of a positive concave value": lambda b, x, W, S, y: b.reciprocal(b.sqrt(x)),
     "dropout": lambda b, x, W, S, y: b.dropout(b.relu(x)),
+    "the larger of a value and twice it": lambda b, x, W, S, y: b.maximum(
+        b.subtract(b.relu(x), 1.0), b.multiply(2.0, b.subtract(b.relu(x), 1.0))
+    ),
     "padded": lambda b, x, W, S, y: b.pad(b.relu(x), -1.0, widths=((0, 0), (1, 1))),
     "a value minus itself": lambda b, x, W, S, y: b.subtract(b.tanh(x), b.tanh(x)),
     "a narrow type on the way": lambda b, x, W, S, y: b.relu(b.cast(b.cast(x, "bfloat16"), "float64")),
@@ -243,6 +267,20 @@ REFUSED = {
         "joins a convex and a concave value",
     ),
     "scaled by context of any sign": (lambda b, x, W, S, y: b.multiply(b.relu(x), y), "input 'y' takes both signs"),
+    "scaled by one minus twice a share": (
+        lambda b, x, W, S, y: b.multiply(b.relu(x), b.subtract(1.0, b.multiply(2.0, b.sigmoid(y)))),
+        "a constant takes both signs",
+    ),
+    "scaled by context above the least of another": (
+        lambda b, x, W, S, y: b.multiply(b.relu(x), b.subtract(y, b.min(b.matmul(y, S), axes=(1,), keepdims=True))),
+        "a constant takes both signs",
+    ),
+    "scaled by context above the least of its columns": (  # which meets rows
+        lambda b, x, W, S, y: b.multiply(
+            b.relu(b.part(x, slice(0, 1))), b.subtract(squares(b, y), b.min(squares(b, y), axes=(1,)))
+        ),
+        "a constant takes both signs",
+    ),
     "softplus with a low threshold": (lambda b, x, W, S, y: b.softplus(x, threshold=2.0), "jumps down"),
     "softplus of a negative beta": (lambda b, x, W, S, y: b.softplus(x, beta=-1.0), "is concave"),
     "root of what a negative softplus makes": (
@@ -250,9 +288,13 @@ REFUSED = {
         "where its",
     ),
     "squareplus of a negative number": (lambda b, x, W, S, y: b.squareplus(x, b=-1.0), "no values around 0"),
-    "batch norm with a scale from the input": (
-        lambda b, x, W, S, y: b.batch_norm(y, b.relu(x), 0.0, MIXED[1], PLUS[1]),
+    "batch norm with a scale from the input": (  # whose mean is above what it is subtracted from
+        lambda b, x, W, S, y: b.batch_norm(b.literal(np.ones((3, 4))), b.square(x), 0.0, 3.0, 1.0),
         "takes both signs",
+    ),
+    "choice of a bounded value that ends before": (
+        lambda b, x, W, S, y: b.where(b.compare(x, ">", 0.0), x, b.expm1(b.minimum(x, -1.0))),
+        "truth values",
     ),
     "batch norm with a variance around 0": (
         lambda b, x, W, S, y: b.batch_norm(x, 1.0, 0.0, 0.0, MIXED[1]),
@@ -261,6 +303,24 @@ REFUSED = {
     "an array of eight bits": (
         lambda b, x, W, S, y: b.subtract(x, b.cast(b.cast(x, "float8_e4m3fn"), "float64")),
         "rounds to float8_e4m3fn",
+    ),
+    "product of two moves": (
+        lambda b, x, W, S, y: b.multiply(flipped(b, x), b.op("rearrange", x, run=lambda a: np.roll(a, 1, 1))),
+        "both depend on the input",
+    ),
+    "the larger of a concave value and twice it": (
+        lambda b, x, W, S, y: b.maximum(b.negate(b.relu(x)), b.multiply(2.0, b.negate(b.relu(x)))),
+        "not all convex",
+    ),
+    "root of a form with a linear term": (
+        lambda b, x, W, S, y: b.sqrt(b.sum(b.multiply(x, b.add(b.matmul(x, gram(b, S)), y)), axes=LAST)),
+        "sqrt is concave",
+    ),
+    "parts that a reshape mixes": (
+        lambda b, x, W, S, y: b.contract(
+            b.parameter("B", np.hstack([PLUS, MIXED])), b.reshape(both(b, x), (8, 3)), axes=((1,), (0,))
+        ),
+        "'B' goes down to",
     ),
     "divided by zero": (lambda b, x, W, S, y: b.divide(x, 0.0), "divides by zero"),
     "divided by the input": (lambda b, x, W, S, y: b.divide(y, b.exp(x)), ""),

@@ -93,7 +93,17 @@ def frozen(name: str) -> NumpyFramework:
     return chain(obstacle={name: why})
 
 
+def mixed_weight() -> NumpyFramework:
+    def forward(b):
+        h = b.relu(b.linear(b.input(), "in"))
+        weight = b.parameter("a.weight")
+        return b.product(h, b.map("subtract", weight, b.make("mean", (weight,), (WIDTH, 1), axes=(1,), keepdims=True)))
+
+    return of(forward, ("in", FEATURES, WIDTH), ("a", WIDTH, WIDTH))
+
+
 REFUSED = {
+    "a weight that is no function of one number": (mixed_weight, {}, "'a': its weight"),
     "free and positive": (used_twice, {}, "'a': its weight is used both as free and as positive; untie them"),
     "fed in two ways": (fed_in_two_ways, {}, "'a': its weight is fed by relu and by softplus.*; untie them"),
     "a difference": (subtracted, {}, "'a', 'b': subtract subtracts it, or scales it .* a convex term has to be added"),

@@ -7,8 +7,8 @@ import pytest
 
 from convex_init_core.reading.behind_a_weight import NoMap, trace
 from convex_init_core.reading.factors import Numbers
-from convex_init_core.weights.laws import LogNormal
-from convex_init_core.weights.sampling import check_image
+from convex_init_core.weights.laws import Gamma, LogNormal, NumpyDraw
+from convex_init_core.weights.sampling import law_under, sample_raw
 from tests.core.reading.drawn_graphs import Drawing, moments
 
 NAMED = {
@@ -142,16 +142,24 @@ def test_an_inverse_keeps_shape_and_kind(kind):
     assert raw == pytest.approx(np.log(1 / 3), rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("make", "law"),
-    [
-        (lambda g, w: g.add(g.exp(w), 0.1), LogNormal.from_moments(0.2, 0.01)),
-        (lambda g, w: g.sigmoid(w), LogNormal.from_moments(0.9, 0.25)),
-    ],
-)
-def test_a_law_beyond_the_weights_of_a_map_is_refused(make, law):
+@pytest.mark.parametrize(("make", "mean"), [(lambda g, w: g.add(g.exp(w), 0.1), 0.2), (lambda g, w: g.sigmoid(w), 0.9)])
+def test_a_law_beyond_the_weights_of_a_map_is_refused(make, mean):
     g = Drawing()
     positivity = trace(make(g, g.parameter("w", 5, 3))).positivity
     with pytest.raises(ValueError, match="leaves out too many of a law"):
-        check_image(law, positivity, "log_normal")
-    check_image(LogNormal.from_moments(0.1, 0.01), trace(g.sigmoid(g.parameter("v", 5, 3))).positivity, "log_normal")
+        law_under("log_normal", mean, mean**2, positivity)
+
+
+@pytest.mark.parametrize(("variance", "kind"), [(1e-4, LogNormal), (1e-2, Gamma)])
+def test_a_bounded_map_gets_a_law_whose_moments_it_can_give(variance, kind):
+    g = Drawing()
+    positivity = trace(g.sigmoid(g.parameter("w", 5, 3))).positivity
+    law = law_under("log_normal", 0.05, variance, positivity)
+    assert isinstance(law, kind)
+    count = 400_000
+    drawn = sample_raw(law, positivity, NumpyDraw(np.random.default_rng(0), (count,)))
+    weights = positivity.value(drawn)
+    # What lies beyond the map, at most 5 % of the second moment, is cut off; six standard errors beside that.
+    error = 6 * (weights**2).std() / count**0.5
+    assert weights.mean() == pytest.approx(0.05, abs=6 * (variance / count) ** 0.5 + 0.0005)
+    assert (weights**2).mean() == pytest.approx(variance + 0.05**2, rel=0.05, abs=error)

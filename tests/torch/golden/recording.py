@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import convex_init.torch as ci
+from convex_init.torch.model.parameters import Parameters
 from tests.golden.outcome import attempted, certified, four_digits, planned, raised, weighed
 
 
@@ -69,8 +70,8 @@ def _plan(case: Case, model: nn.Module, inputs: Any) -> dict[str, Any]:
     for row, layer in zip(found["layers"], decided.layers, strict=True):
         row["shift into"], row["beside"] = layer.shift_into, ", ".join(layer.beside)
     found["biases"] = [
-        {"layer": f"{slot.path}.{slot.name}", "mean": four_digits(law.mean), "deviation": four_digits(law.std)}
-        for slot, law in decided.biases
+        {"layer": name, "mean": four_digits(law.mean), "deviation": four_digits(law.std)}
+        for name, law in decided.biases.items()
     ]
     return found
 
@@ -100,10 +101,12 @@ def _weights(case: Case) -> dict[str, Any]:
 
 def _weighed(case: Case, model: nn.Module, inputs: Any) -> dict[str, dict[str, Any]]:
     tensors = dict(model.state_dict())
+    parameters = Parameters(model)
     held = {tensor.data_ptr() for tensor in tensors.values()}
     for layer in ci.plan(model, **_options(case, inputs)).layers:  # what lies in a plain list is in no state dict
-        if layer.raw.data_ptr() not in held:
-            tensors[f"{layer.path}.{layer.name}"] = layer.raw
+        raw = parameters.slot(layer.name).raw
+        if raw.data_ptr() not in held:
+            tensors[layer.name] = raw
     return weighed({name: _values(tensor) for name, tensor in tensors.items()})
 
 
@@ -118,7 +121,7 @@ def _certificate(case: Case, model: nn.Module, inputs: Any) -> dict[str, Any]:
     call = getattr(model, case.entry)
     call(*inputs) if isinstance(inputs, tuple) else call(inputs)  # some set themselves by the first batch
     return certified(
-        ci.certify(model, inputs, case.convex_inputs, method=case.entry, outputs=case.outputs, search=False)
+        ci.certify(model, inputs, case.convex_inputs, entry=case.entry, outputs=case.outputs, search=False)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 import string
 
 import torch
@@ -179,9 +179,10 @@ def evaluated(node, inputs):
 
 
 def promoted(inputs):
-    return [part.to(torch.float32) if part.ndim == 0 and part.dtype == torch.float64 else part for part in inputs] if any(
-        part.ndim and part.dtype != torch.float64 for part in inputs
-    ) else inputs  # fmt: skip
+    """Literals are kept in double precision, and must not widen what they meet."""
+    if not any(part.ndim and part.dtype != torch.float64 for part in inputs):
+        return inputs
+    return [part.float() if part.ndim == 0 and part.dtype == torch.float64 else part for part in inputs]
 
 
 def contracted(a, b, axes, batch):
@@ -196,24 +197,25 @@ def contracted(a, b, axes, batch):
 
 
 def convolved(node, data, weight):
-    """A convolution, with the padding that its shape tells of."""
+    """A convolution, with the zeros around it that its shape tells of; ``None`` if several would fit."""
     params = node.params
     window = weight.ndim - 2
     assert params["data_axes"] == tuple(range(window + 2))
     assert params["weight_axes"][:2] == ((1, 0) if params["transposed"] else (0, 1))
-    padding, output_padding = [], []
-    for i in range(window):
-        size, out, kernel = data.shape[i + 2], node.shape[i + 2], params["dilation"][i] * (weight.shape[i + 2] - 1) + 1
-        stride = params["strides"][i]
+    found = []
+    for padding, more in itertools.product(range(8), range(max(params["strides"]))):
         if params["transposed"]:
-            left_out = (size - 1) * stride + kernel - out
-            padding.append(math.ceil(left_out / 2))
-            output_padding.append(left_out % 2)
+            run = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[window - 1]
+            rest = (params["strides"], padding, more, params["groups"], params["dilation"])
+        elif more:
+            continue
         else:
-            padding.append(max(math.ceil(((out - 1) * stride + kernel - size) / 2), 0))
-    if params["transposed"]:
-        run = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[window - 1]
-        more = (params["strides"], padding, output_padding, params["groups"], params["dilation"])
-        return run(data, weight, None, *more)
-    run = (F.conv1d, F.conv2d, F.conv3d)[window - 1]
-    return run(data, weight, None, params["strides"], padding, params["dilation"], params["groups"])
+            run = (F.conv1d, F.conv2d, F.conv3d)[window - 1]
+            rest = (params["strides"], padding, params["dilation"], params["groups"])
+        try:
+            made = run(data, weight, None, *rest)
+        except RuntimeError:  # the padding does not go with the shapes
+            continue
+        if tuple(made.shape) == node.shape:
+            found.append(made)
+    return found[0] if len(found) == 1 else None

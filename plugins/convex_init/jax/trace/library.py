@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from convex_init.jax.trace.element_wise import RULES as ELEMENT_WISE
-from convex_init.jax.trace.lowering import Lowering, Rule, bounds
+from convex_init.jax.trace.lowering import Call, Lowering, Rule, bounds
 from convex_init.jax.trace.moves import RULES as MOVES
 from convex_init.jax.trace.products import RULES as PRODUCTS
-from convex_init.jax.trace.program import flat
+from convex_init.jax.trace.program import LONGEST_LOOP, flat
 from convex_init.jax.trace.reductions import RULES as REDUCTIONS
 from convex_init_core.graph.builder import Builder
 from convex_init_core.graph.nodes import Graph, Kind, Node, Place
 from convex_init_core.graph.patterns import MARK, Family, Found, Pattern, Patterns
 
-RULES: dict[str, Rule] = {**ELEMENT_WISE, **MOVES, **PRODUCTS, **REDUCTIONS}
+
+def _refused(why: str) -> Rule:
+    def rule(call: Call) -> Sequence[Node]:
+        call.unread.clear()
+        return call.opaque(why)
+
+    return rule
+
+
+RULES: dict[str, Rule] = {
+    **ELEMENT_WISE,
+    **MOVES,
+    **PRODUCTS,
+    **REDUCTIONS,
+    "cond": _refused("chooses a branch by numbers"),
+    "while": _refused("is a loop whose length depends on numbers"),
+    "scan": _refused(f"is a loop of more than {LONGEST_LOOP} steps"),
+}
 """For every primitive that is understood, by its name."""
 
 _Params = Callable[[float], Mapping[str, Any]]

@@ -81,6 +81,11 @@ class Call:
             for index in range(len(self.step.outputs))
         ]
 
+    def changing(self, why: str) -> list[Node]:
+        """Return a node for each result that may be another one next time."""
+        slots = self.step.outputs
+        return [self.builder.changing(self.inputs, slot.shape, slot.dtype, self.place, why) for slot in slots]
+
 
 Rule = Callable[[Call], "Node | Sequence[Node]"]
 
@@ -117,15 +122,13 @@ class Lowering:
         call = Call(step, inputs, self.builder, self.builder.place(step.name, step.module))
         made = self._results(call)
         for slot, node in zip(step.outputs, made, strict=True):
-            if step.has_effects:  # without inputs, since what is made of constants alone would count as one
-                node.constant, node.inputs = None, ()
             known = slot.number is not None and not any(node is part for part in inputs)
             self.nodes[slot] = self.builder.evaluated(node, slot.number) if known else node
 
     def _results(self, call: Call) -> Sequence[Node]:
         rule = self.rules.get(call.step.name)
         if call.step.has_effects:
-            return call.opaque("has effects beyond its results")
+            return call.changing("has effects beyond its results")
         if rule is None:
             return call.opaque("has no rule")
         before = len(self.builder.graph.nodes)

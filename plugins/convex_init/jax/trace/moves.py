@@ -102,7 +102,7 @@ def _rev(call: Call) -> Node:
 
 def _split(call: Call) -> Sequence[Node]:
     axis, start, parts = call.read("axis"), 0, []
-    for index, size in enumerate(call.read("sizes")):
+    for index, size in enumerate(map(int, call.read("sizes"))):
         parts.append(_part(call, index, axis, start, start + size))
         start += size
     return parts

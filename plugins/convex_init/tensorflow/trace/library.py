@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from convex_init.tensorflow.trace.element_wise import RULES as ELEMENT_WISE
-from convex_init.tensorflow.trace.lowering import Lowering, Rule, bounds
+from convex_init.tensorflow.trace.lists import RULES as LISTS
+from convex_init.tensorflow.trace.lowering import Call, Lowering, Rule, bounds
 from convex_init.tensorflow.trace.moves import RULES as MOVES
 from convex_init.tensorflow.trace.products import RULES as PRODUCTS
-from convex_init.tensorflow.trace.program import flat
+from convex_init.tensorflow.trace.program import LONGEST_LOOP, flat
 from convex_init.tensorflow.trace.reductions import RULES as REDUCTIONS
 from convex_init_core.graph.builder import Builder
 from convex_init_core.graph.nodes import Graph, Kind, Node, Place
 from convex_init_core.graph.patterns import MARK, Family, Found, Pattern, Patterns
 
-RULES: dict[str, Rule] = {**ELEMENT_WISE, **MOVES, **PRODUCTS, **REDUCTIONS}
+
+def _refused(why: str) -> Rule:
+    def rule(call: Call) -> Sequence[Node]:
+        call.unread.clear()
+        return call.opaque(why)
+
+    return rule
+
+
+RULES: dict[str, Rule] = {
+    **ELEMENT_WISE,
+    **MOVES,
+    **PRODUCTS,
+    **REDUCTIONS,
+    **LISTS,
+    **dict.fromkeys(("StatelessIf", "StatelessCase"), _refused("chooses a branch by numbers")),
+    "StatelessWhile": _refused(f"is a loop that may have more than {LONGEST_LOOP} steps"),
+}
 """For every operation that is understood, by its name."""
 
 _Params = Callable[[float], Mapping[str, Any]]

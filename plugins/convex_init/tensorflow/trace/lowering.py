@@ -29,7 +29,7 @@ _TECHNICAL = {
         "shape",
         "Tb",
     ),
-    *("message", "Ta", "Tk", "out_idx", "stop_on_error"),
+    *("message", "Ta", "element_dtype", "shape_type", "Tk", "out_idx", "stop_on_error"),
 }
 
 
@@ -42,6 +42,7 @@ class Call:
         inputs: its arguments.
         builder: makes nodes.
         place: of everything that the operation is lowered to.
+        lists: what lists of tensors hold, by the node that stands for the list.
         unread: attributes that the rule has not read.
     """
 
@@ -49,6 +50,7 @@ class Call:
     inputs: tuple[Node, ...]
     builder: Builder
     place: Place
+    lists: dict[Node, tuple[Node | None, ...]]
     unread: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -110,6 +112,12 @@ class Call:
             for index in range(len(self.step.outputs))
         ]
 
+    def changing(self, why: str) -> list[Node]:
+        """Return a node for each result that may be another one next time."""
+        shapes = ([max(size, 0) for size in slot.shape] for slot in self.step.outputs)
+        slots = zip(self.step.outputs, shapes, strict=True)
+        return [self.builder.changing(self.inputs, shape, slot.dtype, self.place, why) for slot, shape in slots]
+
 
 Rule = Callable[[Call], "Node | Sequence[Node]"]
 
@@ -123,12 +131,14 @@ class Lowering:
         rules: by name of the operation.
         nodes: by place of the tensor.
         variables: nodes of the variables, by name.
+        lists: what lists of tensors hold, by the node that stands for the list.
     """
 
     builder: Builder
     rules: dict[str, Rule]
     nodes: dict[Slot, Node] = field(default_factory=dict)
     variables: dict[str, Node] = field(default_factory=dict)
+    lists: dict[Node, tuple[Node | None, ...]] = field(default_factory=dict)
 
     def lower(self, program: Program) -> None:
         """Make the nodes of all steps; those of the arguments are there."""
@@ -147,10 +157,9 @@ class Lowering:
                 self.variables[variable.name] = variable_node(self.builder, variable, slot)
             self.nodes[slot] = self.variables[variable.name]
             return
-        why = "reads a variable that is not known" if variable is None else "reads a variable that the model writes"
+        why = "reads a variable that is not known" if variable is None else "reads a variable that the model may write"
         place = self.builder.place(step.name, step.module)
-        node = self.builder.leaf("opaque", slot.shape, slot.dtype, place, why=why, non_negative=False)
-        self.nodes[slot] = node
+        self.nodes[slot] = self.builder.changing((), slot.shape, slot.dtype, place, why)
 
     def _lower(self, step: Step) -> None:
         if step.name in ("Const", "Placeholder") or (not step.inputs and step.outputs[0].number is not None):
@@ -158,21 +167,17 @@ class Lowering:
                 self.nodes[slot] = self.builder.literal(slot.number, slot.shape, slot.dtype)
             return
         inputs = tuple(self.nodes[slot] for slot in step.inputs if slot in self.nodes)
-        call = Call(step, inputs, self.builder, self.builder.place(step.name, step.module))
-        if len(inputs) < len(step.inputs):  # handles of variables and lists of tensors, which are no arrays
-            made = _changing(call, "works on a variable or a list of tensors")
-        else:
-            made = self._results(call)
+        call = Call(step, inputs, self.builder, self.builder.place(step.name, step.module), self.lists)
+        whole = len(inputs) == len(step.inputs)  # without handles of variables, which are no arrays
+        made = self._results(call) if whole else call.changing("works on a variable")
         for slot, node in zip(step.outputs, made, strict=True):
-            if slot.dtype in ("resource", "variant", "string"):
-                continue
             known = slot.number is not None and not any(node is part for part in inputs)
             self.nodes[slot] = self.builder.evaluated(node, slot.number) if known else node
 
     def _results(self, call: Call) -> Sequence[Node]:
         rule = self.rules.get(call.step.name)
-        if call.step.has_state and (rule is None or call.step.inputs == ()):
-            return _changing(call, "has results that change from call to call")
+        if call.step.has_state:
+            return call.changing("has results that change from call to call")
         if rule is None:
             return call.opaque("has no rule")
         if -1 in call.shape:
@@ -183,13 +188,6 @@ class Lowering:
             del self.builder.graph.nodes[before:]
             return call.opaque(f"has an attribute {min(call.unread)!r} that is not understood")
         return [made] if isinstance(made, Node) else made
-
-
-def _changing(call: Call, why: str) -> Sequence[Node]:
-    made = call.opaque(why)
-    for node in made:  # without inputs, since what is made of constants alone would count as one
-        node.constant, node.inputs = None, ()
-    return made
 
 
 def variable_node(builder: Builder, variable: Variable, slot: Slot) -> Node:

@@ -18,7 +18,8 @@ LONGEST_LOOP = 64  # steps that are unrolled; each is a copy of the loop's body 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _BRANCHES = ("If", "StatelessIf")
 _LOOPS = ("While", "StatelessWhile")
-_ASSIGNMENTS = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "ResourceScatterUpdate")
+# What takes the handle of a variable and leaves its numbers; anything else may write them.
+_READERS = ("ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "Identity", "IdentityN")
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,7 @@ class Program:
         outputs: places of the results.
         steps: in order.
         captured: places of tensors from outside of the function.
-        written: names of the variables that the function writes.
+        written: names of the variables that the function may write.
     """
 
     inputs: list[Slot]
@@ -241,8 +242,8 @@ def _step(program: Program, operation: Any, inputs: tuple[Slot, ...], module: st
 
 
 def _numbers(program: Program, step: Step) -> list[Any] | None:
-    if step.name in _ASSIGNMENTS:
-        program.written.update(variable.name for variable in [step.inputs[0].resource] if variable is not None)
+    if step.name not in _READERS:
+        program.written.update(slot.resource.name for slot in step.inputs if slot.resource is not None)
     if step.name == "ReadVariableOp":
         variable = step.inputs[0].resource
         return None if variable is None or variable.name in program.written else [variable.tensor()]
@@ -260,4 +261,6 @@ def _numbers(program: Program, step: Step) -> list[Any] | None:
 def _joined(module: str, name: str) -> str:
     """Return the path of the scope of an operation."""
     scope = name.rpartition("/")[0].replace("/", ".")
+    if scope.startswith(module):  # as in the bodies of loops
+        return scope
     return ".".join(filter(None, (module, scope)))

@@ -68,7 +68,7 @@ class Recorder(TorchDispatchMode):
         self.memory = Memory(self.builder, self._visited)
         self.running: list[str] = []
         self.index: dict[Node, int] = {}
-        self._fresh: list[Tensor] = []
+        self._fresh: tuple[list[Tensor], list[Tensor]] = [], []
         self._asked = where
         for kind, path, tensor in weights_of(model) if weights is None else weights:
             known = constants.constant(tensor, (path,) if kind == "parameter" else ())
@@ -150,7 +150,9 @@ class Recorder(TorchDispatchMode):
                 node = call.of_result(0, tensor).opaque("writes to its arguments")
                 self.memory.write(tensor, node)
                 self._visited(tensor, node)
-        self._fresh = [*made, *written]
+        if signature.views_in_place:
+            written = [other for tensor in written for other in self.memory.sharing(tensor)]
+        self._fresh = made, written
         return result
 
     def _note_call(self, func: Any, call: Call, place: Place) -> None:
@@ -202,9 +204,12 @@ class Recorder(TorchDispatchMode):
         return found
 
     def _settle(self) -> None:
-        for last in self._fresh:  # torch counts writes, and lets views share the count, when an operation is over
-            self.memory.settle(last)
-        self._fresh = []
+        made, written = self._fresh  # torch counts writes, and lets views share the count, when an operation is over
+        for tensor in made:
+            self.memory.settle(tensor, 0)
+        for tensor in written:
+            self.memory.settle(tensor, 1)
+        self._fresh = [], []
 
     def _nodes(self, tree: Any) -> Any:
         if isinstance(tree, Tensor):
