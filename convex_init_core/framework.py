@@ -38,6 +38,7 @@ class Parameter:
         bias: of a weight: name of the parameter that is the bias of its layer (or module), or would be if one were
             registered; empty if there can be none.
         keeper: what keeps it non-negative once it is marked.
+        how_to_mark: what a user does to have it kept non-negative.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Parameter:
     tied_to: str = ""
     bias: str = ""
     keeper: str = "project_ or project_after_step"
+    how_to_mark: str = "mark it as projected (mark_projected)"
 
 
 @dataclass(frozen=True)

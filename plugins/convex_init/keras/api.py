@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from convex_init.keras.framework import KerasFramework
 from convex_init.keras.model.calls import Call, unchanged
@@ -84,10 +85,10 @@ def apply_(
     Warns:
         UserWarning: if the method is not known to carry so many positive layers in a row.
     """
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
         raise TypeError(f"seed must be an integer or None, got {seed!r}")
     framework, asked = asked_of(model, example_inputs, options)
-    build.execute(build.plan(framework, asked), framework, seed)
+    build.execute(build.plan(framework, asked), framework, None if seed is None else int(seed))
     return model
 
 

@@ -12,6 +12,7 @@ from convex_init.keras.model.inputs import named_parts
 from convex_init_core.convexity.certificate import Violation
 
 _ROWS, _ROUNDS = 128, 12
+_FLOOR = 0.03  # values on the way to a small result may be of order 1, and are rounded as such
 _CLEAR = 100.0  # times the tolerance: no need to look for a clearer counterexample
 
 
@@ -56,7 +57,7 @@ def _excess(
     values = [_run(call, rows, point, outputs) for point in (a, b, middle)]
     epsilon = float(np.finfo(np.float32).eps)
     with np.errstate(invalid="ignore"):  # where an output is not finite, it tells nothing
-        scale = np.maximum.reduce([np.abs(value) for value in values]) + 1e-3
+        scale = np.maximum.reduce([np.abs(value) for value in values]) + _FLOOR
         return values[2] - 0.5 * (values[0] + values[1]), 200.0 * epsilon * scale
 
 

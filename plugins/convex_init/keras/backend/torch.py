@@ -18,7 +18,7 @@ from convex_init.keras.model.variables import Variables
 from convex_init.torch.trace import same_course, trace
 from convex_init_core.framework import Observed, Visit
 from convex_init_core.graph.nodes import Graph, Node, Place
-from convex_init_core.graph.normalisations import with_normalisations
+from convex_init_core.graph.compounds import with_compounds
 
 
 class Runner:
@@ -34,7 +34,7 @@ class Runner:
 
     def differ(self, first: Graph, inputs: Mapping[str, Any]) -> bool:
         """See :class:`convex_init.keras.backend.runner.Runner`."""
-        return not same_course(first, with_normalisations(self.trace(inputs)))
+        return not same_course(first, with_compounds(self.trace(inputs)))
 
     def run(self, graph: Graph, nodes: Sequence[Node], visit: Visit) -> None:
         """See :class:`convex_init.keras.backend.runner.Runner`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -42,7 +43,7 @@ def made_call(model: Any, runs: Callable[[Call], Any]) -> Call:
 
     Args:
         model: that is built.
-        runs: raises if the model does not take the inputs; they have other sizes then.
+        runs: raises if the model does not take the inputs; those that may have any size have another one then.
 
     Raises:
         ValueError: if the model has no inputs that give shapes, or takes none of the sizes; the remedy is
@@ -58,10 +59,13 @@ def made_call(model: Any, runs: Callable[[Call], Any]) -> Call:
     if structure is None:
         structure = own[0] if len(own) == 1 else own
     names = tuple(tensor.name for tensor in own)
-    rng = np.random.default_rng(0)
+    is_open = any(None in tensor.shape[1:] for tensor in own)
     error: Exception | None = None
-    for size in _SIZES if any(None in tensor.shape[1:] for tensor in own) else _SIZES[:1]:
-        made = Call(model, keras.tree.map_structure(lambda tensor: _made(tensor, size, rng), structure), names)  # noqa: B023
+    for size in _SIZES:
+        rng = np.random.default_rng(0)
+        made = Call(model, keras.tree.map_structure(partial(_made, size=size, rng=rng), structure), names)
+        if not is_open:
+            return made
         try:
             runs(made)
         except Exception as found:  # whatever a model raises for inputs of another size

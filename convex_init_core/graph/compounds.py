@@ -1,8 +1,14 @@
-"""Batch normalisations that a framework computes from simpler operations, as one node each."""
+"""Functions of a layer that a library computes from simpler operations and from weights, as one node each.
+
+Unlike those of :mod:`convex_init_core.graph.patterns` they are known by what stands behind their parts: which is a
+buffer, which a parameter.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 from convex_init_core.graph.nodes import Constant, Graph, Node
 from convex_init_core.graph.ops import OPS
@@ -29,28 +35,67 @@ class _Slope:
     axis: int
 
 
-def with_normalisations(graph: Graph) -> Graph:
-    """Turn ``(x − mean) · scale / sqrt(variance + ε) + shift`` into a ``batch_norm``, in place, however it is written.
+def with_compounds(graph: Graph) -> Graph:
+    """Turn some groups of operations into one, in place, and return the graph without the steps in between.
 
-    Mean and variance are buffers, scale and shift parameters; the last two may be missing.
+    These are
+
+    - ``(x − mean) · scale / sqrt(variance + ε) + shift``, however it is written, with buffers for mean and variance and
+      parameters for scale and shift, of which the last two may be missing: a ``batch_norm``;
+    - ``relu(x) − slope · relu(−x)`` with a fixed slope: a ``prelu``;
+    - a maximum with −∞ and a minimum with ∞: nothing but a ``reshape``.
 
     Args:
         graph: of one run.
-
-    Returns:
-        the graph, without the steps in between.
     """
+    rules = {"add": (_batch_norm, _prelu), "subtract": (_batch_norm, _prelu), "multiply": (_batch_norm,)}
     found = False
     for node in list(graph):
-        if not node.is_fixed and node.name in ("add", "subtract", "multiply"):
-            found |= _replace(node)
+        if not node.is_fixed:
+            found |= any(rule(node) for rule in rules.get(node.name, (_unbounded,)))
     if found:
         _prune(graph)
     return graph
 
 
-def _replace(node: Node) -> bool:
-    """Make a node a batch normalisation, if it ends one."""
+def _become(node: Node, op: str, *inputs: Node, **params: Any) -> bool:
+    node.op, node.inputs, node.params = OPS[op], inputs, params
+    return True
+
+
+def _unbounded(node: Node) -> bool:
+    """Leave out a bound that is none."""
+    limit = {"maximum": -math.inf, "minimum": math.inf}.get(node.name)
+    for part, other in (node.inputs, node.inputs[::-1]) if limit is not None else ():
+        if other.constant is not None and other.constant.bounds == (limit, limit) and part.shape == node.shape:
+            return _become(node, "reshape", part)
+    return False
+
+
+def _prelu(node: Node) -> bool:
+    """Recognise ``relu(x) + (−slope) · relu(−x)``."""
+    pairs = (node.inputs, node.inputs[::-1]) if node.name == "add" else (node.inputs,)
+    for above, below in pairs:
+        if above.name != "relu" or below.name != "multiply":
+            continue
+        for weight, mirrored in (below.inputs, below.inputs[::-1]):
+            if not weight.is_fixed or mirrored.name != "relu" or mirrored.inputs[0].name != "negate":
+                continue
+            slope = weight if node.name == "subtract" else _negated(weight)
+            if slope is not None and mirrored.inputs[0].inputs[0] is above.inputs[0]:
+                return _become(node, "prelu", above.inputs[0], slope)
+    return False
+
+
+def _negated(node: Node) -> Node | None:
+    """What a fixed node is the negative of, in its own shape."""
+    while node.name == "reshape" and node.shape == node.inputs[0].shape:
+        node = node.inputs[0]
+    return node.inputs[0] if node.name == "negate" else None
+
+
+def _batch_norm(node: Node) -> bool:
+    """Recognise a batch normalisation by its last step."""
     inside = _scaled(node)  # behind the shift, if there is one
     shift: Node | None = None
     if inside is None and node.name in ("add", "subtract"):
@@ -76,10 +121,8 @@ def _replace(node: Node) -> bool:
         mean, own = parts
     assert mean is not None
     one, zero = _number(1.0, node.dtype), _number(0.0, node.dtype)
-    node.op = OPS["batch_norm"]
-    node.inputs = (data, slope.scale or one, own or zero, mean, slope.variance)
-    node.params = {"epsilon": slope.epsilon, "axis": len(node.shape) + slope.axis}
-    return True
+    inputs = data, slope.scale or one, own or zero, mean, slope.variance
+    return _become(node, "batch_norm", *inputs, epsilon=slope.epsilon, axis=len(node.shape) + slope.axis)
 
 
 def _scaled(node: Node) -> tuple[Node, _Slope] | None:
