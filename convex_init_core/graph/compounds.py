@@ -43,16 +43,22 @@ def with_compounds(graph: Graph) -> Graph:
     - ``(x − mean) · scale / sqrt(variance + ε) + shift``, however it is written, with buffers for mean and variance and
       parameters for scale and shift, of which the last two may be missing: a ``batch_norm``;
     - ``relu(x) − slope · relu(−x)`` with a fixed slope: a ``prelu``;
-    - a maximum with −∞ and a minimum with ∞: nothing but a ``reshape``.
+    - a maximum with −∞ and a minimum with ∞: nothing but a ``reshape``;
+    - zeros around the data of a convolution, along its window: part of the ``convolve``, which may have any padding.
 
     Args:
         graph: of one run.
     """
-    rules = {"add": (_batch_norm, _prelu), "subtract": (_batch_norm, _prelu), "multiply": (_batch_norm,)}
+    rules = {
+        **dict.fromkeys(("add", "subtract"), (_batch_norm, _prelu)),
+        **dict.fromkeys(("maximum", "minimum"), (_unbounded,)),
+        "multiply": (_batch_norm,),
+        "convolve": (_padded,),
+    }
     found = False
     for node in list(graph):
         if not node.is_fixed:
-            found |= any(rule(node) for rule in rules.get(node.name, (_unbounded,)))
+            found |= any(rule(node) for rule in rules.get(node.name, ()))
     if found:
         _prune(graph)
     return graph
@@ -65,11 +71,23 @@ def _become(node: Node, op: str, *inputs: Node, **params: Any) -> bool:
 
 def _unbounded(node: Node) -> bool:
     """Leave out a bound that is none."""
-    limit = {"maximum": -math.inf, "minimum": math.inf}.get(node.name)
-    for part, other in (node.inputs, node.inputs[::-1]) if limit is not None else ():
+    limit = -math.inf if node.name == "maximum" else math.inf
+    for part, other in (node.inputs, node.inputs[::-1]):
         if other.constant is not None and other.constant.bounds == (limit, limit) and part.shape == node.shape:
             return _become(node, "reshape", part)
     return False
+
+
+def _padded(node: Node) -> bool:
+    """Take zeros around the window for padding of the convolution itself."""
+    data, weight = node.inputs
+    if data.name != "pad" or data.inputs[1].number != 0.0:
+        return False
+    widths, window = data.params["widths"], node.params["data_axes"][2:]
+    if any(min(width) < 0 or (any(width) and axis not in window) for axis, width in enumerate(widths)):
+        return False
+    node.inputs = data.inputs[0], weight
+    return True
 
 
 def _prelu(node: Node) -> bool:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from convex_init.keras.framework import KerasFramework
-from convex_init.keras.model.calls import Call, unchanged
+from convex_init.keras.model.calls import Call
 from convex_init.keras.model.inputs import given_call
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
@@ -125,8 +125,7 @@ def framework_of(model: Any, example_inputs: Any, entry: str = "") -> KerasFrame
         return KerasFramework(model, None)
     call = given_call(model, example_inputs, entry)
     if not all(layer.built for layer in model._flatten_layers()):
-        with unchanged(model):
-            call.run(keras.tree.map_structure(keras.ops.convert_to_tensor, call.structure))
+        call.run(keras.tree.map_structure(keras.ops.convert_to_tensor, call.structure))
         call = given_call(model, example_inputs, entry)
     return KerasFramework(model, call)
 
