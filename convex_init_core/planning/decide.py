@@ -327,7 +327,7 @@ class _Decider:
 
     def _second(self, data: Node) -> float:
         """Second moment of what a free layer multiplies, 1 for the input itself: LeCun's assumption."""
-        if shows_input(data):
+        if shows_input(data, is_scaled=not self.framework.has_inputs):
             return 1.0
         second = self.signals.of(data)[0].second
         return second if second > 0.0 else 1.0
