@@ -141,7 +141,9 @@ class _Decider:
                 recipes = self._structured(found)
                 mean = recipes[0].bias.mean if has_bias else 0.0
                 layers = tuple(recipe.statistics for recipe in recipes)
-                budget = replace(budget, layers=layers, bias_mean=mean, bias_variance=0.0)
+                linear = sum(1 for term in found.free if not term.squares)
+                free = recipes[0].statistics.skip_variance / max(linear, 1)
+                budget = replace(budget, layers=layers, bias_mean=mean, bias_variance=0.0, free_variance=free)
             if has_bias:
                 budget = replace(budget, bias_mean=budget.bias_mean - found.offset)
         shift = self._shift(found, biases, budget)
