@@ -138,8 +138,8 @@ def unkept_scales(reading: Reading, facts: Facts) -> list[str]:
             scale = facts.parameter(source)
             if scale.positivity is None and not scale.kept_by:
                 problems.append(
-                    f"{node.at} rescales a convex signal, and nothing keeps its scale {source!r} non-negative: mark it "
-                    "as projected (mark_projected), put a positivity map on it, or remove it"
+                    f"{node.at} rescales a convex signal, and nothing keeps its scale {source!r} non-negative: "
+                    f"{scale.how_to_mark}, put a positivity map on it, or remove it"
                 )
     return problems
 
