@@ -51,7 +51,8 @@ def plan(framework: Framework, request: Request) -> Plan:
     made = [decisions.of_weight[source] for source in order if source in decisions.of_weight]
     problems = list(_problems(reading, decisions, request, chosen, made))
     if not made and not problems:
-        raise ValueError("the model has no weight to initialise: no product with a parameter was found")
+        left = "".join(f"\n{shown(framework.parameter(name).layer)}: {why}" for name, why in reading.left)
+        raise ValueError(f"the model has no weight to initialise: no product with a parameter was found{left}")
     measured = to_measure(reading, decisions, request, framework.has_inputs)
     layers, tied = _layers(made, decisions, measured)
     problems += tied

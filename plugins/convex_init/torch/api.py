@@ -7,10 +7,11 @@ import warnings
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from convex_init.torch.framework import TorchFramework
+from convex_init.torch.model.fans import AFFINE
 from convex_init.torch.model.inputs import arguments_of
 from convex_init.torch.model.modules import all_modules
 from convex_init.torch.write.drawing import check_generator
@@ -152,11 +153,18 @@ def framework_of(model: nn.Module, example_inputs: Any, entry: str) -> TorchFram
         )
     reshard(model)
     inputs = None if example_inputs is None else arguments_of(example_inputs)
-    if any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters()):
+    lazy = [name for name, tensor in model.named_parameters() if isinstance(tensor, UninitializedParameter)]
+    if lazy:
         if inputs is None:
-            raise ValueError("model is lazy and has no shapes yet; run it once, or pass example_inputs")
+            raise ValueError(
+                f"{', '.join(map(repr, lazy))}: lazy, without a shape yet; run the model once, or pass example_inputs"
+            )
         with torch.no_grad(), torch.random.fork_rng():  # the values that torch gives them are overwritten anyway
             model(*inputs[0], **inputs[1])
+    for path, module in model.named_modules():
+        if isinstance(module, AFFINE) and isinstance(module.weight, Tensor) and not module.weight.is_floating_point():
+            dtype = module.weight.dtype
+            raise ValueError(f"{path!r}: its weight is {dtype}; initialise before quantising or converting")
     return TorchFramework(model, inputs, entry)
 
 
