@@ -20,8 +20,8 @@ from convex_init.timm.replacing import suggestion
 from convex_init.timm.rules import CONVOLVING, ELEMENTWISE, KEEPING, LARGEST, LINEAR, REASONS
 from convex_init.timm.values import Blocker, FoundLayer, FoundScale, Value, joined
 from convex_init.torch import read_activation
-from convex_init.torch.write.positivity import read_positivity
 from convex_init.torch.sites import join
+from convex_init.torch.write.positivity import read_positivity
 from convex_init_core import Activation, as_activation, celu, custom, elu, identity, leaky_relu, softplus
 from convex_init_core.convexity.calculus import Curvature
 

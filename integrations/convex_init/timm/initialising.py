@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from convex_init.torch import read_activation
-from convex_init.torch.write.drawing import Fill, fill_
 from convex_init.torch.model.fans import AFFINE, fan_in, units
-from convex_init.torch.write.positivity import raw_parameter, read_positivity
 from convex_init.torch.sites import shown
+from convex_init.torch.write.drawing import Fill, fill_
+from convex_init.torch.write.positivity import raw_parameter, read_positivity
 from convex_init_core import (
     InitSettings,
     Recipe,

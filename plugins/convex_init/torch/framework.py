@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from convex_init.torch.model.copies import copied, make_finite
 from convex_init.torch.model.example_inputs import made_inputs
@@ -20,7 +19,8 @@ from convex_init.torch.model.state import state_of
 from convex_init.torch.trace import trace
 from convex_init.torch.write.drawing import Fill as TensorFill
 from convex_init.torch.write.drawing import fill_
-from convex_init.torch.write.positivity import mark_projected, unmark_projected
+from convex_init.torch.write.marks import remember_places
+from convex_init.torch.write.positivity import mark_projected
 from convex_init.torch.write.sharding import is_sharded, local, whole
 from convex_init_core.framework import Fill, Observed, Parameter, Visit
 from convex_init_core.graph.nodes import Constant, Graph, Kind, Node, Place
@@ -253,9 +253,9 @@ class TorchFramework:
         """See :class:`convex_init_core.framework.Framework`."""
         for name in names:
             slot = self._parameters.slot(name)
-            if self._journal is not None and parametrize.is_parametrized(slot.module, slot.name) is False:
-                self._journal.marked.append((slot.module, slot.name))
             mark_projected(slot.module, slot.name)
+        if names:
+            remember_places(self.model)
 
     def snapshot(self) -> _Journal:
         """See :class:`convex_init_core.framework.Framework`; what is written from now on is kept first."""
@@ -374,7 +374,6 @@ class _Journal:
     def __init__(self) -> None:
         self.before: dict[str, tuple[Tensor, Tensor]] = {}
         self.added: list[nn.Module] = []
-        self.marked: list[tuple[nn.Module, str]] = []
 
     @torch.no_grad()
     def keep(self, name: str, tensor: Tensor) -> None:
@@ -387,8 +386,6 @@ class _Journal:
             tensor.copy_(values)
         for module in self.added:
             module.register_parameter("bias", None)
-        for module, name in self.marked:
-            unmark_projected(module, name)
 
 
 @contextmanager
