@@ -114,18 +114,19 @@ def stages(*independent: bool) -> list[Stage]:
     return [Stage(LAYER, identity(), 60.0, SIGNAL), *behind]
 
 
-def test_a_chain_is_one_step_after_the_other():
+@pytest.mark.parametrize("scale", [1.0, 1e-6])
+def test_a_chain_is_one_step_after_the_other(scale):
     chain = stages(True, True)
     expected = [forward(SIGNAL, LAYER, identity())]
     for _ in range(2):
         expected.append(forward(expected[-1], LAYER, relu()))
     found = predict_signals(chain)
     assert found == expected
-    last = GradientStatistics(0.2, 1.5, 0.1)
+    last = GradientStatistics(0.2 * scale, 1.5 * scale**2, 0.1 * scale**2)
     middle = backward(last, LAYER, 60.0, found[1], relu())
     first = backward(middle, LAYER, 60.0, found[0], relu())
     gradients = predict_gradients(chain, found, last)
-    assert gradients == pytest.approx([math.sqrt(each.second) for each in (first, middle, last)])
+    assert gradients == pytest.approx([math.sqrt(each.second) for each in (first, middle, last)], abs=0.0)
 
 
 def test_nothing_is_predicted_from_dependent_weights_on():
