@@ -130,6 +130,24 @@ def test_the_gain_of_all_layers_together_is_four(depth):
     assert budget.outgoing.variance == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("limit", [0.2, 0.5, 1.0])
+@pytest.mark.parametrize("variance", [1.0, 4.0])
+def test_a_layer_whose_mean_is_held_back_keeps_its_participation(limit, variance):
+    """No unit hangs on a few giant weights: free maps carry what the weights of small mean must not."""
+    budget = solve_sum(
+        [Fed(100, activated("relu", pre_activation(0.0, variance)))],
+        variance=variance,
+        free=1,
+        skip_share=0.05,
+        gain_limit=limit,
+    )
+    (layer,) = budget.layers
+    gain = layer.fan_in * layer.weight_mean
+    assert gain == pytest.approx(limit)
+    assert gain**2 / (layer.fan_in * layer.weight_variance) == pytest.approx(2.5)
+    assert budget.outgoing.variance == pytest.approx(variance)
+
+
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="residuals must be at least 1"):
         solve_sum([Fed(4, FEATURES)], residuals=0)
