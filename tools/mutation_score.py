@@ -171,7 +171,8 @@ def _difference(source: str, code: str, name: str) -> tuple[int, str, str]:
     for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag != "equal":
             was, becomes = (" ".join(part.strip() for part in lines) for lines in (old[i1:i2], new[j1:j2]))
-            return i1 + 1, name, f"{was}  ->  {becomes}"
+            first = next((i for i in range(i1, i2) if old[i].strip()), i1)
+            return first + 1, name, f"{was}  ->  {becomes}"
     raise ValueError("the mutant is the source")
 
 
@@ -250,8 +251,9 @@ def _statement(source: str, line: int) -> tuple[int, int]:
         if isinstance(node, ast.stmt):
             inside = getattr(node, "body", None)  # of a compound statement its head alone
             last = inside[0].lineno - 1 if inside else node.end_lineno or node.lineno
-            if node.lineno <= line <= last:
-                best = (node.lineno, last)
+            first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+            if first <= line <= last:
+                best = (first, last)
     return best
 
 

@@ -92,6 +92,13 @@ def test_weights_that_are_no_numbers_are_not():
     assert not is_isometric(np.full((3, 3), np.nan), dense_geometry(3, 3))
 
 
+def test_a_blur_of_each_channel_is_not():
+    """One input for each output, but taps of equal weight: neighbours are summed."""
+    weight = np.ones((6, 1, 4))
+    assert not is_isometric(weight, Geometry((6, 1, 4), (0,), (1,), (2,), groups=6))
+    assert not is_isometric(weight, Geometry((6, 1, 4), (1,), (0,), (2,), groups=6, transposed=True))
+
+
 @pytest.mark.parametrize("skip_share", [0.5, 0.99])
 def test_a_small_part_of_a_sum_is_known_as_well(skip_share):
     geometry, through = dense_geometry(40, 40), as_positivity("exp")
