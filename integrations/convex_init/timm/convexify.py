@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from convex_init.timm.flow import Flow, trace
-from convex_init.timm.initialising import (
+from convex_init.timm.survey import Survey
+from convex_init.timm.laws import (
     InitChoice,
     add_bias,
     fill_layers,
@@ -20,11 +20,9 @@ from convex_init.timm.initialising import (
     positive_recipe_for,
     reset_norm,
 )
-from convex_init.timm.replacing import chosen
-from convex_init.timm.values import Blocker, FoundLayer, FoundScale
+from convex_init.timm.replacements import chosen
+from convex_init.timm.findings import Blocker, FoundLayer, FoundScale
 from convex_init.torch import mark_projected, project_, projected_parameters
-from convex_init.torch.fans import AFFINE
-from convex_init.torch.positivity import raw_parameter, read_positivity
 from convex_init_core import identity, residual_gain
 
 
@@ -150,8 +148,8 @@ def convexify(
         model.set_submodule(path, copy.deepcopy(module).train(model.training))
     for layer in report.layers:
         if layer.positive:
-            note_layer(layer.module, layer.fed_by or identity(), layer.normalised)
-            if read_positivity(layer.module) is None:
+            note_layer(layer.module, layer.fed_by or identity(), layer.normalised, layer.positivity)
+            if layer.positivity is None:
                 mark_projected(layer.module)
     for scale in report.scales:
         if scale.positive:
@@ -172,8 +170,8 @@ def _examine(
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     new_modules = chosen(model, replace or {})
     example = _example(model) if example_input is None else example_input
-    flow = Flow(model, trace(model, example), new_modules)
-    report = ConvexityReport(tuple(flow.blockers), tuple(flow.layers), tuple(flow.scales), tuple(new_modules))
+    found = Survey(model, example, new_modules)
+    report = ConvexityReport(tuple(found.blockers), tuple(found.layers), tuple(found.scales), tuple(new_modules))
     return report, new_modules
 
 
@@ -192,10 +190,13 @@ def _check(report: ConvexityReport, choice: InitChoice, register_missing_bias: b
     problems, lacking = [], []
     for layer in report.layers:
         try:
-            _check_layer(layer.module)
+            if layer.obstacle:
+                raise ValueError(layer.obstacle)
             if not layer.positive:
                 continue
-            recipe = positive_recipe_for(layer.module, layer.fed_by or identity(), layer.normalised, choice)
+            recipe = positive_recipe_for(
+                layer.module, layer.fed_by or identity(), layer.normalised, choice, layer.positivity
+            )
             if lacks_bias(layer.module, recipe):
                 if not register_missing_bias:
                     raise ValueError(
@@ -212,14 +213,6 @@ def _check(report: ConvexityReport, choice: InitChoice, register_missing_bias: b
     if problems:
         raise ValueError("nothing was changed: " + "\n".join(problems))
     return lacking
-
-
-def _check_layer(module: nn.Module) -> None:
-    if not isinstance(module, AFFINE):
-        raise ValueError(f"its weight belongs to a {type(module).__name__}, whose fan-in is not known")
-    for name, tensor in (("weight", raw_parameter(module)), ("bias", getattr(module, "bias", None))):
-        if isinstance(tensor, Tensor) and not (tensor.requires_grad and tensor.is_floating_point()):
-            raise ValueError(f"its {name} is frozen (requires_grad=False) or not floating; unfreeze it")
 
 
 def _reset_scales(report: ConvexityReport, choice: InitChoice) -> None:

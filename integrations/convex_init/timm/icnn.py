@@ -18,8 +18,8 @@ from timm.layers.helpers import to_2tuple
 from timm.models import build_model_with_cfg, generate_default_cfgs, named_apply, register_model
 from torch import Tensor, nn
 
-from convex_init.timm.initialising import init_weights, note_layer, note_norm
-from convex_init.torch import ConvexConv2d, ConvexLinear, Site, mark_projected, read_activation
+from convex_init.timm.laws import init_weights, note_layer, note_norm
+from convex_init.torch import ConvexConv2d, ConvexLinear, mark_projected, read_activation
 from convex_init_core import Positivity, residual_gain
 
 __all__ = ["IcnnConvNet", "IcnnMlp", "IcnnResNet"]
@@ -139,14 +139,6 @@ class IcnnMlp(_Icnn):
             raise ValueError(f"global_pool must be None or '' for a fully connected network, got {global_pool!r}")
         self.num_classes = num_classes
         self.head = self._make_head(self.num_features).to(self.stem.weight.device, self.stem.weight.dtype)
-
-    def convex_sites(self) -> list[Site]:
-        """Describe the layers for :func:`convex_init.torch.plan` and ``signal_report``."""
-        phi = read_activation(self.stem_act)
-        sites = [Site("stem", self.stem, "free", reason="sees the input")]
-        paths = [f"blocks.{k}.layer" for k in range(len(self.blocks))] + ["head"] * (self.num_classes > 0)
-        sites += [Site(path, self.get_submodule(path), "positive", phi, reason=f"fed by {phi}") for path in paths]
-        return sites
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the last hidden features, ``(N, hidden[-1])``."""
