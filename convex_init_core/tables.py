@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import os
 import shutil
 import sys
 import textwrap
@@ -30,7 +31,8 @@ def fitted(rows: Sequence[Sequence[str]], droppable: Sequence[str] = ()) -> str:
         rows: the first one names the columns.
         droppable: names of columns that may be dropped, the first one first.
     """
-    width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else _ENDLESS
+    has_width = "COLUMNS" in os.environ or (sys.stdout is not None and sys.stdout.isatty())
+    width = shutil.get_terminal_size().columns if has_width else _ENDLESS
     for name in ("", *droppable):
         if name:
             at = list(rows[0]).index(name)

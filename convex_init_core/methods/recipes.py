@@ -68,6 +68,14 @@ def positive_recipe(
         ValueError: if an argument is out of range, φ may not be used, the law does not fit the map, or the settings
             have a threshold, which is for a whole chain (:func:`convex_init_core.spread_bends`), or the method
             ``"bounded_gain"``, which is for a whole model.
+
+    Example:
+        >>> from convex_init_core import InitSettings, positive_recipe
+        >>> recipe = positive_recipe(784, "relu", InitSettings(distribution="gamma"), "exp")
+        >>> type(recipe.weight).__name__, str(recipe.positivity), str(recipe.activation)
+        ('Gamma', 'exp', 'relu')
+        >>> round(recipe.weight.mean, 5), round(recipe.bias.mean, 3)
+        (0.00236, -0.739)
     """
     through = as_positivity(positivity)
     phi = as_activation(activation)

@@ -225,8 +225,6 @@ class _Decider:
         product = term.product
         if product.source in self.made.of_weight or product.source in self.chosen.excluded:
             return
-        if found not in self.facts.behind and product.source in self.facts.needed_behind:
-            return  # decided there
         through = self._through(product)
         if _outer_scale(term) != 1.0:
             through = through.scaled(_outer_scale(term))

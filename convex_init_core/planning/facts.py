@@ -29,7 +29,6 @@ class Facts:
         alone: weights that are free, and in a sum without a positive layer somewhere.
         feeding: which activations stand where.
         behind: sums with a positive layer that stands behind a non-linearity.
-        needed_behind: weights of positive layers in these.
         shifting: biases of these.
     """
 
@@ -50,7 +49,6 @@ class Facts:
         self.skips = {term.product.source for found in positive for term in found.free}
         self.alone = {term.product.source for found in reading.sums if not found.positive for term in found.free}
         self.behind = {found for found in positive if any(reading.is_convex(t.product.data) for t in found.positive)}
-        self.needed_behind = {term.product.source for found in self.behind for term in found.positive}
         self.shifting = {source for found in self.behind for source, _ in found.biases}
         self.sums_of_bias = Counter(source for found in reading.sums for source in self._added[found])
 

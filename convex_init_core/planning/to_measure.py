@@ -185,8 +185,16 @@ def _units(product: Product) -> int:
     if node.name == "convolve":
         outputs: int = weight.shape[node.params["weight_axes"][0]]
         return outputs * int(node.params["groups"] if node.params["transposed"] else 1)
-    if node.name == "contract" and product.columns is None:
-        while weight.inputs:  # a weight that is expanded over the samples still has its own number of outputs
-            weight = max(weight.inputs, key=lambda part: part.size if part.parameters else 0)
-        return round(weight.size / product.fan_in)
+    if node.name == "contract":
+        summed: int = math.prod(weight.shape[axis] for axis in node.params["axes"][node.inputs.index(weight)])
+        return _size_of_one(weight) // max(summed, 1)
     return node.shape[-1] if node.shape else 1
+
+
+def _size_of_one(weight: Node) -> int:
+    """Size of a weight without the copies that a broadcast makes of it."""
+    smallest = weight.size
+    while parts := [part for part in weight.inputs if part.parameters]:
+        weight = max(parts, key=lambda part: part.size)
+        smallest = min(smallest, weight.size)
+    return smallest

@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import convex_init.torch as ci
+from convex_init.torch.api import framework_of
+from convex_init_core.planning.build import execute
+from convex_init_core.planning.calibrate import calibrate
 from tests.torch.zoo import ZOO
 
 
@@ -75,10 +78,10 @@ def test_the_table_says_what_is_measured():
 def test_without_calibration_what_has_no_theory_is_refused():
     model, x = Maxima(), batch()
     before = state(model)
-    with pytest.raises(ValueError, match=r"'b': there is no theory for amax.*activation="):
+    with pytest.raises(ValueError, match=r"'b': there is no theory for amax.*fed_by="):
         ci.apply_(model, x, calibrate=False)
     assert same(before, model.state_dict())
-    ci.apply_(model, x, calibrate=False, activation={"b": "relu"})
+    ci.apply_(model, x, calibrate=False, fed_by={"b": "relu"})
 
 
 def test_without_calibration_the_inputs_do_not_matter():
@@ -97,7 +100,7 @@ def test_calibration_is_deterministic_and_a_second_one_changes_nothing(name):
     ci.apply_(model, x, calibrate=True, generator=seeded())
     ci.apply_(other, x, calibrate=True, generator=seeded())
     assert same(model.state_dict(), other.state_dict())
-    ci.plan(model, x, calibrate=True).calibration()
+    calibrate(framework_of(model, x, "forward"), ci.plan(model, x, calibrate=True).measured, 1.0)
     for key, tensor in model.state_dict().items():
         torch.testing.assert_close(tensor, other.state_dict()[key], rtol=1e-2, atol=1e-3)
 
@@ -119,20 +122,20 @@ def test_few_samples_do_not_overrule_the_theory():
 
 def test_a_failure_leaves_no_half_calibrated_weights():
     class Fails(Maxima):
-        runs = 0
+        fails = False
 
         def forward(self, x):
-            type(self).runs += 1
-            if type(self).runs > 4:  # after reading, the check of convexity, and one measurement
+            if type(self).fails:  # behind the first sum
+                self.a(x)
                 raise RuntimeError("out of memory")
             return super().forward(x)
 
     model, x = Fails(), batch()
     decided = ci.plan(model, x, calibrate=True)
     before = state(model)
-    Fails.runs = 4 - 1  # the first sum can be measured, the second cannot
+    Fails.fails = True
     with pytest.raises(RuntimeError, match="out of memory"):
-        decided.calibration()
+        execute(decided, framework_of(model, x, "forward"), seeded())
     assert same(before, model.state_dict())
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import convex_init.torch as ci
-from convex_init.torch.evidence import kept_non_negative
+from convex_init.torch.model.clamping_methods import kept_non_negative
 
 
 class Base(nn.Module):

@@ -25,7 +25,7 @@ from convex_init.torch import (
     plan,
     project_after_step,
 )
-from convex_init.torch.fans import geometry
+from convex_init.torch.model.fans import geometry
 from convex_init_core import InitSettings, positive_recipe
 from tests.contract.convexity import convexity_violation
 from tests.contract.isometry import assert_isometric, assert_same_signal

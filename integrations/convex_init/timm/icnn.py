@@ -378,7 +378,16 @@ def icnn_mlp_3x784(pretrained: bool = False, **kwargs: Any) -> nn.Module:
 
 @register_model
 def icnn_mlp_5x784(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """Five hidden layers of 784, the paper's network for MNIST; arguments of :class:`IcnnMlp`."""
+    """Five hidden layers of 784, the paper's network for MNIST; arguments of :class:`IcnnMlp`.
+
+    Example:
+        >>> import timm
+        >>> import torch
+        >>> import convex_init.timm
+        >>> model = timm.create_model("icnn_mlp_5x784", num_classes=10, in_chans=1, img_size=28)
+        >>> model(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 10])
+    """
     return _create(IcnnMlp, "icnn_mlp_5x784", pretrained, **{"hidden": (784,) * 5, **kwargs})
 
 

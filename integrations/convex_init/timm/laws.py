@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from convex_init.torch import read_activation
-from convex_init.torch.drawing import Fill, fill_
-from convex_init.torch.fans import AFFINE, fan_in, units
-from convex_init.torch.positivity import raw_parameter, read_positivity
-from convex_init_core.planning.refusals import shown
+from convex_init.torch.model.fans import AFFINE, fan_in, units
+from convex_init.torch.write.drawing import Fill, fill_
+from convex_init.torch.write.positivity import raw_parameter, read_positivity
 from convex_init_core import (
     InitSettings,
     Positivity,
@@ -23,6 +22,7 @@ from convex_init_core import (
     normalised_recipe,
     positive_recipe,
 )
+from convex_init_core.planning.refusals import shown
 
 # Plain attributes, as the mark of a projected weight is: copies and pickles keep them, a state dict never sees them.
 _NORMALISED = "_convex_init_normalised"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
-from convex_init.torch.drawing import check_generator
 from convex_init.torch.framework import TorchFramework
-from convex_init.torch.inputs import arguments_of
-from convex_init.torch.sharding import reshard
+from convex_init.torch.model.inputs import arguments_of
+from convex_init.torch.model.modules import all_modules
+from convex_init.torch.write.drawing import check_generator
+from convex_init.torch.write.sharding import reshard
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
 from convex_init_core.planning.request import Options, request
@@ -36,7 +38,7 @@ def plan(model: nn.Module, example_inputs: Any = None, **options: Unpack[Options
         >>> [(layer.path, layer.role) for layer in convex_init.torch.plan(model).layers]
         [('0', 'free'), ('2', 'positive')]
     """
-    asked = request(**options)
+    asked = request(**of_paths(model, options))
     return build.plan(framework_of(model, example_inputs, asked.entry), asked)
 
 
@@ -105,7 +107,7 @@ def apply_(
         True
     """
     check_generator(generator)
-    asked = request(**options)
+    asked = request(**of_paths(model, options))
     framework = framework_of(model, example_inputs, asked.entry)
     made = build.plan(framework, asked)
     if made.unwritten:
@@ -116,6 +118,23 @@ def apply_(
         )
     build.execute(made, framework, generator)
     return model
+
+
+def of_paths(model: nn.Module, options: Options) -> Options:
+    """Let predicates ``f(path, module)`` be predicates of a path, which is all that the core knows of a layer."""
+    found: dict[str, Any] = dict(options)
+    modules: dict[str, nn.Module] = {}
+    for name in ("positive", "free", "exclude"):
+        predicate = found.get(name)
+        if inspect.isroutine(predicate):
+            modules = modules or all_modules(written(model))
+
+            def of_path(path: str, accepts: Any = predicate) -> bool:
+                owner = path if path in modules else path.rpartition(".")[0]
+                return bool(accepts(path, modules.get(owner, model)))
+
+            found[name] = of_path
+    return cast("Options", found)
 
 
 def framework_of(model: nn.Module, example_inputs: Any, entry: str) -> TorchFramework:

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from convex_init.torch.drawing import Fill as TensorFill
-from convex_init.torch.drawing import fill_
-from convex_init.torch.fans import geometry_of, units
 from convex_init.torch.model.copies import copied, make_finite
 from convex_init.torch.model.example_inputs import made_inputs
+from convex_init.torch.model.fans import geometry_of, units
 from convex_init.torch.model.parameters import Parameters
 from convex_init.torch.model.state import state_of
-from convex_init.torch.positivity import mark_projected, unmark_projected
-from convex_init.torch.sharding import is_sharded, local, whole
 from convex_init.torch.trace import trace
+from convex_init.torch.write.drawing import Fill as TensorFill
+from convex_init.torch.write.drawing import fill_
+from convex_init.torch.write.positivity import mark_projected, unmark_projected
+from convex_init.torch.write.sharding import is_sharded, local, whole
 from convex_init_core.framework import Fill, Observed, Parameter, Visit
 from convex_init_core.graph.nodes import Constant, Graph, Kind, Node, Place
 from convex_init_core.signal.signal_moments import measured

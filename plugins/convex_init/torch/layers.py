@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from convex_init.torch.activations import ActivationLike, read_activation
-from convex_init.torch.fans import fan_in, geometry
-from convex_init.torch.positivity import Positive, mark_projected, raw_parameter, read_positivity
-from convex_init.torch.tensors import icnn_
+from convex_init.torch.init_functions import icnn_
+from convex_init.torch.model.activations import ActivationLike, read_activation
+from convex_init.torch.model.fans import fan_in, geometry
+from convex_init.torch.write.positivity import Positive, mark_projected, raw_parameter, read_positivity
 from convex_init_core import Activation, Positivity, as_positivity
 
 
@@ -98,6 +98,13 @@ class ConvexLinear(_ConvexLayer, nn.Linear):
 
     Raises:
         ValueError: if the positivity or the activation is unknown or may not be used.
+
+    Example:
+        >>> import torch
+        >>> from convex_init.torch import ConvexLinear
+        >>> layer = ConvexLinear(784, 100, positivity="softplus", activation="leaky_relu")
+        >>> str(layer.feeding_activation), bool((layer.weight >= 0).all())
+        ('leaky_relu(0.01)', True)
     """
 
 

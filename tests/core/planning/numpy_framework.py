@@ -102,8 +102,12 @@ def evaluate(node: Node, values: list[np.ndarray]) -> np.ndarray:
     """What an operation makes of the values of its inputs."""
     params = dict(node.params)
     match node.name:
+        case "contract" if params["batch"] == ((0,), (0,)):
+            return np.einsum("noi,ni->no", *values)
         case "contract":
             return np.tensordot(values[0], values[1], params["axes"])
+        case "broadcast":
+            return np.broadcast_to(values[0], node.shape)
         case "convolve":
             windows = np.lib.stride_tricks.sliding_window_view(values[0], values[1].shape[2], axis=1)
             return np.einsum("nlcw,ocw->nlo", windows, values[1])

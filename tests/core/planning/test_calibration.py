@@ -134,6 +134,20 @@ def test_positions_of_a_convolution_are_samples() -> None:
     assert planned(image_net(sample(2, 12, 3))).measured == ()  # 20 and 16
 
 
+def test_copies_of_a_weight_for_each_sample_do_not_make_the_samples_fewer() -> None:
+    def forward(b):
+        x = b.input()
+        weight = b.parameter("w")
+        copies = b.make("broadcast", (weight,), (x.shape[0], WIDTH, FEATURES))
+        product = b.make("contract", (copies, x), (x.shape[0], WIDTH), axes=((2,), (1,)), batch=((0,), (0,)))
+        return b.linear(b.relu(product), "1")
+
+    framework = NumpyFramework(forward, {"w": (WIDTH, FEATURES)} | dense(("1", WIDTH, 1)), 2.0 * sample())
+    made = applied(framework)
+    assert [str(found) for found in made.measured] == ["w", "1"]
+    assert sums(framework, made.measured)[0].var() == pytest.approx(1.0, rel=5e-3, abs=0.0)
+
+
 def pooled(**known) -> NumpyFramework:
     """The largest of the features of three neighbours feeds the second layer."""
 

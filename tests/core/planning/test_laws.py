@@ -222,7 +222,7 @@ def test_a_thousand_layers_take_no_more_time_for_each() -> None:
     assert np.isfinite(made.layers[-1].recipe.bias.mean)
 
 
-def test_steps_that_share_their_weights_are_decided_behind_the_first() -> None:
+def test_a_bias_that_all_steps_share_centres_those_behind_the_first() -> None:
     def forward(b):
         x, softplus = b.input(), {"beta": 1.0, "threshold": 20.0}
         u, v = (b.map("softplus", b.parameter(f"{name}.weight"), **softplus) for name in "uv")
@@ -232,6 +232,6 @@ def test_steps_that_share_their_weights_are_decided_behind_the_first() -> None:
     shapes = dense(("u", FEATURES, WIDTH)) | dense(("v", WIDTH, WIDTH), bias=False)
     made = planned(NumpyFramework(forward, shapes, sample()))
     layers = by_name(made)
-    assert layers["u.weight"].beside == ("v",)
-    assert layers["u.weight"].recipe.statistics.bias_mean == layers["v.weight"].recipe.statistics.bias_mean
+    assert layers["u.weight"].role == "positive"
+    assert layers["v.weight"].beside == ("u",)
     assert made.biases["u.bias"].mean == layers["v.weight"].recipe.bias.mean < -0.1

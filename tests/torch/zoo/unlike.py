@@ -258,7 +258,7 @@ class Doubled(nn.Module):
 def doubled_rows(depth):
     # By the data flow alone U and D would be free; the map on them makes them positive.
     return [
-        positive("U", 2 * SEEN, "identity", "abs", shift="b", beside=("V", "D")),
+        positive("U", 2 * SEEN, "identity", "abs", shift="b"),
         positive("V", WIDTH, "relu", "abs", shift="b", beside=("U", "D")),
         positive("D", 2 * SEEN, "identity", "abs", shift="b", beside=("U", "V")),
     ]

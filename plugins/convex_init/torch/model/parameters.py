@@ -10,12 +10,11 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
-from convex_init.torch.evidence import kept_non_negative
-from convex_init.torch.fans import AFFINE, caveats
-from convex_init.torch.positivity import projected_names
-from convex_init.torch.sharding import check_placements, is_sharded
-from convex_init.torch.sites import Slot
-from convex_init.torch.slots import all_modules, hidden_parameters, source_path
+from convex_init.torch.model.clamping_methods import kept_non_negative
+from convex_init.torch.model.fans import AFFINE, caveats
+from convex_init.torch.model.modules import Slot, all_modules, hidden_parameters, source_path
+from convex_init.torch.write.positivity import projected_names
+from convex_init.torch.write.sharding import check_placements, is_sharded
 from convex_init_core.framework import Parameter
 from convex_init_core.weights.positivity import as_positivity
 
@@ -76,8 +75,8 @@ class Parameters:
         if parametrize.is_parametrized(module, own) and not hasattr(module.parametrizations[own], "original"):  # type: ignore[index]
             return replace(
                 known,
-                obstacle=f"its {own} is made of several tensors by a parametrization (a weight norm?); initialise it "
-                "before that is put on it, or leave the layer out with exclude=",
+                obstacle=f"its {own} is made of several parameters by a parametrization (a weight_norm?); initialise "
+                "it before that is put on it, or leave the layer out with exclude=",
             )
         raw = slot.raw
         first = self._first.setdefault(id(raw), name)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from convex_init.torch.activations import ActivationLike, read_activation
-from convex_init.torch.drawing import Fill, fill_
-from convex_init.torch.sharding import check_placements
+from convex_init.torch.model.activations import ActivationLike, read_activation
+from convex_init.torch.write.drawing import Fill, fill_
+from convex_init.torch.write.sharding import check_placements
 from convex_init_core import InitSettings, Positivity, Recipe, free_recipe, needs_geometry, positive_recipe
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def icnn_(
             :mod:`convex_init_core.methods.isometric`.
         match_moments: give the draw exactly the mean and variance above, which a log-normal sample falls short of.
         geometry: for ``"isometric"`` and a weight that is not 2-D: which of its axes are outputs, inputs and window,
-            ``convex_init.torch.fans.geometry(module)``.
+            ``convex_init.torch.model.fans.geometry(module)``.
         positivity: the map from ``weight`` to the effective weight, such as ``"exp"``; none by default.
         generator: source of randomness; torch's global CPU generator by default.
 
@@ -71,6 +71,14 @@ def icnn_(
     Note:
         ``layer.weight`` of a parametrized layer is a computed tensor: pass
         ``layer.parametrizations.weight.original`` with ``positivity``, or use :func:`convex_init.torch.apply_`.
+
+    Example:
+        >>> import torch
+        >>> from convex_init.torch import icnn_
+        >>> layer = torch.nn.Linear(784, 100)
+        >>> weight, bias = icnn_(layer.weight, layer.bias, activation="relu")
+        >>> bool((weight >= 0).all()), round(bias[0].item(), 3)
+        (True, -0.739)
     """
     settings = InitSettings(correlation, variance, bias_noise, distribution, method=method, match_moments=match_moments)
     where = _geometry(weight, geometry) if needs_geometry(settings) else None
@@ -101,6 +109,14 @@ def lecun_(
 
     Raises:
         ValueError: if an argument is out of range, or fan-in cannot be told from the shape.
+
+    Example:
+        >>> import torch
+        >>> from convex_init.torch import lecun_
+        >>> layer = torch.nn.Linear(100, 20)
+        >>> weight, bias = lecun_(layer.weight, layer.bias)
+        >>> bool((weight < 0).any()), bool(bias.any())
+        (True, False)
     """
     return _write(free_recipe(_fan_in(weight, fan_in), InitSettings(variance=variance)), weight, bias, generator)
 
@@ -135,7 +151,7 @@ def _geometry(weight: Tensor, given: Geometry | None) -> Geometry:
         if weight.ndim != 2:
             raise ValueError(
                 f"geometry cannot be told from a weight of shape {tuple(weight.shape)}: pass "
-                "geometry=convex_init.torch.fans.geometry(module)"
+                "geometry=convex_init.torch.model.fans.geometry(module)"
             )
         from convex_init_core import dense_geometry  # most networks need none
 

@@ -10,7 +10,7 @@ from types import FunctionType
 import torch
 from torch import nn
 
-from convex_init.torch.slots import all_modules, hidden_parameters, source_path
+from convex_init.torch.model.modules import all_modules, hidden_parameters, source_path
 
 # A method is tried only if its code mentions one of these, and nothing that reaches beyond the model.
 _CLAMPS = frozenset(

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
-from convex_init.torch.fans import AFFINE
-from convex_init.torch.sites import Slot
-
-_PARAMETRIZED = ".parametrizations."
+from convex_init.torch.write.positivity import raw_parameter
 
 
-def slot_of(model: nn.Module, source: str) -> Slot:
-    """Return the slot of the parameter that ``named_parameters`` (or :func:`hidden_modules`) calls ``source``."""
-    owner, _, name = source.rpartition(".")
-    if _PARAMETRIZED in f".{source}":
-        owner, _, rest = f".{source}".rpartition(_PARAMETRIZED)
-        owner, name = owner.lstrip("."), rest.partition(".")[0]
-    module = all_modules(model)[owner]
-    is_of_layer = isinstance(module, AFFINE) and name in ("weight", "bias")
-    return Slot(module, name, owner if is_of_layer else source_path(owner, name))
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """One parameter and its place.
+
+    Attributes:
+        module: that holds it; for a parametrized one, the module that it belongs to.
+        name: of the parameter in the module, such as ``"weight"`` or ``"bias"``.
+        path: of the module, for the ``weight`` and ``bias`` of a layer; of the parameter itself otherwise.
+    """
+
+    module: nn.Module
+    name: str
+    path: str
+
+    @property
+    def raw(self) -> Tensor:
+        """The tensor to write to."""
+        return raw_parameter(self.module, self.name)
 
 
 def source_path(owner: str, name: str) -> str:

@@ -11,7 +11,9 @@ from torch.nn.utils import parametrize
 
 from convex_init_core import Positivity, as_positivity
 
-_MARK = "_convex_init_projected"  # a plain attribute: deepcopy and pickle keep it, state_dict never sees it
+# A plain attribute of the module, which deepcopy and pickle keep, and of the parameter, which goes with it to another
+# module; state_dict never sees either.
+_MARK = "_convex_init_projected"
 
 
 class Positive(nn.Module):
@@ -23,6 +25,15 @@ class Positive(nn.Module):
 
     Registering it on a layer with signed weights takes their absolute values, as an assignment to ``layer.weight``
     does; :func:`convex_init.torch.apply_` then gives them the right law.
+
+    Example:
+        >>> import torch
+        >>> from torch.nn.utils import parametrize
+        >>> from convex_init.torch import Positive
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> _ = parametrize.register_parametrization(layer, "weight", Positive("softplus"))
+        >>> bool((layer.weight >= 0).all())
+        True
     """
 
     def __init__(self, positivity: str | Positivity) -> None:
@@ -57,8 +68,33 @@ def mark_projected(module: nn.Module, *names: str) -> None:
     state dict, so a checkpoint loads as before, and a plain model built anew is marked anew (by this function or by
     ``apply_``).
 
+    The mark goes with the module and with the parameter: a module that is converted around the same parameter
+    (``SyncBatchNorm.convert_sync_batchnorm``) keeps it, one that is replaced together with its parameters does not.
+
+    Example:
+        >>> from torch import nn
+        >>> from convex_init.torch import mark_projected, project_
+        >>> layer = nn.Linear(4, 2)
+        >>> mark_projected(layer)
+        >>> bool((project_(layer).weight >= 0).all())
+        True
+
+    Args:
+        module: the layer that holds the parameters.
+        *names: of the parameters.
+
     Raises:
         ValueError: if the module has no such parameter, or the parameter is parametrized.
+
+    Example:
+        >>> import torch
+        >>> from convex_init.torch import mark_projected, project_
+        >>> norm = torch.nn.BatchNorm1d(3)
+        >>> _ = torch.nn.init.constant_(norm.weight, -1.0)
+        >>> mark_projected(norm)
+        >>> _ = project_(norm)
+        >>> norm.weight.tolist()
+        [0.0, 0.0, 0.0]
     """
     for name in names or ("weight",):
         if parametrize.is_parametrized(module, name):
@@ -67,6 +103,9 @@ def mark_projected(module: nn.Module, *names: str) -> None:
             raise ValueError(f"{type(module).__name__} has no parameter {name!r}; it has {list(module._parameters)}")
     marked = dict.fromkeys((*projected_names(module), *(names or ("weight",))))
     setattr(module, _MARK, tuple(marked))
+    for name in marked:
+        if (parameter := module._parameters.get(name)) is not None:
+            setattr(parameter, _MARK, True)
 
 
 def unmark_projected(module: nn.Module, name: str) -> None:
@@ -76,14 +115,28 @@ def unmark_projected(module: nn.Module, name: str) -> None:
 
 def projected_names(module: nn.Module) -> tuple[str, ...]:
     """Return the names of the module's own parameters that are marked as projected."""
-    return tuple(getattr(module, _MARK, ()))
+    return tuple(module.__dict__.get(_MARK, ()))
+
+
+def is_marked_tensor(parameter: Tensor) -> bool:
+    """Whether this very tensor was marked, on whichever module it was then."""
+    return getattr(parameter, _MARK, False) is True
 
 
 def raw_parameter(module: nn.Module, name: str = "weight") -> Tensor:
-    """Return the parameter behind ``module.<name>``: the tensor to write to and to optimise."""
+    """Return the parameter behind ``module.<name>``: the tensor to write to and to optimise.
+
+    Raises:
+        ValueError: if a parametrization keeps the weight in several tensors, as ``weight_norm`` does.
+    """
     owner, key = module, name
     if parametrize.is_parametrized(module, name):
         owner, key = module.parametrizations[name], "original"  # type: ignore[index,assignment]
+        if not hasattr(owner, key):
+            raise ValueError(
+                f"its parametrization {_names(list(owner))} keeps {name!r} in several tensors, none of which is "  # type: ignore[call-overload]
+                f"the weight; {_REMEDY}"
+            )
     raw = getattr(owner, key)
     assert isinstance(raw, Tensor)
     return raw

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
-from convex_init.torch.sharding import Piece, Shard, agree_on_seed, is_sharded, local, pieces
+from convex_init.torch.write.sharding import Piece, Shard, agree_on_seed, is_sharded, local, pieces
 from convex_init_core import (
     ACCELERATOR_BLOCK,
     BLOCK,
