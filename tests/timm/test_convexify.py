@@ -185,37 +185,41 @@ CONVEX = {
     "concatenation": lambda m, s: torch.cat([torch.relu(s[:, :2]), s[:, 2:]], 1),
     "upsampling": lambda m, s: nn.functional.interpolate(torch.relu(s), scale_factor=2.0, mode="bilinear"),
     "batch norm without scale": lambda m, s: m.extra[0](torch.relu(s)),
+    "square": lambda m, s: torch.relu(s) ** 2,
+    "overwritten": lambda m, s: s.copy_(torch.relu(s)),
+    "subtracted twice": lambda m, s: s - (1.0 - torch.relu(s)),
+    "chosen": lambda m, s: torch.where(s > 0, s, 0.1 * s),
     "shared activation": lambda m, s: m.extra[1](m.extra[1](s) + s),
 }
 
 NOT_CONVEX = {
-    "negated": (lambda m, s: -torch.relu(s), "subtracts"),
-    "subtracted": (lambda m, s: s - torch.relu(s), "subtracts"),
-    "one minus": (lambda m, s: 1.0 - torch.relu(s), "subtracts"),
+    "negated": (lambda m, s: -torch.relu(s), "neg is concave: it subtracts"),
+    "subtracted": (lambda m, s: s - torch.relu(s), "sub is concave: it subtracts"),
+    "one minus": (lambda m, s: 1.0 - torch.relu(s), "rsub is concave: it subtracts"),
     "alpha": (lambda m, s: torch.add(s, torch.relu(s), alpha=-2.0), "negative"),
     "negative factor": (lambda m, s: -0.1 * torch.relu(s), "negative"),
     "gate": (lambda m, s: s * torch.relu(s), "multiplies two"),
-    "quotient": (lambda m, s: s / (1.0 + torch.relu(s)), "divides"),
-    "clamped on both sides": (lambda m, s: s.clamp(0.0, 1.0), "upper end"),
+    "quotient": (lambda m, s: s / (1.0 + torch.relu(s)), "divides by a value that depends"),
+    "clamped on both sides": (lambda m, s: s.clamp(0.0, 1.0), "minimum of values"),
     "sigmoid": (lambda m, s: torch.sigmoid(s), "concave"),
-    "steep leaky relu": (lambda m, s: nn.functional.leaky_relu(s, 1.5), "negative_slope"),
-    "place of the maximum": (lambda m, s: s + s.max(1, keepdim=True)[1], "place"),
+    "steep leaky relu": (lambda m, s: nn.functional.leaky_relu(s, 1.5), "slope drops"),
+    "place of the maximum": (lambda m, s: s + s.max(1, keepdim=True)[1], "whole numbers"),
     "gathered": (lambda m, s: s + s.gather(1, s.argmax(1, keepdim=True)), "argmax"),
     "bicubic": (
         lambda m, s: nn.functional.interpolate(torch.relu(s), scale_factor=2.0, mode="bicubic"),
         "negative coefficients",
     ),
-    "minimum": (lambda m, s: torch.minimum(s, s.flip(1)), "nothing is known"),
-    "square": (lambda m, s: torch.relu(s) ** 2, "nothing is known"),
-    "overwritten": (lambda m, s: s.copy_(torch.relu(s)), "nothing is known"),
-    "overwritten through a view": (lambda m, s: (s[:, :1].relu_(), s - 2.0 * s.flip(1))[1], "subtracts"),
+    "minimum": (lambda m, s: torch.minimum(s, s.flip(1)), "minimum is concave"),
+    "square of both signs": (lambda m, s: (torch.relu(s) - 1.0) ** 2, "pow"),
+    "rounded in place": (lambda m, s: torch.relu(s).round_(), "round"),
+    "overwritten through a view": (lambda m, s: (s[:, :1].relu_(), s - 2.0 * s.flip(1))[1], "convex and a concave"),
     "layer norm": (lambda m, s: nn.functional.layer_norm(s, s.shape[1:]), "not convex"),
     "batch statistics": (lambda m, s: nn.functional.batch_norm(s, None, None, training=True), "batch"),
     "computed weight": (
         lambda m, s: nn.functional.conv2d(torch.relu(s), m.last.weight / m.last.weight.norm()),
-        "computed",
+        "no function of one raw number",
     ),
-    "rounded": (lambda m, s: s + torch.relu(s).to(torch.int32), "integers"),
+    "made integer": (lambda m, s: s + torch.relu(s).to(torch.int32), "whole numbers"),
 }
 
 
@@ -263,7 +267,7 @@ def test_a_blur_filter_is_checked_by_its_values():
     assert ct.convexity_report(Wrapped(blurred, BlurPool2d()), example((3, 8, 8))).convexifiable
     sharpening = BlurPool2d(4)
     sharpening.filt[:, :, 0, 0] = -0.1
-    with pytest.raises(ct.NotConvexifiable, match="negative number"):
+    with pytest.raises(ct.NotConvexifiable, match="goes down to -0.1"):
         ct.convexify(Wrapped(blurred, sharpening), example((3, 8, 8)))
 
 

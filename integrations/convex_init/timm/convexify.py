@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from convex_init.timm.survey import Survey
+from convex_init.timm.blockers import blockers
+from convex_init.timm.findings import Blocker, FoundLayer, FoundScale
 from convex_init.timm.laws import (
     InitChoice,
     add_bias,
@@ -21,7 +22,7 @@ from convex_init.timm.laws import (
     reset_norm,
 )
 from convex_init.timm.replacements import chosen
-from convex_init.timm.findings import Blocker, FoundLayer, FoundScale
+from convex_init.timm.survey import Survey
 from convex_init.torch import mark_projected, project_, projected_parameters
 from convex_init_core import identity, residual_gain
 
@@ -149,7 +150,7 @@ def convexify(
     for layer in report.layers:
         if layer.positive:
             note_layer(layer.module, layer.fed_by or identity(), layer.normalised, layer.positivity)
-            if layer.positivity is None:
+            if layer.is_projected:
                 mark_projected(layer.module)
     for scale in report.scales:
         if scale.positive:
@@ -171,7 +172,7 @@ def _examine(
     new_modules = chosen(model, replace or {})
     example = _example(model) if example_input is None else example_input
     found = Survey(model, example, new_modules)
-    report = ConvexityReport(tuple(found.blockers), tuple(found.layers), tuple(found.scales), tuple(new_modules))
+    report = ConvexityReport(blockers(found), tuple(found.layers), tuple(found.scales), tuple(new_modules))
     return report, new_modules
 
 

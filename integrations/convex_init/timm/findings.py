@@ -53,6 +53,11 @@ class FoundLayer:
     positivity: Positivity | None = None
     obstacle: str = ""
 
+    @property
+    def is_projected(self) -> bool:
+        """Whether its weight has to be kept non-negative, since no map of the model does it."""
+        return self.positive and not (self.positivity is not None and self.positivity.reparametrises)
+
 
 @dataclass(frozen=True, eq=False)
 class FoundScale:

@@ -53,7 +53,7 @@ class _Icnn(nn.Module):
         positivity: str | Positivity,
     ) -> None:
         super().__init__()
-        if is_scriptable() and as_positivity(positivity).reparametrises:
+        if is_scriptable() and as_positivity(positivity).reparametrises:  # type: ignore[no-untyped-call]
             raise ValueError(
                 f"scriptable=True needs positivity 'projection', got {str(positivity)!r}: TorchScript does not compile "
                 "the map; leave scriptable out, and use torch.export or torch.jit.trace"
