@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,8 +57,8 @@ def note_layer(layer: nn.Module, fed_by: Any, normalised: bool, positivity: Posi
     """Note at a positive layer which activation feeds it, whether a normalisation follows, and its forward's map."""
     setattr(layer, "feeding_activation", read_activation(fed_by))  # noqa: B010 (what torch's types do not know)
     setattr(layer, _NORMALISED, normalised)
-    if positivity is not None and positivity.reparametrises:
-        setattr(layer, _POSITIVITY, positivity)
+    own = positivity if positivity is not None and positivity.reparametrises else None
+    setattr(layer, _POSITIVITY, own)
 
 
 def note_norm(norm: nn.Module, gain: float = 1.0, layer: nn.Module | None = None) -> None:
@@ -95,11 +95,20 @@ def fill_layers(
     layers: Iterable[nn.Module],
     choice: InitChoice,
     generator: torch.Generator | None = None,
+    recipes: Mapping[nn.Module, Recipe] | None = None,
 ) -> None:
-    """Draw weights and biases of all layers from one seed; parameters on the meta device are left alone."""
+    """Draw weights and biases of all layers from one seed; parameters on the meta device are left alone.
+
+    Args:
+        layers: of any kind, in order.
+        choice: for all of them.
+        generator: source of randomness.
+        recipes: of some layers, where they are not those of their places.
+    """
     fills = []
     for layer in layers:
-        recipe, bias = recipe_for(layer, choice), getattr(layer, "bias", None)
+        recipe = (recipes or {}).get(layer) or recipe_for(layer, choice)
+        bias = getattr(layer, "bias", None)
         if raw_parameter(layer).device.type == "meta":
             continue
         fills.append(Fill(raw_parameter(layer), recipe.weight, recipe.positivity))

@@ -38,7 +38,7 @@ class Survey:
         reading: the shared reader's, for the weights that the model has now.
         layers: in the order of the signal.
         scales: likewise.
-        mapped: weights that a map in the model makes non-negative.
+        mapped: weights that a map in the model makes non-negative, and running variances.
         untied: products with a weight that was used before, in a place that needs another law.
 
     Raises:
@@ -62,6 +62,7 @@ class Survey:
         self._layer_at: dict[Node, str] = {}
         self._find_layers()
         self._find_scales()
+        self.mapped |= {node.inputs[4] for node in self.alive if node.name == "batch_norm"}  # variances
 
     def _read(self, example: Tensor) -> Reading:
         try:
