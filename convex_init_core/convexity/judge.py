@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from convex_init_core.convexity import calculus
@@ -26,6 +26,7 @@ def judge(
     assume_non_negative: Collection[str] = (),
     on_a_grid: bool = False,
     framework: Framework | None = None,
+    revise: Callable[[Node, Value], Value] | None = None,
 ) -> Values:
     """Return what is known of every node of a graph.
 
@@ -38,6 +39,8 @@ def judge(
         on_a_grid: whether element-wise functions of which the calculus knows nothing are judged by their values on a
             grid. That is no proof.
         framework: to ask for numbers of constants; without one, what needs them is not known.
+        revise: is given each node but the convex inputs, with what is known of it, and returns what is to be taken for
+            it: to go on behind a value of which nothing is known, or to assume more. What follows is no proof.
 
     Raises:
         ValueError: if a name in ``convex_inputs`` is none of the inputs.
@@ -59,7 +62,7 @@ def judge(
         value = with_sign(node, _value(node, values), values)
         if on_a_grid and value.curvature is Curvature.UNKNOWN:
             value = composite(node, values, order) or value
-        values.learn(node, value)
+        values.learn(node, value if revise is None else revise(node, value))
     return values
 
 

@@ -18,8 +18,6 @@ from convex_init_core import Activation, Positivity, as_positivity
 class _ConvexLayer(nn.Module):
     """What the convex layers share: the positivity map, the feeding activation, and initialisation through both."""
 
-    feeding_activation: Activation
-
     def __init__(
         self,
         *args: Any,
@@ -34,7 +32,7 @@ class _ConvexLayer(nn.Module):
         super().__init__(*args, **kwargs)
         through = as_positivity(positivity)
         self.method = method
-        self.feeding_activation = read_activation(fed_by)
+        self.feeding_activation: Activation = read_activation(fed_by)  # TorchScript reads annotations of classes
         if through.reparametrises:
             parametrize.register_parametrization(self, "weight", Positive(through))
         else:
