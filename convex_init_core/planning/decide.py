@@ -247,8 +247,9 @@ class _Decider:
         if convex:
             notes.append(f"beside {', '.join(convex)} as it is")
         if not through.reparametrises:
-            kept = self.facts.parameter(product.source).kept_by
-            notes.append(f"kept non-negative by {kept}" if kept else "for project_ or project_after_step to keep so")
+            weight = self.facts.parameter(product.source)
+            kept = f"kept non-negative by {weight.kept_by}" if weight.kept_by else f"for {weight.keeper} to keep so"
+            notes.append(kept)
         if self.reading.values[product.data].curvature.is_affine and product.source not in self.chosen.positive:
             reason = f"made non-negative (by {through}), so that its outputs rise with all that it sees"
         else:

@@ -14,14 +14,14 @@ from convex_init.keras.layers import ConvexConv1D, ConvexConv2D, ConvexConv3D, C
 if TYPE_CHECKING:
     from convex_init.keras.certificate import Certificate, assert_convex, certify
     from convex_init.keras.network import ICNN
-    from convex_init.keras.planning import LayerPlan, Plan, apply_, plan
+    from convex_init.keras.api import LayerPlan, Plan, apply_, plan
     from convex_init.keras.report import LayerSignal, SignalReport, signal_report
 
 # Nothing here is registered with Keras, so it can wait until it is first asked for, which keeps the import short.
 _ON_DEMAND = {
     **dict.fromkeys(("Certificate", "assert_convex", "certify"), "certificate"),
     "ICNN": "network",
-    **dict.fromkeys(("LayerPlan", "Plan", "apply_", "plan"), "planning"),
+    **dict.fromkeys(("LayerPlan", "Plan", "apply_", "plan"), "api"),
     **dict.fromkeys(("LayerSignal", "SignalReport", "signal_report"), "report"),
 }
 
