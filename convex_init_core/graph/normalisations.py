@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from convex_init_core.graph.nodes import Constant, Graph, Node
 from convex_init_core.graph.ops import OPS
@@ -41,8 +41,8 @@ def with_normalisations(graph: Graph) -> Graph:
         the graph, without the steps in between.
     """
     found = False
-    for node in list(graph):
-        if not node.is_fixed and node.name in ("add", "subtract", "multiply"):
+    for node in reversed(list(graph)):  # the whole first, and then what it was made of, which is left out below
+        if not node.is_fixed and node.name in ("add", "subtract", "multiply", "divide"):
             found |= _replace(node)
     if found:
         _prune(graph)
@@ -83,38 +83,51 @@ def _replace(node: Node) -> bool:
 
 
 def _scaled(node: Node) -> tuple[Node, _Slope] | None:
-    """The data and the slope of a product with one."""
-    if node.name != "multiply":
+    """The data and the slope of a product with one; its factors may stand one behind the other."""
+    if node.name not in ("multiply", "divide"):
         return None
-    for data, weight in (node.inputs, node.inputs[::-1]):
-        if not data.is_fixed and weight.is_fixed:
-            slope = _slope(weight, len(node.shape))
-            if slope is not None:
-                return data, slope
+    for data, weight in (node.inputs,) if node.name == "divide" else (node.inputs, node.inputs[::-1]):
+        if data.is_fixed or not weight.is_fixed:
+            continue
+        slope = _slope(weight, len(node.shape), "sqrt" if node.name == "divide" else "rsqrt")
+        if slope is not None:
+            return data, slope
+        scale, inside = _leaf(weight, "parameter"), _scaled(data) if node.name == "multiply" else None
+        if scale is not None and inside is not None and inside[1].scale is None:
+            return inside[0], replace(inside[1], scale=scale)
     return None
 
 
-def _slope(weight: Node, rank: int) -> _Slope | None:
+def _slope(weight: Node, rank: int, root: str) -> _Slope | None:
+    """What a weight is as a slope, or as what is divided by (where the root is ``"sqrt"``)."""
     sizes = (1,) * (rank - len(weight.shape)) + weight.shape
     wide = [axis for axis, size in enumerate(sizes) if size > 1]
     if len(wide) > 1 or not rank:
         return None
     axis = (wide[0] if wide else rank - 1) - rank
     inner = _unmoved(weight)
-    root, scale = inner, None
-    if inner.name == "multiply":
-        for one, other in (inner.inputs, inner.inputs[::-1]):
-            if _unmoved(one).name == "rsqrt":
-                root, scale = _unmoved(one), _leaf(other, "parameter")
+    found, scale = _under_root(inner, root), None
+    if root == "rsqrt" and inner.name in ("multiply", "divide"):
+        pairs = (inner.inputs,) if inner.name == "divide" else (inner.inputs, inner.inputs[::-1])
+        for own, other in pairs:
+            known = _under_root(_unmoved(other), "sqrt" if inner.name == "divide" else "rsqrt")
+            if known is not None:
+                found, scale = known, _leaf(own, "parameter")
         if scale is None:
             return None
-    if root.name != "rsqrt" or _unmoved(root.inputs[0]).name != "add":
+    return None if found is None else _Slope(inner, scale, *found, axis)
+
+
+def _under_root(node: Node, root: str) -> tuple[Node, float] | None:
+    """Variance and epsilon in a root of their sum."""
+    if node.name != root or _unmoved(node.inputs[0]).name != "add":
         return None
-    for part, number in (sums := _unmoved(root.inputs[0]).inputs, sums[::-1]):
-        variance = _leaf(part, "buffer")
-        if variance is not None and number.number is not None and variance.bounds is not None:
-            if variance.bounds[0] + number.number > 0.0:
-                return _Slope(inner, scale, variance, number.number, axis)
+    for part, number in (sums := _unmoved(node.inputs[0]).inputs, sums[::-1]):
+        variance, epsilon = _leaf(part, "buffer"), number.number
+        if variance is None or epsilon is None or variance.bounds is None:
+            continue
+        if variance.bounds[0] + epsilon > 0.0:
+            return variance, epsilon
     return None
 
 

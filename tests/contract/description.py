@@ -94,9 +94,9 @@ class Value:
         known = {"inputs": self.shape[-1], "channels": channels, "window": window, "stride": stride, "groups": groups}
         return self._then("convolution", (*sides, channels), layer=layer, **known)
 
-    def batch_norm(self, layer: str) -> Value:
-        """With running statistics."""
-        return self._then("batch_norm", self.shape, layer=layer, features=self.shape[-1])
+    def batch_norm(self, layer: str, *, scale: bool = False) -> Value:
+        """With running statistics; ``scale``: with a learnt scale and shift."""
+        return self._then("batch_norm", self.shape, layer=layer, features=self.shape[-1], scale=scale)
 
     def act(self, function: str) -> Value:
         """relu, softplus, elu, exp, square or tanh."""

@@ -47,7 +47,8 @@ def _convolution(p: Params, step: Step, x: jax.Array) -> jax.Array:
 
 def _batch_norm(p: Params, step: Step, x: jax.Array) -> jax.Array:
     layer = p[step.layer]
-    return (x - layer["mean"]) * jax.lax.rsqrt(layer["var"] + _EPSILON) * layer["scale"] + layer["bias"]
+    y = (x - layer["mean"]) * jax.lax.rsqrt(layer["var"] + _EPSILON)
+    return y * layer["scale"] + layer["bias"] if step.known["scale"] else y
 
 
 def _pooled(p: Params, step: Step, x: jax.Array) -> jax.Array:
@@ -84,7 +85,8 @@ def _layer(model: Model, name: str) -> dict[str, jax.Array]:
     known = model.layers[name].known
     if "features" in known:  # of a batch normalisation
         ones, zeros = jnp.ones(known["features"]), jnp.zeros(known["features"])
-        return {"scale": ones, "bias": zeros, "mean": zeros, "var": ones}
+        learnt = {"scale": ones, "bias": zeros} if known["scale"] else {}
+        return {**learnt, "mean": zeros, "var": ones}
     kernel = jnp.asarray(model.kernel(name))
     bias = {"bias": jnp.zeros(kernel.shape[-1])} if known.get("bias", True) else {}
     return {"kernel": kernel, **bias}

@@ -44,7 +44,7 @@ class MappedDense(layers.Layer):
 def _layer(name: str, step: Step) -> layers.Layer:
     known = step.known
     if step.kind == "batch_norm":
-        return layers.BatchNormalization(epsilon=1e-5, name=name)
+        return layers.BatchNormalization(epsilon=1e-5, scale=known["scale"], center=known["scale"], name=name)
     if step.kind == "convolution":
         return layers.Conv2D(
             known["channels"], known["window"], known["stride"], groups=known["groups"], name=name

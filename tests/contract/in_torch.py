@@ -100,7 +100,7 @@ def _layer(step: Step, window: int) -> nn.Module:
     if step.kind == "dense":
         return nn.Linear(known["inputs"], known["units"], bias=known["bias"])
     if step.kind == "batch_norm":
-        return nn.BatchNorm1d(known["features"])
+        return nn.BatchNorm1d(known["features"], affine=known["scale"])
     assert window == 2
     return nn.Conv2d(known["inputs"], known["channels"], known["window"], known["stride"], groups=known["groups"])
 

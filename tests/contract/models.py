@@ -148,6 +148,12 @@ def normalised(x: Value) -> Value:
     return z.dense("last", 1)
 
 
+def normalised_with_free_scales(x: Value) -> Value:
+    z = x.dense("first", WIDTH).batch_norm("norm0", scale=True).act("relu")
+    z = z.dense("second", WIDTH).batch_norm("norm1", scale=True).act("relu")
+    return z.dense("last", 1)
+
+
 def convolutions(x: Value) -> Value:
     z = x.convolution("first", 8).act("relu")
     z = z.convolution("second", 8, stride=2).act("relu").pooled("average")
@@ -207,7 +213,7 @@ _MODELS = [
             *(chain, deep_chain, without_biases, leaky_chain, elu_chain, skips),
             *(softplus_weights, softplus_weights_over_fan_in, exponential_weights, squared_weights, clamped_weights),
             *(residual, residual_of_features, scaled_residual, quadratic, squares_beside_layers),
-            *(several_positive_layers, concatenation, tied_weights, normalised, log_sum_exp, maxout),
+            *(several_positive_layers, concatenation, tied_weights, normalised, normalised_with_free_scales, log_sum_exp, maxout),
             *(with_an_affine_output, saturating, exponential_head),
         ),
     ),

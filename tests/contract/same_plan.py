@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from convex_init_core.planning.to_measure import Measured
 from tests.contract.description import Model
 
 EXPECTED = Path(__file__).with_name("expected_plans.json")
@@ -28,12 +30,17 @@ def outcome_of(framework: str, model: Model) -> dict[str, Any]:
     return {
         "before": before,
         "after": adapter.certificate().verdict,
-        "measured": [", ".join(map(adapter.layer_of, str(found).split(", "))) for found in plan.measured],
+        "measured": [_measured(found, adapter.layer_of) for found in plan.measured],
         "rows": rows,
     }
 
 
-def _row(found: dict[str, Any], layer_of: Any) -> dict[str, Any]:
+def _measured(found: Any, layer_of: Callable[[str], str]) -> str:
+    """The layers of a sum, or that the statistics of a normalisation are."""
+    return ", ".join(map(layer_of, found.paths)) if isinstance(found, Measured) else "statistics"
+
+
+def _row(found: dict[str, Any], layer_of: Callable[[str], str]) -> dict[str, Any]:
     return {
         "layer": layer_of(found["path"]),
         "role": found["role"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -20,36 +20,52 @@ if TYPE_CHECKING:
     from convex_init_core.weights.weight_axes import Geometry
 
 
+_PRIMITIVES: dict[str, Callable[..., jax.Array]] = {
+    "normal": lambda key, shape, dtype, mean, std: mean + std * jax.random.normal(key, shape, dtype),
+    "log_normal": lambda key, shape, dtype, mean, std: jnp.exp(mean + std * jax.random.normal(key, shape, dtype)),
+    "log_gamma": lambda key, shape, dtype, a: jax.random.loggamma(key, a, shape, dtype),
+    "log_uniform": lambda key, shape, dtype: -jax.random.exponential(key, shape, dtype),
+    "bernoulli": lambda key, shape, dtype, p: jax.random.bernoulli(key, p, shape).astype(dtype),
+}
+
+
+@lru_cache
+def _compiled(name: str, shape: tuple[int, ...], dtype: Any, sharding: Any) -> Callable[..., jax.Array]:
+    """One function for all laws, which is compiled once for each shape, and makes each shard where it lies."""
+    primitive = _PRIMITIVES[name]
+    return jax.jit(lambda key, *numbers: primitive(key, shape, dtype, *numbers), out_shardings=sharding)
+
+
 class JaxDraw:
     """The core's ``Draw`` for arrays of one shape, each from a key of its own."""
 
-    def __init__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> None:
-        """Draw arrays of ``shape`` and ``dtype`` (float32 or wider)."""
-        self.key, self.shape, self.dtype, self.count = key, shape, dtype, 0
+    def __init__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any, sharding: Any = None) -> None:
+        """Draw arrays of ``shape`` and ``dtype`` (float32 or wider), spread over devices by ``sharding``."""
+        self.key, self.kind, self.count = key, (shape, jnp.dtype(dtype), sharding), 0
 
-    def _next(self) -> jax.Array:
+    def _drawn(self, name: str, *numbers: float) -> jax.Array:
         self.count += 1
-        return jax.random.fold_in(self.key, self.count)
+        return _compiled(name, *self.kind)(jax.random.fold_in(self.key, self.count), *numbers)
 
     def normal(self, mean: float, std: float) -> jax.Array:
         """See ``convex_init_core.Draw``."""
-        return mean + std * jax.random.normal(self._next(), self.shape, self.dtype)
+        return self._drawn("normal", mean, std)
 
     def log_normal(self, log_mean: float, log_std: float) -> jax.Array:
         """See ``convex_init_core.Draw``."""
-        return jnp.exp(self.normal(log_mean, log_std))
+        return self._drawn("log_normal", log_mean, log_std)
 
     def log_gamma(self, concentration: float) -> jax.Array:
         """See ``convex_init_core.Draw``."""
-        return jax.random.loggamma(self._next(), concentration, self.shape, self.dtype)
+        return self._drawn("log_gamma", concentration)
 
     def log_uniform(self) -> jax.Array:
         """See ``convex_init_core.Draw``."""
-        return -jax.random.exponential(self._next(), self.shape, self.dtype)
+        return self._drawn("log_uniform")
 
     def bernoulli(self, probability: float) -> jax.Array:
         """See ``convex_init_core.Draw``."""
-        return jax.random.bernoulli(self._next(), probability, self.shape).astype(self.dtype)
+        return self._drawn("bernoulli", probability)
 
     def exp(self, value: jax.Array) -> jax.Array:
         """See ``convex_init_core.Draw``."""
@@ -101,23 +117,18 @@ def drawn(fill: Fill, raw: Any, key: jax.Array, axes: Callable[[], Geometry]) ->
         return jnp.full(raw.shape, fill.law.mean, raw.dtype, device=sharding)
     if is_structured(fill.law):
         return _structured(fill, fill.law, raw, key)
-    units: tuple[int, ...] | None = axes().outputs if is_matched(fill.law) and len(raw.shape) > 1 else None
-    compiled = jax.jit(partial(_drawn, fill, tuple(raw.shape), raw.dtype, units), out_shardings=sharding)
-    return compiled(key)
-
-
-def _drawn(fill: Fill, shape: tuple[int, ...], dtype: Any, units: tuple[int, ...] | None, key: jax.Array) -> jax.Array:
-    wide = dtype if dtype == jnp.float64 else jnp.float32
-    assert not is_structured(fill.law)
-    if units is None:
-        return sample_raw(fill.law, fill.positivity, JaxDraw(key, shape, wide), jnp).astype(dtype)
+    shape, wide = tuple(raw.shape), jnp.promote_types(raw.dtype, jnp.float32)
+    if not is_matched(fill.law) or len(shape) < 2:
+        return sample_raw(fill.law, fill.positivity, JaxDraw(key, shape, wide, sharding), jnp).astype(raw.dtype)
     # The weights of one unit have to follow one another.
+    units = axes().outputs
     order = [*units, *(axis for axis in range(len(shape)) if axis not in units)]
     moved = tuple(shape[axis] for axis in order)
     row = math.prod(moved[len(units) :])
     made = sample_raw(fill.law, fill.positivity, JaxDraw(key, (math.prod(shape) // row, row), wide), jnp, row)
     back = [order.index(axis) for axis in range(len(shape))]
-    return made.reshape(moved).transpose(back).astype(dtype)
+    placed = made.reshape(moved).transpose(back).astype(raw.dtype)
+    return placed if sharding is None else jax.device_put(placed, sharding)
 
 
 def _structured(fill: Fill, law: Isometric, raw: Any, key: jax.Array) -> jax.Array:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from convex_init.jax.drawing import drawn, root_of
 from convex_init.jax.parameters import Parameters
 from convex_init.jax.trace import Trace, follow, traced
+from convex_init.jax.trace.lowering import bounds
 from convex_init_core.framework import Fill, Observed, Parameter, Visit
 from convex_init_core.graph.nodes import Constant, Graph, Node, Place
 from convex_init_core.graph.normalisations import with_normalisations
@@ -249,8 +250,8 @@ class JaxFramework:
 
 
 def _finite(array: Any) -> Any:
-    is_plain = isinstance(array, jax.ShapeDtypeStruct) or not jnp.issubdtype(array.dtype, jnp.floating)
-    if is_plain or bool(jnp.isfinite(array).all()):
+    ends = bounds(array) if jnp.issubdtype(array.dtype, jnp.floating) else None
+    if ends is None or np.isfinite(ends).all():
         return array
     return jnp.nan_to_num(array, nan=_FINITE, posinf=_FINITE, neginf=_FINITE)
 
