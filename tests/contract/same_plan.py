@@ -35,6 +35,15 @@ def outcome_of(framework: str, model: Model) -> dict[str, Any]:
     }
 
 
+def in_any_order(outcome: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what depends on the order in which layers that stand beside each other run."""
+    if "rows" not in outcome:
+        return outcome
+    rows = [{**row, "beside": sorted(row["beside"])} for row in outcome["rows"]]
+    sums = sorted(sorted(found.split(", ")) for found in outcome["measured"])
+    return {**outcome, "rows": sorted(rows, key=lambda row: str(row["layer"])), "measured": sums}
+
+
 def _measured(found: Any, layer_of: Callable[[str], str]) -> str:
     """The layers of a sum, or that the statistics of a normalisation are."""
     return ", ".join(map(layer_of, found.paths)) if isinstance(found, Measured) else "statistics"
