@@ -183,7 +183,7 @@ def test_example_inputs_may_be_a_tuple():
             return self.c(torch.relu(self.a(x) + self.b(y)))
 
     model = Two()
-    apply_(model, (torch.zeros(2, 3), torch.zeros(2, 5)), positive="c", activation="relu")
+    apply_(model, (torch.zeros(2, 3), torch.zeros(2, 5)), positive="c", fed_by="relu")
     assert (model.a.in_features, model.b.in_features, model.c.in_features) == (3, 5, 4)
     assert model.c.weight.min() > 0.0
 

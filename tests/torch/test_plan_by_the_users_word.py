@@ -1,4 +1,4 @@
-"""``positive=``, ``exclude=``, ``activation=``, ``positivity=``, and parametrizations of the user's own."""
+"""``positive=``, ``exclude=``, ``fed_by=``, ``positivity=``, and parametrizations of the user's own."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ WAYS = {
 def test_the_user_names_the_positive_layers(way):
     torch.manual_seed(0)
     model = Dense()
-    apply_(model, positive=WAYS[way], activation="softplus", generator=generator())
+    apply_(model, positive=WAYS[way], fed_by="softplus", generator=generator())
     assert list(projected_parameters(model)) == ["wz.0.weight", "wz.1.weight"]
     assert all(layer.weight.min() > 0.0 for layer in model.wz)
     assert all((layer.weight < 0.0).any() and not layer.bias.any() for layer in model.wx)
 
 
 def test_a_model_initialised_by_name_trains_and_stays_convex():
-    model = apply_(Dense().double(), positive="wz.*", activation=F.softplus, generator=generator())
+    model = apply_(Dense().double(), positive="wz.*", fed_by=F.softplus, generator=generator())
     train(model, 100, project=True)
     assert convexity_violation(as_numpy(model), 3) <= 1e-12
 
 
 def test_one_activation_or_one_by_pattern():
     def fed_by(activation: object) -> list[str]:
-        layers = plan(Dense(), positive="wz.*", activation=activation).layers
+        layers = plan(Dense(), positive="wz.*", fed_by=activation).layers
         return [str(layer.recipe.activation) for layer in layers if layer.role == "positive"]
 
     assert fed_by("relu") == ["relu", "relu"]
@@ -70,7 +70,7 @@ def test_the_users_word_overrides_the_structure():
     found = plan(model, positive=["4"]).layers
     assert [layer.role for layer in found] == ["free", "free", "positive"]
     assert str(found[2].recipe.activation) == "softplus(1, 20)"  # still read from the chain
-    assert str(plan(model, activation={"4": "elu"}).layers[2].recipe.activation) == "elu(1)"
+    assert str(plan(model, fed_by={"4": "elu"}).layers[2].recipe.activation) == "elu(1)"
 
 
 def test_excluded_layers_are_left_alone():

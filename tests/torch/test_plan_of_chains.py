@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from convex_init.torch import ICNN, ConvexLinear, Site, apply_, icnn_, plan, projected_parameters
+from convex_init.torch import ICNN, ConvexLinear, apply_, icnn_, plan, projected_parameters
 from convex_init_core import relu
 from tests.torch.networks import generator
 

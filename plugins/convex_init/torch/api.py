@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
+from torch.nn.utils.parametrize import is_parametrized
 
 from convex_init.torch.framework import TorchFramework
+from convex_init.torch.model.activations import read_activation
 from convex_init.torch.model.fans import AFFINE
 from convex_init.torch.model.inputs import arguments_of
 from convex_init.torch.model.modules import all_modules
@@ -39,7 +42,7 @@ def plan(model: nn.Module, example_inputs: Any = None, **options: Unpack[Options
         >>> [(layer.path, layer.role) for layer in convex_init.torch.plan(model).layers]
         [('0', 'free'), ('2', 'positive')]
     """
-    asked = request(**of_paths(model, options))
+    asked = request(**in_core_terms(model, options))
     return build.plan(framework_of(model, example_inputs, asked.entry), asked)
 
 
@@ -108,7 +111,7 @@ def apply_(
         True
     """
     check_generator(generator)
-    asked = request(**of_paths(model, options))
+    asked = request(**in_core_terms(model, options))
     framework = framework_of(model, example_inputs, asked.entry)
     made = build.plan(framework, asked)
     if made.unwritten:
@@ -121,9 +124,14 @@ def apply_(
     return model
 
 
-def of_paths(model: nn.Module, options: Options) -> Options:
-    """Let predicates ``f(path, module)`` be predicates of a path, which is all that the core knows of a layer."""
+def in_core_terms(model: nn.Module, options: Options) -> Options:
+    """Put options in the core's words: predicates of a path instead of ``f(path, module)``, activations of the core."""
     found: dict[str, Any] = dict(options)
+    fed_by = found.get("fed_by")
+    if isinstance(fed_by, Mapping):
+        found["fed_by"] = {pattern: _as_activation(each) for pattern, each in fed_by.items()}
+    else:
+        found["fed_by"] = _as_activation(fed_by)
     modules: dict[str, nn.Module] = {}
     for name in ("positive", "free", "exclude"):
         predicate = found.get(name)
@@ -136,6 +144,11 @@ def of_paths(model: nn.Module, options: Options) -> Options:
 
             found[name] = of_path
     return cast("Options", found)
+
+
+def _as_activation(spec: Any) -> Any:
+    """A module or function of torch as an activation of the core; anything else is the core's to check."""
+    return read_activation(spec) if callable(spec) else spec
 
 
 def framework_of(model: nn.Module, example_inputs: Any, entry: str) -> TorchFramework:
@@ -162,7 +175,9 @@ def framework_of(model: nn.Module, example_inputs: Any, entry: str) -> TorchFram
         with torch.no_grad(), torch.random.fork_rng():  # the values that torch gives them are overwritten anyway
             model(*inputs[0], **inputs[1])
     for path, module in model.named_modules():
-        if isinstance(module, AFFINE) and isinstance(module.weight, Tensor) and not module.weight.is_floating_point():
+        if not isinstance(module, AFFINE) or is_parametrized(module, "weight"):  # whose weight is computed when asked
+            continue
+        if isinstance(module.weight, Tensor) and not module.weight.is_floating_point():
             dtype = module.weight.dtype
             raise ValueError(f"{path!r}: its weight is {dtype}; initialise before quantising or converting")
     return TorchFramework(model, inputs, entry)
