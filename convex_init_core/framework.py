@@ -37,6 +37,8 @@ class Parameter:
         tied_to: name of another parameter that is the same array; empty if none.
         bias: of a weight: name of the parameter that is the bias of its layer (or module), or would be if one were
             registered; empty if there can be none.
+        keeper: what keeps it non-negative once it is marked.
+        how_to_mark: what a user does to have it kept non-negative.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Parameter:
     kept_by: str = ""
     tied_to: str = ""
     bias: str = ""
+    keeper: str = "project_ or project_after_step"
+    how_to_mark: str = "mark it as projected (mark_projected)"
 
 
 @dataclass(frozen=True)
