@@ -173,10 +173,10 @@ class Framework(Protocol):
         """
 
     def mark(self, names: Sequence[str]) -> None:
-        """Declare parameters non-negative by projection, so that the framework's projection finds them."""
+        """Declare parameters non-negative by projection, so that the framework's projection finds them; done last."""
 
     def snapshot(self) -> Any:
         """Return what :meth:`restore` needs to undo all that is written from now on."""
 
     def restore(self, snapshot: Any) -> None:
-        """Make parameters, buffers, biases that were added and marks what they were at the snapshot."""
+        """Make parameters and buffers what they were at the snapshot, and take biases away that were added."""

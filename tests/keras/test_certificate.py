@@ -143,12 +143,18 @@ def test_convex_models_get_their_certificate(name):
 NOT_CONVEX = {
     "signed weights": (lambda: ICNN(4, [6, 6], 1, positivity=None, seed=0), "goes down to"),
     "tanh": (lambda: functional(lambda x: ops.tanh(x)), "tanh is neither convex nor concave"),
-    "selu": (lambda: functional(layers.Activation("selu")), ("its slope drops from 1.76", "its slope drops at 0 from 1.76")),
+    "selu": (
+        lambda: functional(layers.Activation("selu")),
+        ("its slope drops from 1.76", "its slope drops at 0 from 1.76"),
+    ),
     "relu6": (lambda: functional(layers.ReLU(max_value=6.0)), "minimum of values that are not all concave"),
     "relu with a threshold": (lambda: functional(layers.ReLU(threshold=1.0)), "jumps"),
     "leaky relu": (lambda: functional(layers.LeakyReLU(negative_slope=1.5)), "its slope drops from 1.5 to 1"),
     "product": (lambda: functional(lambda x, y: ops.relu(x) * ops.relu(y), (3,), (3,)), "both depend on the input"),
-    "layer normalisation": (lambda: functional(layers.LayerNormalization()), ("statistic of its own input", "rsqrt is convex, but not non-decreasing")),
+    "layer normalisation": (
+        lambda: functional(layers.LayerNormalization()),
+        ("statistic of its own input", "rsqrt is convex, but not non-decreasing"),
+    ),
     "softmax": (lambda: functional(layers.Softmax()), "not convex in all its elements"),
     "concave": (lambda: functional(lambda x: -ops.relu(x)), "is concave"),
     "negative divisor": (lambda: functional(lambda x: ops.relu(x) / -2.0), "is concave"),

@@ -12,7 +12,8 @@ from timm.models import named_apply
 from torch import nn
 
 import convex_init.timm as ct
-from convex_init.torch import certify, project_after_step, projected_parameters
+import convex_init_core as core
+from convex_init.torch import certify, mark_projected, plan, project_after_step, projected_parameters
 from tests.timm.segments import assert_convex, rise_above_chords, train
 
 SIZE = (3, 32, 32)
@@ -185,37 +186,41 @@ CONVEX = {
     "concatenation": lambda m, s: torch.cat([torch.relu(s[:, :2]), s[:, 2:]], 1),
     "upsampling": lambda m, s: nn.functional.interpolate(torch.relu(s), scale_factor=2.0, mode="bilinear"),
     "batch norm without scale": lambda m, s: m.extra[0](torch.relu(s)),
+    "square": lambda m, s: torch.relu(s) ** 2,
+    "overwritten": lambda m, s: s.copy_(torch.relu(s)),
+    "subtracted twice": lambda m, s: s - (1.0 - torch.relu(s)),
+    "chosen": lambda m, s: torch.where(s > 0, s, 0.1 * s),
     "shared activation": lambda m, s: m.extra[1](m.extra[1](s) + s),
 }
 
 NOT_CONVEX = {
-    "negated": (lambda m, s: -torch.relu(s), "subtracts"),
-    "subtracted": (lambda m, s: s - torch.relu(s), "subtracts"),
-    "one minus": (lambda m, s: 1.0 - torch.relu(s), "subtracts"),
+    "negated": (lambda m, s: -torch.relu(s), "neg is concave: it subtracts"),
+    "subtracted": (lambda m, s: s - torch.relu(s), "sub is concave: it subtracts"),
+    "one minus": (lambda m, s: 1.0 - torch.relu(s), "rsub is concave: it subtracts"),
     "alpha": (lambda m, s: torch.add(s, torch.relu(s), alpha=-2.0), "negative"),
     "negative factor": (lambda m, s: -0.1 * torch.relu(s), "negative"),
     "gate": (lambda m, s: s * torch.relu(s), "multiplies two"),
-    "quotient": (lambda m, s: s / (1.0 + torch.relu(s)), "divides"),
-    "clamped on both sides": (lambda m, s: s.clamp(0.0, 1.0), "upper end"),
+    "quotient": (lambda m, s: s / (1.0 + torch.relu(s)), "divides by a value that depends"),
+    "clamped on both sides": (lambda m, s: s.clamp(0.0, 1.0), "minimum of values"),
     "sigmoid": (lambda m, s: torch.sigmoid(s), "concave"),
-    "steep leaky relu": (lambda m, s: nn.functional.leaky_relu(s, 1.5), "negative_slope"),
-    "place of the maximum": (lambda m, s: s + s.max(1, keepdim=True)[1], "place"),
+    "steep leaky relu": (lambda m, s: nn.functional.leaky_relu(s, 1.5), "slope drops"),
+    "place of the maximum": (lambda m, s: s + s.max(1, keepdim=True)[1], "whole numbers"),
     "gathered": (lambda m, s: s + s.gather(1, s.argmax(1, keepdim=True)), "argmax"),
     "bicubic": (
         lambda m, s: nn.functional.interpolate(torch.relu(s), scale_factor=2.0, mode="bicubic"),
         "negative coefficients",
     ),
-    "minimum": (lambda m, s: torch.minimum(s, s.flip(1)), "nothing is known"),
-    "square": (lambda m, s: torch.relu(s) ** 2, "nothing is known"),
-    "overwritten": (lambda m, s: s.copy_(torch.relu(s)), "nothing is known"),
-    "overwritten through a view": (lambda m, s: (s[:, :1].relu_(), s - 2.0 * s.flip(1))[1], "subtracts"),
+    "minimum": (lambda m, s: torch.minimum(s, s.flip(1)), "minimum is concave"),
+    "square of both signs": (lambda m, s: (torch.relu(s) - 1.0) ** 2, "pow"),
+    "rounded in place": (lambda m, s: torch.relu(s).round_(), "round"),
+    "overwritten through a view": (lambda m, s: (s[:, :1].relu_(), s - 2.0 * s.flip(1))[1], "convex and a concave"),
     "layer norm": (lambda m, s: nn.functional.layer_norm(s, s.shape[1:]), "not convex"),
     "batch statistics": (lambda m, s: nn.functional.batch_norm(s, None, None, training=True), "batch"),
     "computed weight": (
         lambda m, s: nn.functional.conv2d(torch.relu(s), m.last.weight / m.last.weight.norm()),
-        "computed",
+        "no function of one raw number",
     ),
-    "rounded": (lambda m, s: s + torch.relu(s).to(torch.int32), "integers"),
+    "made integer": (lambda m, s: s + torch.relu(s).to(torch.int32), "whole numbers"),
 }
 
 
@@ -263,7 +268,7 @@ def test_a_blur_filter_is_checked_by_its_values():
     assert ct.convexity_report(Wrapped(blurred, BlurPool2d()), example((3, 8, 8))).convexifiable
     sharpening = BlurPool2d(4)
     sharpening.filt[:, :, 0, 0] = -0.1
-    with pytest.raises(ct.NotConvexifiable, match="negative number"):
+    with pytest.raises(ct.NotConvexifiable, match=r"goes down to -0\.1"):
         ct.convexify(Wrapped(blurred, sharpening), example((3, 8, 8)))
 
 
@@ -271,6 +276,81 @@ def test_tied_weights_of_two_roles_are_refused():
     model = Wrapped(lambda m, s: torch.relu(m.extra[0](torch.relu(m.extra[0](s)))), nn.Conv2d(4, 4, 1))
     with pytest.raises(ct.NotConvexifiable, match="two places"):
         ct.convexify(model, example((3, 8, 8)))
+
+
+LEARNT = {
+    "divisor": (lambda m, s: torch.relu(s) / m.own, "may be of either sign"),
+    "slope": (lambda m, s: nn.functional.prelu(s, m.own), "prelu"),
+    "sum of one and a factor": (lambda m, s: torch.relu(s) * (1.0 + m.own), "'own' takes both signs"),
+    "exponent": (lambda m, s: torch.relu(s) ** m.own, "pow"),
+}
+
+
+@pytest.mark.parametrize(("middle", "reason"), LEARNT.values(), ids=LEARNT)
+def test_numbers_that_training_will_change_prove_nothing(middle, reason):
+    model = Wrapped(middle)
+    model.own = nn.Parameter(torch.full((1,), 0.5))
+    assert certify(model.eval(), example((3, 8, 8)), search=False).verdict == "cannot tell"  # for the last layer
+    with pytest.raises(ct.NotConvexifiable, match=reason):
+        ct.convexify(model, example((3, 8, 8)))
+
+
+def test_all_offenders_are_listed_and_nothing_behind_them():
+    def middle(m, s):
+        s.sigmoid()  # of which nothing is made
+        s = m.extra[0](torch.tanh(s))
+        return m.extra[1](-torch.relu(s).sqrt())
+
+    model = Wrapped(middle, nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
+    found = ct.convexity_report(model, example((3, 8, 8))).blockers
+    assert [blocker.reason.split()[0].strip(":") for blocker in found] == ["tanh", "sqrt", "neg"]
+
+
+@pytest.mark.parametrize("positivity", [torch.exp, lambda w: torch.nn.functional.softplus(w) / 36.0])
+def test_a_map_in_the_forward_is_drawn_through_and_not_projected(positivity):
+    class Mapped(nn.Conv2d):
+        def forward(self, x):
+            return self._conv_forward(x, positivity(self.weight), self.bias)
+
+    model = Wrapped(lambda m, s: torch.relu(m.extra[0](torch.relu(s))), Mapped(4, 4, 3, padding=1))
+    ct.convexify(model, example((3, 8, 8)))
+    assert set(projected_parameters(model)) == {"last.weight"}
+    with torch.no_grad():
+        effective = positivity(model.extra[0].weight)
+        named_apply(ct.init_weights, model)
+        again = positivity(model.extra[0].weight)
+    wanted = core.positive_recipe(36, "relu", core.InitSettings()).statistics.weight_mean
+    for weight in (effective, again):
+        # 144 log-normal weights: five standard errors of their mean
+        bound = 5.0 * float(weight.std()) / 12.0
+        assert float(weight.mean()) == pytest.approx(wanted, abs=bound)
+    assert_convex(model, (3, 8, 8))
+
+
+@pytest.mark.parametrize("method", ["bounded_gain", "log_normal", "isometric"])
+def test_a_method_is_for_layers_without_a_normalisation_and_as_in_apply(method):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(12, 16), nn.Linear(16, 16, bias=False), nn.Linear(16, 16)
+            self.norm, self.d = nn.BatchNorm1d(16), nn.Linear(16, 5)
+
+        def forward(self, x):
+            h = torch.relu(self.a(x.flatten(1)))
+            h = torch.relu(self.norm(self.b(h)))
+            return self.d(torch.relu(self.c(h) + h))
+
+    torch.manual_seed(0)
+    model, plain, x = Net(), Net(), torch.zeros(2, 3, 2, 2)
+    ct.convexify(model, x, method=method, generator=torch.Generator().manual_seed(1))
+    mark_projected(plain.norm)
+    planned = {layer.path: layer.recipe for layer in plan(plain, x, method=method).layers}
+    assert float(model.c.bias[0].detach()) == pytest.approx(planned["c"].bias.mean)
+    assert float(model.d.bias[0].detach()) == pytest.approx(planned["d"].bias.mean)
+    default = ct.convexify(Net(), x)
+    assert float(default.c.bias[0].detach()) != pytest.approx(planned["c"].bias.mean, rel=1e-3)  # it sees no shortcut
+    assert model.norm.weight.tolist() == [1.0] * 16
+    assert_convex(model, (3, 2, 2))
 
 
 def test_a_missing_bias_is_asked_for_and_added():
@@ -306,6 +386,8 @@ def test_frozen_weights_are_refused():
         ({"replace": {"squeeze_excite": "relu"}}, "identity"),
         ({"correlation": 1.5}, "correlation"),
         ({"distribution": "cauchy"}, "distribution"),
+        ({"method": "cubic"}, "method"),
+        ({"method": "isometric", "distribution": "gamma"}, "no meaning"),
     ],
 )
 def test_bad_arguments(options, message):

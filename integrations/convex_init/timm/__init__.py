@@ -9,10 +9,10 @@ Importing this module registers the models ``icnn_*``::
 """
 
 from convex_init.timm.convexify import ConvexityReport, NotConvexifiable, convexify, convexity_report
+from convex_init.timm.findings import Blocker, FoundLayer, FoundScale
 from convex_init.timm.icnn import IcnnConvNet, IcnnMlp, IcnnResNet
-from convex_init.timm.initialising import init_weights
-from convex_init.timm.replacing import OFFENDERS
-from convex_init.timm.values import Blocker, FoundLayer, FoundScale
+from convex_init.timm.laws import init_weights
+from convex_init.timm.replacements import OFFENDERS
 
 __all__ = [
     "OFFENDERS",

@@ -14,15 +14,30 @@ from typing import Any
 
 import torch
 from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
+from timm.layers.config import is_scriptable
+from timm.layers.create_act import get_act_layer
 from timm.layers.helpers import to_2tuple
 from timm.models import build_model_with_cfg, generate_default_cfgs, named_apply, register_model
 from torch import Tensor, nn
 
-from convex_init.timm.initialising import init_weights, note_layer, note_norm
-from convex_init.torch import ConvexConv2d, ConvexLinear, Site, mark_projected, read_activation
-from convex_init_core import Positivity, residual_gain
+from convex_init.timm.laws import init_weights, note_layer, note_norm
+from convex_init.torch import ConvexConv2d, ConvexLinear, mark_projected, read_activation
+from convex_init_core import Positivity, as_positivity, residual_gain
 
 __all__ = ["IcnnConvNet", "IcnnMlp", "IcnnResNet"]
+
+
+def _act_layer(spec: str | type[nn.Module]) -> type[nn.Module]:
+    """The class of an activation, by timm's name where it is one."""
+    if not isinstance(spec, str):
+        return spec
+    try:
+        found: type[nn.Module] | None = get_act_layer(spec)
+    except KeyError:
+        found = None
+    if found is None:
+        raise ValueError(f"act_layer {spec!r} is unknown to timm; use relu, leaky_relu, elu, celu, or a module's class")
+    return found
 
 
 class _Icnn(nn.Module):
@@ -34,14 +49,19 @@ class _Icnn(nn.Module):
         in_chans: int,
         num_features: int,
         drop_rate: float,
-        act_layer: type[nn.Module],
+        act_layer: str | type[nn.Module],
         positivity: str | Positivity,
     ) -> None:
         super().__init__()
+        if is_scriptable() and as_positivity(positivity).reparametrises:  # type: ignore[no-untyped-call]
+            raise ValueError(
+                f"scriptable=True needs positivity 'projection', got {str(positivity)!r}: TorchScript does not compile "
+                "the map; leave scriptable out, and use torch.export or torch.jit.trace"
+            )
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         self.num_features = self.head_hidden_size = num_features
         self.positivity = positivity
-        self._make_act = act_layer
+        self._make_act = _act_layer(act_layer)
         self.head_drop = nn.Dropout(drop_rate)
 
     def _act(self) -> nn.Module:
@@ -52,7 +72,7 @@ class _Icnn(nn.Module):
     def _make_head(self, features: int) -> nn.Module:
         if self.num_classes == 0:
             return nn.Identity()
-        return ConvexLinear(features, self.num_classes, positivity=self.positivity, activation=self._act())
+        return ConvexLinear(features, self.num_classes, positivity=self.positivity, fed_by=self._act())
 
     def init_weights(self, generator: torch.Generator | None = None, **settings: Any) -> None:
         """Draw all parameters anew; arguments are those of :func:`convex_init.timm.init_weights`."""
@@ -99,7 +119,7 @@ class IcnnMlp(_Icnn):
         img_size: side, or height and width, of the image in pixels.
         hidden: widths of the hidden layers, at least one.
         drop_rate: dropout before the last layer.
-        act_layer: class of the activation, such as ``nn.ReLU``.
+        act_layer: class of the activation, such as ``nn.ReLU``, or timm's name of it, such as ``"leaky_relu"``.
         positivity: of the layers behind the first: ``"projection"``, or a map such as ``"exp"``.
 
     Raises:
@@ -113,7 +133,7 @@ class IcnnMlp(_Icnn):
         img_size: int | tuple[int, int] = 28,
         hidden: Sequence[int] = (784,) * 5,
         drop_rate: float = 0.0,
-        act_layer: type[nn.Module] = nn.ReLU,
+        act_layer: str | type[nn.Module] = nn.ReLU,
         positivity: str | Positivity = "projection",
     ) -> None:
         """Make the network and initialise it; see the class."""
@@ -123,7 +143,7 @@ class IcnnMlp(_Icnn):
         self.stem_act = self._act()
         blocks = []
         for n, m in itertools.pairwise(hidden):
-            layer = ConvexLinear(n, m, positivity=positivity, activation=self._act())
+            layer = ConvexLinear(n, m, positivity=positivity, fed_by=self._act())
             blocks.append(nn.Sequential(OrderedDict(layer=layer, act=self._act())))
         self.blocks = nn.Sequential(*blocks)
         self.head = self._make_head(hidden[-1])
@@ -139,14 +159,6 @@ class IcnnMlp(_Icnn):
             raise ValueError(f"global_pool must be None or '' for a fully connected network, got {global_pool!r}")
         self.num_classes = num_classes
         self.head = self._make_head(self.num_features).to(self.stem.weight.device, self.stem.weight.dtype)
-
-    def convex_sites(self) -> list[Site]:
-        """Describe the layers for :func:`convex_init.torch.plan` and ``signal_report``."""
-        phi = read_activation(self.stem_act)
-        sites = [Site("stem", self.stem, "free", reason="sees the input")]
-        paths = [f"blocks.{k}.layer" for k in range(len(self.blocks))] + ["head"] * (self.num_classes > 0)
-        sites += [Site(path, self.get_submodule(path), "positive", phi, reason=f"fed by {phi}") for path in paths]
-        return sites
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the last hidden features, ``(N, hidden[-1])``."""
@@ -170,7 +182,7 @@ class _Convolutional(_Icnn):
         widths: tuple[int, int],
         global_pool: str,
         drop_rate: float,
-        act_layer: type[nn.Module],
+        act_layer: str | type[nn.Module],
         positivity: str | Positivity,
     ) -> None:
         first, last = widths
@@ -242,7 +254,7 @@ class IcnnConvNet(_Convolutional):
         widths: Sequence[int] = (32, 32, 64, 64, 128),
         global_pool: str = "avg",
         drop_rate: float = 0.0,
-        act_layer: type[nn.Module] = nn.ReLU,
+        act_layer: str | type[nn.Module] = nn.ReLU,
         positivity: str | Positivity = "projection",
     ) -> None:
         """Make the network and initialise it; see the class."""
@@ -316,7 +328,7 @@ class IcnnResNet(_Convolutional):
         width: int = 32,
         global_pool: str = "avg",
         drop_rate: float = 0.0,
-        act_layer: type[nn.Module] = nn.ReLU,
+        act_layer: str | type[nn.Module] = nn.ReLU,
         positivity: str | Positivity = "projection",
     ) -> None:
         """Make the network and initialise it; see the class."""

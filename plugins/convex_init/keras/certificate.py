@@ -86,7 +86,9 @@ def assert_convex(model: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _untraced(error: Exception) -> Certificate:
     lines = str(error).strip().splitlines()
-    first = next((line for line in lines if line and not line.startswith("Exception encountered")), type(error).__name__)
+    first = next(
+        (line for line in lines if line and not line.startswith("Exception encountered")), type(error).__name__
+    )
     return Certificate("cannot tell", (f"the model cannot be traced on its backend: {first[:200]}",), {})
 
 

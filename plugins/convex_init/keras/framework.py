@@ -20,8 +20,8 @@ from convex_init.keras.model.changes import Journal, add_bias, mark
 from convex_init.keras.model.inputs import made_call, moved_inputs
 from convex_init.keras.model.variables import Variables
 from convex_init_core.framework import Fill, Observed, Parameter, Visit
-from convex_init_core.graph.nodes import Constant, Graph, Node
 from convex_init_core.graph.compounds import with_compounds
+from convex_init_core.graph.nodes import Constant, Graph, Node
 from convex_init_core.graph.walks import alike
 from convex_init_core.signal.signal_moments import measured
 from convex_init_core.theory.moments import FeatureMoments
@@ -81,7 +81,9 @@ class KerasFramework:
     def moments(self, constant: Constant) -> tuple[float, float] | None:
         """See :class:`convex_init_core.framework.Framework`."""
         numbers = self.numbers(constant)
-        return None if numbers is None or not numbers.size else (float(numbers.mean()), float(np.square(numbers).mean()))
+        return (
+            None if numbers is None or not numbers.size else (float(numbers.mean()), float(np.square(numbers).mean()))
+        )
 
     def numbers(self, constant: Constant) -> NDArray[np.float64] | None:
         """See :class:`convex_init_core.framework.Framework`."""

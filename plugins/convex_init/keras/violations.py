@@ -49,9 +49,7 @@ def search_violation(call: Call, convex_inputs: list[str], outputs: set[str], se
     return best
 
 
-def _excess(
-    call: Call, rows: list[Any], a: dict[int, Any], b: dict[int, Any], outputs: set[str]
-) -> tuple[Any, Any]:
+def _excess(call: Call, rows: list[Any], a: dict[int, Any], b: dict[int, Any], outputs: set[str]) -> tuple[Any, Any]:
     """How far every output lies above its chord in the middle, a row for each segment, and what rounding explains."""
     middle = {i: 0.5 * (a[i] + b[i]) for i in a}
     values = [_run(call, rows, point, outputs) for point in (a, b, middle)]

@@ -54,9 +54,7 @@ class Runner:
 
         follow(self._traces[graph], by_place, seen, learnt=self._present)
 
-    def observe(
-        self, graph: Graph, nodes: Sequence[Node], loss: Callable[[Any], Any] | None
-    ) -> dict[Node, Observed]:
+    def observe(self, graph: Graph, nodes: Sequence[Node], loss: Callable[[Any], Any] | None) -> dict[Node, Observed]:
         """See :class:`convex_init.keras.backend.runner.Runner`; gradients are those of zeros that are added."""
         places = {node.place: index for index, node in enumerate(nodes)}
         made = self._traces[graph]

@@ -17,7 +17,7 @@ from convex_init.torch.trace.containers import named_tensors, unnamed_objects
 from convex_init.torch.trace.course import Recording, plain
 from convex_init.torch.trace.lowering import is_part, lower
 from convex_init.torch.trace.lowering.call import Call, Signature
-from convex_init.torch.trace.memory import Later, Memory
+from convex_init.torch.trace.memory import Later, Memory, Region
 from convex_init.torch.trace.watches import READS, Weights, scripted_reads, weights_of
 from convex_init_core.graph.nodes import Node, Place
 
@@ -132,6 +132,7 @@ class Recorder(TorchDispatchMode):
         if not signature.views_in_place:
             for tensor in written:
                 self.memory.before_write(tensor)
+        viewed = Region.of(signature.given(0, args, kwargs)) if signature.base == "as_strided" else None
         try:
             result = func(*args, **kwargs)
         except Exception:
@@ -144,7 +145,9 @@ class Recorder(TorchDispatchMode):
         if varies and signature.shaped_by_numbers and _looks_at_numbers(call):
             self.builder.doubt(f"{place} makes a result whose size depends on values of the input, {_OTHER_WAY}")
         for index, tensor in enumerate(made):
-            self._result(call.of_result(index, tensor), any(tensor is other for other in written), varies)
+            part = call.of_result(index, tensor)
+            part.is_whole = viewed is not None and viewed.is_same_as(Region.of(tensor))
+            self._result(part, any(tensor is other for other in written), varies)
         for tensor in written:
             if not any(tensor is other for other in made) and _writes(call):
                 node = call.of_result(0, tensor).opaque("writes to its arguments")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,21 +10,23 @@ import torch
 from torch import Tensor, nn
 
 from convex_init.torch import read_activation
-from convex_init.torch.write.drawing import Fill, fill_
 from convex_init.torch.model.fans import AFFINE, fan_in, units
+from convex_init.torch.write.drawing import Fill, fill_
 from convex_init.torch.write.positivity import raw_parameter, read_positivity
-from convex_init.torch.sites import shown
 from convex_init_core import (
     InitSettings,
+    Positivity,
     Recipe,
     expected_output,
     free_recipe,
     normalised_recipe,
     positive_recipe,
 )
+from convex_init_core.planning.refusals import shown
 
 # Plain attributes, as the mark of a projected weight is: copies and pickles keep them, a state dict never sees them.
 _NORMALISED = "_convex_init_normalised"
+_POSITIVITY = "_convex_init_positivity"
 _NORM = "_convex_init_norm"
 
 
@@ -51,10 +53,12 @@ class InitChoice:
         return InitSettings(self.correlation, self.variance, self.bias_noise, distribution)
 
 
-def note_layer(layer: nn.Module, fed_by: Any, normalised: bool) -> None:
-    """Note at a positive layer which activation feeds it, and whether a normalisation follows."""
+def note_layer(layer: nn.Module, fed_by: Any, normalised: bool, positivity: Positivity | None = None) -> None:
+    """Note at a positive layer which activation feeds it, whether a normalisation follows, and its forward's map."""
     setattr(layer, "feeding_activation", read_activation(fed_by))  # noqa: B010 (what torch's types do not know)
     setattr(layer, _NORMALISED, normalised)
+    own = positivity if positivity is not None and positivity.reparametrises else None
+    setattr(layer, _POSITIVITY, own)
 
 
 def note_norm(norm: nn.Module, gain: float = 1.0, layer: nn.Module | None = None) -> None:
@@ -68,33 +72,43 @@ def recipe_for(layer: nn.Module, choice: InitChoice) -> Recipe:
     Raises:
         ValueError: if a choice is out of range.
     """
-    through = read_positivity(layer)
+    through = getattr(layer, _POSITIVITY, None) or read_positivity(layer)
     if through is None:
         return free_recipe(fan_in(layer), choice.settings(False))
     phi = getattr(layer, "feeding_activation", "relu")
-    return positive_recipe_for(layer, phi, bool(getattr(layer, _NORMALISED, False)), choice)
+    return positive_recipe_for(layer, phi, bool(getattr(layer, _NORMALISED, False)), choice, through)
 
 
-def positive_recipe_for(layer: nn.Module, fed_by: Any, normalised: bool, choice: InitChoice) -> Recipe:
+def positive_recipe_for(
+    layer: nn.Module, fed_by: Any, normalised: bool, choice: InitChoice, positivity: Positivity | None
+) -> Recipe:
     """Return the recipe of a positive layer at a given place.
 
     Raises:
         ValueError: if a choice is out of range, or the law does not fit the layer's positivity map.
     """
     make = normalised_recipe if normalised else positive_recipe
-    through = read_positivity(layer) or "projection"
-    return make(fan_in(layer), read_activation(fed_by), choice.settings(normalised), through)
+    return make(fan_in(layer), read_activation(fed_by), choice.settings(normalised), positivity or "projection")
 
 
 def fill_layers(
     layers: Iterable[nn.Module],
     choice: InitChoice,
     generator: torch.Generator | None = None,
+    recipes: Mapping[nn.Module, Recipe] | None = None,
 ) -> None:
-    """Draw weights and biases of all layers from one seed; parameters on the meta device are left alone."""
+    """Draw weights and biases of all layers from one seed; parameters on the meta device are left alone.
+
+    Args:
+        layers: of any kind, in order.
+        choice: for all of them.
+        generator: source of randomness.
+        recipes: of some layers, where they are not those of their places.
+    """
     fills = []
     for layer in layers:
-        recipe, bias = recipe_for(layer, choice), getattr(layer, "bias", None)
+        recipe = (recipes or {}).get(layer) or recipe_for(layer, choice)
+        bias = getattr(layer, "bias", None)
         if raw_parameter(layer).device.type == "meta":
             continue
         fills.append(Fill(raw_parameter(layer), recipe.weight, recipe.positivity))

@@ -1,45 +1,12 @@
-"""What the data flow knows of a value: how it depends on the network's input."""
+"""What is found in a model: layers, learnt factors, and what is in the way of convexity."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import reduce
-from typing import Any
+from dataclasses import dataclass
 
 from torch import nn
 
-from convex_init_core import Activation
-from convex_init_core.convexity.calculus import Curvature
-
-
-@dataclass(frozen=True)
-class Value:
-    """One tensor (or a tuple of parts of one) in the data flow.
-
-    Attributes:
-        curvature: constant, affine or convex in the network's input; a concave one is not followed.
-        parameter: dotted name, where it is a parameter as it stands.
-        number: a number or tensor, where it is a constant that training does not change.
-        fed_by: the activation that it has just been through; ``None`` behind anything else.
-    """
-
-    curvature: Curvature
-    parameter: str = ""
-    number: Any = None
-    fed_by: Activation | None = None
-
-    def plain(self) -> Value:
-        """Return the value behind a linear operation."""
-        return replace(self, parameter="", number=None, fed_by=None)
-
-
-def joined(values: list[Value]) -> Value:
-    """Return a sum or concatenation of values; the feeding activation stays if all signals in it share it."""
-    signals = [value for value in values if value.curvature is not Curvature.CONSTANT]
-    if not signals:
-        return Value(Curvature.CONSTANT)
-    fed = signals[0].fed_by if all(value.fed_by == signals[0].fed_by for value in signals) else None
-    return Value(reduce(Curvature.__or__, (value.curvature for value in signals)), fed_by=fed)
+from convex_init_core import Activation, Positivity
 
 
 @dataclass(frozen=True)
@@ -74,6 +41,8 @@ class FoundLayer:
         positive: whether it stands behind a non-linearity, so that its weight must be non-negative.
         fed_by: the activation that feeds it; ``None`` for a linear operation, and for a free layer.
         normalised: whether every way from it leads to a batch normalisation before the next non-linearity.
+        positivity: the map that makes its weight non-negative, as far as the model has one.
+        obstacle: why its weight or bias cannot be written; empty if they can.
     """
 
     path: str
@@ -81,6 +50,13 @@ class FoundLayer:
     positive: bool
     fed_by: Activation | None
     normalised: bool
+    positivity: Positivity | None = None
+    obstacle: str = ""
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether its weight has to be kept non-negative, since no map of the model does it."""
+        return self.positive and not (self.positivity is not None and self.positivity.reparametrises)
 
 
 @dataclass(frozen=True, eq=False)
