@@ -87,10 +87,14 @@ def _prelu(node: Node) -> bool:
 
 
 def _negated(node: Node) -> Node | None:
-    """What a fixed node is the negative of, in its own shape."""
-    while node.name == "reshape" and node.shape == node.inputs[0].shape:
+    """What a fixed node is the negative of, if that fits in its place as it is."""
+    shape = node.shape
+    while node.name in ("reshape", "broadcast") and node.inputs:
         node = node.inputs[0]
-    return node.inputs[0] if node.name == "negate" else None
+    if node.name != "negate":
+        return None
+    own = node.inputs[0].shape
+    return node.inputs[0] if shape == (1,) * (len(shape) - len(own)) + own else None
 
 
 def _prune(graph: Graph) -> None:

@@ -71,7 +71,7 @@ class Runner:
             return (loss or total_of)(keras.tree.pack_sequence_as(self._result, outputs)), values
 
         zeros = [jax.numpy.zeros(node.shape, node.dtype) for node in nodes]
-        slopes, values = jax.grad(total, has_aux=True)(zeros)
+        slopes, values = jax.jit(jax.grad(total, has_aux=True))(zeros)
         return {
             node: Observed(wide(value), wide(slope)) for node, value, slope in zip(nodes, values, slopes, strict=True)
         }
