@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from convex_init.torch import ICNN, apply_, plan
+from convex_init.torch.layers import ConvexLinear
 from convex_init.torch.model.parameters import Parameters
 from convex_init.torch.write.drawing import Fill, fill_
-from convex_init.torch.layers import ConvexLinear
 from experiments import records
 from experiments.data.images import flat_images
 from experiments.experiment import Context, Experiment, Record, Results, Run, run_key

@@ -17,7 +17,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 CORE = "convex_init_core"
 PARTS = (
     CORE,
-    *("plugins/convex_init/torch", "plugins/convex_init/keras", "plugins/convex_init/demo"),
+    *("plugins/convex_init/torch", "plugins/convex_init/jax", "plugins/convex_init/tensorflow"),
+    *("plugins/convex_init/keras", "plugins/convex_init/demo"),
     *("integrations/convex_init/ignite", "integrations/convex_init/timm"),
     *("tests", "experiments", "benchmarks", "tools", "examples"),
 )

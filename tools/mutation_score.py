@@ -2,7 +2,8 @@
 
 Samples mutants of one part of the library (the operators of cosmic-ray, and swapped arguments), and runs for each the
 test files that reach its line, in a copy of the checkout. Writes counts and survivors to
-``results/mutation_score.json``, part by part; a ``remark`` that was written there beside a survivor stays. Needs
+``results/mutation_score.json``, part by part; a ``remark`` that was written there beside a survivor stays.
+``--again tests/core/test_new.py`` tries tests on the survivors that have none. Needs
 ``pip install cosmic-ray coverage``.
 """
 
@@ -170,7 +171,8 @@ def _difference(source: str, code: str, name: str) -> tuple[int, str, str]:
     for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag != "equal":
             was, becomes = (" ".join(part.strip() for part in lines) for lines in (old[i1:i2], new[j1:j2]))
-            return i1 + 1, name, f"{was}  ->  {becomes}"
+            first = next((i for i in range(i1, i2) if old[i].strip()), i1)
+            return first + 1, name, f"{was}  ->  {becomes}"
     raise ValueError("the mutant is the source")
 
 
@@ -249,8 +251,9 @@ def _statement(source: str, line: int) -> tuple[int, int]:
         if isinstance(node, ast.stmt):
             inside = getattr(node, "body", None)  # of a compound statement its head alone
             last = inside[0].lineno - 1 if inside else node.end_lineno or node.lineno
-            if node.lineno <= line <= last:
-                best = (node.lineno, last)
+            first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+            if first <= line <= last:
+                best = (first, last)
     return best
 
 
@@ -267,78 +270,115 @@ def survives(root: Path, mutant: Mutant, tests: list[str], limit: float) -> bool
         path.write_text(source, encoding="utf-8")
 
 
+def copied(places: list[str], folder: str) -> Path:
+    """Copy what runs and the tests at ``places`` to a folder."""
+    root = Path(folder).resolve()
+    # Of the tests no more than this part needs: pytest imports the framework of every folder that it finds.
+    helpers = (path.relative_to(CHECKOUT) for path in (CHECKOUT / "tests").glob("*.py"))
+    parents = {str(Path(place).parent) if place.endswith(".py") else place for place in places}
+    for name in (*COPIED, *map(str, helpers), *{"tests/core", "tests/contract", *parents}):
+        source = CHECKOUT / name
+        if source.is_dir():
+            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            (root / name).parent.mkdir(exist_ok=True)
+            shutil.copy(source, root / name)
+    return root
+
+
+def score(part: str, root: Path, count: int, seed: int) -> None:
+    """Try a sample of all mutants of a part and write what lived."""
+    patterns, places, _ = PARTS[part]
+    begun = time.monotonic()
+    sources = sorted(str(path.relative_to(root)) for pattern in patterns for path in root.glob(pattern))
+    tests = sorted(
+        str(path.relative_to(root))
+        for place in places
+        for path in ([root / place] if place.endswith(".py") else (root / place).rglob("test_*.py"))
+    )
+    everything = [mutant for file in sources for mutant in mutants_of(root, file)]
+    sample = random.Random(seed).sample(everything, min(count, len(everything)))
+    print(f"{len(everything)} mutants, {len(sample)} of them tried", file=sys.stderr, flush=True)
+    found = reach(root, sources, tests)
+    lived: list[Mutant] = []
+    per_file: dict[str, dict[str, int]] = collections.defaultdict(lambda: {"tried": 0, "killed": 0})
+    for number, mutant in enumerate(sample, start=1):
+        reaching = tests_for(root, mutant, found)
+        alive = survives(root, mutant, reaching, 60.0 + 3.0 * sum(found[test][0] for test in reaching))
+        per_file[mutant.file]["tried"] += 1
+        per_file[mutant.file]["killed"] += not alive
+        if alive:
+            lived.append(mutant)
+            print(f"{number} lives: {mutant.file}:{mutant.line} {mutant.change}", file=sys.stderr, flush=True)
+    before = {(row["file"], row["change"]): row for row in _read().get(part, {}).get("survived", ())}
+    rows = []
+    for mutant in sorted(lived, key=lambda m: (m.file, m.line)):
+        row = {"file": mutant.file, "line": mutant.line, "operator": mutant.operator, "change": mutant.change}
+        remark = before.get((mutant.file, mutant.change), {}).get("remark")
+        rows.append({**row, "remark": remark} if remark else row)
+    killed = len(sample) - len(lived)
+    report = {
+        "tool": f"operators of cosmic-ray {importlib.metadata.version('cosmic-ray')} and swapped arguments",
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "seed": seed,
+        "possible": len(everything),
+        "tried": len(sample),
+        "killed": killed,
+        "score": round(killed / len(sample), 3),
+        "minutes": round((time.monotonic() - begun) / 60, 1),
+        "files": dict(sorted(per_file.items())),
+        "survived": rows,
+    }
+    _save(part, report)
+
+
+def try_again(part: str, root: Path, tests: list[str]) -> None:
+    """Run some tests against the survivors without a remark, and note beside each the one that now notices it."""
+    report = _read()[part]
+    for row in report["survived"]:
+        if "remark" in row or "noticed_since_by" in row:
+            continue
+        mutant = next((m for m in mutants_of(root, row["file"]) if m.change == row["change"]), None)
+        if mutant is None:
+            row["remark"] = "the line is gone"
+            continue
+        for test in tests:
+            if not survives(root, mutant, [test], 600.0):
+                row["noticed_since_by"] = test
+                break
+        print(row["file"], row["change"], row.get("noticed_since_by"), file=sys.stderr, flush=True)
+    report["noticed_since"] = sum("noticed_since_by" in row for row in report["survived"])
+    _save(part, report)
+
+
+def _read() -> dict[str, Any]:
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+
+
+def _save(part: str, report: dict[str, Any]) -> None:
+    reports = _read() | {part: report}
+    ordered = {name: reports[name] for name in PARTS if name in reports}
+    RESULTS.write_text(json.dumps(ordered, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Score one part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--mutants", type=int, default=250)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--again", nargs="+", metavar="TEST", help="run these against the survivors on file")
     chosen = parser.parse_args()
-    patterns, places, shared = PARTS[chosen.part]
+    _, places, shared = PARTS[chosen.part]
     os.environ |= {"OMP_NUM_THREADS": "1", "KERAS_BACKEND": "torch"}  # a fork of torch is safe, of others not
     for name in shared:
         importlib.import_module(name)
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder).resolve()
-        # Of the tests no more than this part needs: pytest imports the framework of every folder that it finds.
-        helpers = (path.relative_to(CHECKOUT) for path in (CHECKOUT / "tests").glob("*.py"))
-        parents = {str(Path(place).parent) if place.endswith(".py") else place for place in places}
-        for name in (*COPIED, *map(str, helpers), *{"tests/core", "tests/contract", *parents}):
-            source = CHECKOUT / name
-            if source.is_dir():
-                shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                (root / name).parent.mkdir(exist_ok=True)
-                shutil.copy(source, root / name)
-        sources = sorted(str(p.relative_to(root)) for pattern in patterns for p in root.glob(pattern))
-        tests = sorted(
-            str(path.relative_to(root))
-            for place in places
-            for path in ([root / place] if place.endswith(".py") else (root / place).rglob("test_*.py"))
-        )
-        begun = time.monotonic()
-        everything = [mutant for file in sources for mutant in mutants_of(root, file)]
-        sample = random.Random(chosen.seed).sample(everything, min(chosen.mutants, len(everything)))
-        print(f"{len(everything)} mutants, {len(sample)} of them tried", file=sys.stderr, flush=True)
-        found = reach(root, sources, tests)
-        lived: list[Mutant] = []
-        per_file: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
-        for number, mutant in enumerate(sample, start=1):
-            reaching = tests_for(root, mutant, found)
-            alive = survives(root, mutant, reaching, 60.0 + 3.0 * sum(found[test][0] for test in reaching))
-            per_file[mutant.file][0] += 1
-            per_file[mutant.file][1] += not alive
-            if alive:
-                lived.append(mutant)
-                print(f"{number} lives: {mutant.file}:{mutant.line} {mutant.change}", file=sys.stderr, flush=True)
-        _write(chosen, len(everything), dict(sorted(per_file.items())), lived, time.monotonic() - begun)
-
-
-def _write(
-    chosen: argparse.Namespace, possible: int, per_file: dict[str, list[int]], lived: list[Mutant], seconds: float
-) -> None:
-    report = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    before = {(row["file"], row["change"]): row for row in report.get(chosen.part, {}).get("survived", ())}
-    tried = sum(count for count, _ in per_file.values())
-    rows = []
-    for mutant in sorted(lived, key=lambda m: (m.file, m.line)):
-        row = {"file": mutant.file, "line": mutant.line, "operator": mutant.operator, "change": mutant.change}
-        remark = before.get((mutant.file, mutant.change), {}).get("remark")
-        rows.append({**row, "remark": remark} if remark else row)
-    report[chosen.part] = {
-        "tool": f"operators of cosmic-ray {importlib.metadata.version('cosmic-ray')} and swapped arguments",
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "seed": chosen.seed,
-        "possible": possible,
-        "tried": tried,
-        "killed": tried - len(lived),
-        "score": round((tried - len(lived)) / tried, 3),
-        "minutes": round(seconds / 60, 1),
-        "files": {file: {"tried": count, "killed": killed} for file, (count, killed) in per_file.items()},
-        "survived": rows,
-    }
-    ordered = {part: report[part] for part in PARTS if part in report}
-    RESULTS.write_text(json.dumps(ordered, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        root = copied(places, folder)
+        if chosen.again:
+            try_again(chosen.part, root, chosen.again)
+        else:
+            score(chosen.part, root, chosen.mutants, chosen.seed)
 
 
 if __name__ == "__main__":

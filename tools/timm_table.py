@@ -3,7 +3,7 @@
 Takes from every family of timm's registry one small model (by the words in its name), builds it without pretrained
 weights and follows the signal through it: as it is, and with all replacements that
 ``convexify`` suggests. Each success is checked numerically in float64 on random segments. Writes the findings to
-``results/timm_families.json`` and the table into ``docs/timm.md``.
+``results/timm_families.json`` and the table into ``docs/timm_families.md``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ import convex_init.timm as ct  # noqa: E402
 from convex_init.timm.replacements import offence  # noqa: E402
 
 RESULTS = CHECKOUT / "results" / "timm_families.json"
-DOCUMENT = CHECKOUT / "docs" / "timm.md"
+DOCUMENT = CHECKOUT / "docs" / "timm_families.md"
 BEGIN, END = "<!-- table: begin (tools/timm_table.py) -->", "<!-- table: end -->"
 SIDES = (64, 96, 128, 160, 192, 224, 256)
 PARAMETERS = 90_000_000

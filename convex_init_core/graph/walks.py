@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from convex_init_core.graph.nodes import Kind
+
 if TYPE_CHECKING:
-    from convex_init_core.graph.nodes import Node
+    from convex_init_core.graph.nodes import Graph, Node
 
 
 def parts_first(
@@ -46,3 +48,28 @@ def consumers_of(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
         for part in dict.fromkeys(node.inputs):
             found.setdefault(part, []).append(node)
     return found
+
+
+def alike(graph: Graph, node: Node) -> list[Node]:
+    """Return the nodes that are worth measuring with ``node`` in one run: those made of the same inputs alone.
+
+    Where it depends on no parameter, they do not either. Constants are left out.
+
+    Args:
+        graph: of one run.
+        node: in it.
+    """
+    inputs: dict[Node, frozenset[Node]] = {}
+    weighted: dict[Node, bool] = {}
+    for each in graph:
+        own = frozenset((each,)) if each.name == "input" else frozenset()
+        inputs[each] = own.union(*(inputs[part] for part in each.inputs))
+        weighted[each] = bool(each.parameters) or any(weighted[part] for part in each.inputs)
+    return [
+        each
+        for each in graph
+        if not each.is_fixed
+        and each.kind is Kind.FLOATING
+        and inputs[each] <= inputs[node]
+        and (weighted[node] or not weighted[each])
+    ]

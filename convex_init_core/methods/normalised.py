@@ -133,7 +133,7 @@ def forward_normalised(
     return normalised_output(phi, layer, gain)
 
 
-def normalised_output(features: FeatureMoments, layer: LayerStatistics, gain: float = 1.0) -> SignalStatistics:
+def normalised_output(features: FeatureMoments, layer: LayerStatistics, gain: float) -> SignalStatistics:
     """Return the same from the moments of the features that feed the layer."""
     scale = _checks.non_negative("gain", gain)
     own, heard = features.variance - features.covariance, _heard(features, layer)

@@ -51,12 +51,14 @@ def plan(framework: Framework, request: Request) -> Plan:
     made = [decisions.of_weight[source] for source in order if source in decisions.of_weight]
     problems = list(_problems(reading, decisions, request, chosen, made))
     if not made and not problems:
-        raise ValueError("the model has no weight to initialise: no product with a parameter was found")
+        left = "".join(f"\n{shown(framework.parameter(name).layer)}: {why}" for name, why in reading.left)
+        raise ValueError(f"the model has no weight to initialise: no product with a parameter was found{left}")
     measured = to_measure(reading, decisions, request, framework.has_inputs)
     layers, tied = _layers(made, decisions, measured)
     problems += tied
-    if not problems and request.free is None:  # free= is the user's word against the calculus
-        problems += refusals.why_not_convex(reading, decisions.facts, judge, framework, request.convex_inputs)
+    unread = any(name in chosen.excluded for name, _ in (*reading.problems, *reading.left))
+    if not problems and request.free is None and not unread:  # free= is the user's word against the calculus
+        problems += refusals.why_not_convex(reading, decisions.facts, judge, framework, request.convex_inputs, chosen)
     if problems:
         raise ValueError("nothing was written: " + "\n".join(dict.fromkeys(problems)))
     return Plan(
@@ -104,8 +106,8 @@ def execute(made: Plan, framework: Framework, seed: Any = None) -> None:
         if added and measured:
             measured = plan(framework, made.request).measured  # other operations may run where a bias is added
         framework.write(made.fills(), seed)
-        framework.mark(made.project)
         calibrate(framework, measured, made.settings.variance)
+        framework.mark(made.project)
     except BaseException:
         framework.restore(before)
         raise

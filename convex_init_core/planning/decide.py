@@ -141,7 +141,9 @@ class _Decider:
                 recipes = self._structured(found)
                 mean = recipes[0].bias.mean if has_bias else 0.0
                 layers = tuple(recipe.statistics for recipe in recipes)
-                budget = replace(budget, layers=layers, bias_mean=mean, bias_variance=0.0)
+                linear = sum(1 for term in found.free if not term.squares)
+                free = recipes[0].statistics.skip_variance / max(linear, 1)
+                budget = replace(budget, layers=layers, bias_mean=mean, bias_variance=0.0, free_variance=free)
             if has_bias:
                 budget = replace(budget, bias_mean=budget.bias_mean - found.offset)
         shift = self._shift(found, biases, budget)
@@ -247,8 +249,9 @@ class _Decider:
         if convex:
             notes.append(f"beside {', '.join(convex)} as it is")
         if not through.reparametrises:
-            kept = self.facts.parameter(product.source).kept_by
-            notes.append(f"kept non-negative by {kept}" if kept else "for project_ or project_after_step to keep so")
+            weight = self.facts.parameter(product.source)
+            kept = f"kept non-negative by {weight.kept_by}" if weight.kept_by else f"for {weight.keeper} to keep so"
+            notes.append(kept)
         if self.reading.values[product.data].curvature.is_affine and product.source not in self.chosen.positive:
             reason = f"made non-negative (by {through}), so that its outputs rise with all that it sees"
         else:
@@ -326,7 +329,7 @@ class _Decider:
 
     def _second(self, data: Node) -> float:
         """Second moment of what a free layer multiplies, 1 for the input itself: LeCun's assumption."""
-        if shows_input(data):
+        if shows_input(data, is_scaled=not self.framework.has_inputs):
             return 1.0
         second = self.signals.of(data)[0].second
         return second if second > 0.0 else 1.0

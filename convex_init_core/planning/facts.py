@@ -122,11 +122,22 @@ def _constants_of(node: Node) -> Iterator[str]:
         yield from part.parameters
 
 
-def shows_input(data: Node) -> bool:
-    """Whether a value is an input of the model, with nothing on the way that multiplies it or puts others beside it."""
-    while data.name not in _CHANGES and not data.is_fixed and data.inputs:
-        data = next((part for part in data.inputs if not part.is_fixed), data.inputs[0])
+def shows_input(data: Node, *, is_scaled: bool = False) -> bool:
+    """Whether a value is an input of the model, with nothing on the way that multiplies it or puts others beside it.
+
+    Args:
+        data: the value.
+        is_scaled: whether a product with numbers of the code (or with buffers) may be on the way. They bring an input
+            to order 1 that is of another order, which only example inputs would show.
+    """
+    while not data.is_fixed and data.inputs:
+        moving = [part for part in data.inputs if not part.is_fixed]
+        factors = [part for part in data.inputs if part.is_fixed and not part.parameters]
+        is_scale = data.name == "multiply" or (data.name == "divide" and data.inputs[0] in moving)
+        if data.name in _CHANGES and not (is_scaled and is_scale and len(factors) == 1):
+            return False
+        data = moving[0] if moving else data.inputs[0]
     return data.name == "input"
 
 
-_CHANGES = ("input", "multiply", "divide", "concatenate", "contract", "convolve")
+_CHANGES = ("multiply", "divide", "concatenate", "contract", "convolve")

@@ -161,7 +161,7 @@ def test_our_layers_in_a_forward_of_ones_own():
         def __init__(self) -> None:
             super().__init__()
             self.first = nn.Linear(3, 6)
-            self.rest = nn.ModuleList([ConvexLinear(6, 6, activation="elu"), ConvexLinear(6, 1, positivity="exp")])
+            self.rest = nn.ModuleList([ConvexLinear(6, 6, fed_by="elu"), ConvexLinear(6, 1, positivity="exp")])
 
     assert roles(Network()) == [("first", "free", ""), ("rest.0", "positive", "elu(1)"), ("rest.1", "positive", "relu")]
 

@@ -125,12 +125,16 @@ class NonNegProjection:
         within = weakref.ref(engine)
 
         def hook(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            engine = within() if isinstance(optimizer, LBFGS) else None
+            engine = within() if isinstance(optimizer, LBFGS) and self._shares(optimizer) else None
             if engine is None or not any(handler is self for handler in attached(engine)):
                 return None
             return inner(optimizer, args, kwargs)
 
         weakref.finalize(engine, register_optimizer_step_pre_hook(hook).remove)
+
+    def _shares(self, optimizer: Optimizer) -> bool:
+        held = {tensor for group in optimizer.param_groups for tensor in group["params"]}
+        return not held.isdisjoint(self.target.parameters() if isinstance(self.target, nn.Module) else self.target)
 
     def _tensors(self) -> list[Tensor]:
         return list(projected_parameters(self.target).values()) if isinstance(self.target, nn.Module) else self.target

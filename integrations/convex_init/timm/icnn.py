@@ -72,7 +72,7 @@ class _Icnn(nn.Module):
     def _make_head(self, features: int) -> nn.Module:
         if self.num_classes == 0:
             return nn.Identity()
-        return ConvexLinear(features, self.num_classes, positivity=self.positivity, activation=self._act())
+        return ConvexLinear(features, self.num_classes, positivity=self.positivity, fed_by=self._act())
 
     def init_weights(self, generator: torch.Generator | None = None, **settings: Any) -> None:
         """Draw all parameters anew; arguments are those of :func:`convex_init.timm.init_weights`."""
@@ -143,7 +143,7 @@ class IcnnMlp(_Icnn):
         self.stem_act = self._act()
         blocks = []
         for n, m in itertools.pairwise(hidden):
-            layer = ConvexLinear(n, m, positivity=positivity, activation=self._act())
+            layer = ConvexLinear(n, m, positivity=positivity, fed_by=self._act())
             blocks.append(nn.Sequential(OrderedDict(layer=layer, act=self._act())))
         self.blocks = nn.Sequential(*blocks)
         self.head = self._make_head(hidden[-1])

@@ -15,7 +15,7 @@ def check_initializers(model: Any) -> Any:
 
     A layer warns of the same when it is built. ``ICNNInit`` alone, with Keras' zero bias and without a constraint, is
     not the paper's initialisation: the mean of the signal grows from layer to layer, and training makes weights
-    negative. Whether a layer sees the input and should not be non-negative at all is not looked at: that is for ``plan``.
+    negative. Whether a layer sees the input, and should not be non-negative at all, is not looked at: ``plan`` does.
 
     Example:
         >>> import keras

@@ -7,8 +7,6 @@ from typing import Any
 
 import keras
 
-from convex_init.keras.callers import calling
-
 
 @keras.saving.register_keras_serializable(package="convex_init")
 class NonNeg(keras.constraints.NonNeg):
@@ -29,6 +27,8 @@ class NonNeg(keras.constraints.NonNeg):
 
     def __call__(self, w: Any) -> Any:
         """Return ``w`` with 0 in the place of what is negative."""
+        from convex_init.keras.callers import calling  # needed when a model is trained, and not before
+
         optimizer = calling(keras.optimizers.Optimizer)
         if optimizer is not None:
             for variable, average in averages(optimizer):

@@ -14,12 +14,9 @@ from keras import ops
 
 import convex_init_core as core
 from convex_init.keras.activations import ActivationSpec, activation_config, core_activation
-from convex_init.keras.callers import calling, layer_of
-from convex_init.keras.check import layer_flaw
 from convex_init.keras.constraints import NonNeg
 from convex_init.keras.drawing import BIAS, KERNEL, fresh_seed, seed_stream, wide
 from convex_init.keras.fans import Layout, kernel_fan_in, kernel_geometry, layer_window
-from convex_init.keras.last_kernel import kernel_of, remember_kernel
 from convex_init.keras.settings import positivity_config, positivity_from
 from convex_init_core import InitSettings, Positivity, Recipe, needs_geometry, positive_recipe
 
@@ -127,13 +124,6 @@ class ICNNInit(_ICNNInitializer):
     Raises:
         ValueError: for an argument out of range, an activation that is not convex and non-decreasing, or (when
             called) a kernel whose shape and layout do not fit.
-
-    Example:
-        >>> import keras
-        >>> from convex_init.keras import ICNNInit
-        >>> kernel = ICNNInit(activation="softplus", layout="conv", seed=0)((3, 3, 16, 32))
-        >>> tuple(kernel.shape), bool(keras.ops.all(kernel >= 0))
-        ((3, 3, 16, 32), True)
     """
 
     role = KERNEL
@@ -167,13 +157,17 @@ class ICNNInit(_ICNNInitializer):
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Return a raw kernel of ``shape``; drawn in float32 or wider, cast to ``dtype`` last."""
+        # These are needed when a weight is drawn, and not before.
+        from convex_init.keras.callers import calling, layer_of
+        from convex_init.keras.check import layer_flaw
+        from convex_init.keras.filling import drawn
+        from convex_init.keras.last_kernel import remember_kernel
+
         layer = layer_of(calling(keras.Variable))
         strides, groups = layer_window(layer, self.layout, self.strides, self.groups)
         fan_in = self._fan_in(shape, strides)
         where = self._geometry(shape, strides, groups) if needs_geometry(self.settings) else None
         recipe = self._recipe(fan_in, self.positivity, where)
-        from convex_init.keras.filling import drawn  # needed when a weight is drawn, and not before
-
         raw = drawn(recipe.weight, recipe.positivity, shape, wide(dtype), self._seeds())
         remember_kernel(shape, fan_in, self._key(), where)
         if layer is not None and (flaw := layer_flaw(layer)):
@@ -267,13 +261,6 @@ class ICNNBias(_ICNNInitializer):
 
     Raises:
         ValueError: when called without ``fan_in`` and no kernel with the same settings has just been drawn.
-
-    Example:
-        >>> import keras
-        >>> from convex_init.keras import ICNNBias
-        >>> bias = ICNNBias(fan_in=784, activation="relu")((2,))
-        >>> [round(float(value), 3) for value in bias]
-        [-0.739, -0.739]
     """
 
     role = BIAS
@@ -296,12 +283,13 @@ class ICNNBias(_ICNNInitializer):
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Return a bias of ``shape``; drawn in float32 or wider, cast to ``dtype`` last."""
+        from convex_init.keras.filling import drawn
+        from convex_init.keras.last_kernel import kernel_of
+
         fan_in, where = self.fan_in, None
         if fan_in is None or needs_geometry(self.settings):
             kernel = kernel_of(int(shape[-1]) if len(shape) else 1, self._key())
             fan_in, where = kernel.fan_in, kernel.geometry
-        from convex_init.keras.filling import drawn
-
         bias = drawn(self._recipe(fan_in, geometry=where).bias, None, shape, wide(dtype), self._seeds())
         return ops.cast(bias, keras.backend.standardize_dtype(dtype))
 
@@ -352,14 +340,6 @@ def icnn(
         method: see :class:`ICNNInit`.
         match_moments: see :class:`ICNNInit`.
         seed: see :class:`ICNNInit`.
-
-    Example:
-        >>> import keras
-        >>> from convex_init.keras import icnn
-        >>> layer = keras.layers.Dense(64, activation="relu", **icnn("relu", seed=0))
-        >>> layer.build((None, 784))
-        >>> bool(keras.ops.all(layer.kernel >= 0))
-        True
     """
     kernel = ICNNInit(
         correlation,

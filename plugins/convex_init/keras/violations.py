@@ -7,33 +7,34 @@ from typing import Any
 import keras
 import numpy as np
 
+from convex_init.keras.model.calls import Call
+from convex_init.keras.model.inputs import named_parts
 from convex_init_core.convexity.certificate import Violation
 
 _ROWS, _ROUNDS = 128, 12
+_FLOOR = 0.03  # values on the way to a small result may be of order 1, and are rounded as such
 _CLEAR = 100.0  # times the tolerance: no need to look for a clearer counterexample
 
 
-def search_violation(
-    model: Any, example_inputs: Any, names: list[str], convex_inputs: list[str], outputs: set[str], seed: int
-) -> Violation | None:
+def search_violation(call: Call, convex_inputs: list[str], outputs: set[str], seed: int) -> Violation | None:
     """Return the clearest violation found beyond rounding, or ``None``.
 
     Args:
-        model: is called with ``training=False`` on batches of 128 rows.
-        example_inputs: as the model takes them; the first row is the context, and one end of some segments.
-        names: of the inputs, in the order of ``keras.tree.flatten``.
+        call: of the model, which gets batches of 128 rows; the first row of its example inputs is the context, and one
+            end of some segments.
         convex_inputs: those that vary.
         outputs: places of the outputs that are asked for; all if empty.
         seed: of the random segments.
     """
     rng = np.random.default_rng(seed)
-    rows = [np.repeat(np.asarray(part)[:1], _ROWS, 0) for part in keras.tree.flatten(example_inputs)]
+    names = call.names
+    rows = [np.repeat(np.asarray(part)[:1], _ROWS, 0) for part in keras.tree.flatten(call.structure)]
     varied = [i for i, name in enumerate(names) if name in convex_inputs]
     size = {i: 10.0 ** rng.uniform(-1.0, 1.0, (_ROWS, *[1] * (rows[i].ndim - 1))) for i in varied}
     a, b = ({i: rows[i] * base + size[i] * rng.standard_normal(rows[i].shape) for i in varied} for base in (0.0, 1.0))
     best: Violation | None = None
     for _ in range(_ROUNDS):
-        excess, tolerance = _excess(model, example_inputs, rows, a, b, outputs)
+        excess, tolerance = _excess(call, rows, a, b, outputs)
         clarity = np.where(np.isfinite(excess), excess / tolerance, -np.inf)
         worst = clarity.max(1)
         row, element = divmod(int(clarity.argmax()), clarity.shape[1])
@@ -48,23 +49,20 @@ def search_violation(
     return best
 
 
-def _excess(
-    model: Any, structure: Any, rows: list[Any], a: dict[int, Any], b: dict[int, Any], outputs: set[str]
-) -> tuple[Any, Any]:
+def _excess(call: Call, rows: list[Any], a: dict[int, Any], b: dict[int, Any], outputs: set[str]) -> tuple[Any, Any]:
     """How far every output lies above its chord in the middle, a row for each segment, and what rounding explains."""
     middle = {i: 0.5 * (a[i] + b[i]) for i in a}
-    values = [_run(model, structure, rows, point, outputs) for point in (a, b, middle)]
+    values = [_run(call, rows, point, outputs) for point in (a, b, middle)]
     epsilon = float(np.finfo(np.float32).eps)
     with np.errstate(invalid="ignore"):  # where an output is not finite, it tells nothing
-        scale = np.maximum.reduce([np.abs(value) for value in values]) + 1e-3
+        scale = np.maximum.reduce([np.abs(value) for value in values]) + _FLOOR
         return values[2] - 0.5 * (values[0] + values[1]), 200.0 * epsilon * scale
 
 
-def _run(model: Any, structure: Any, rows: list[Any], point: dict[int, Any], outputs: set[str]) -> Any:
-    from convex_init.keras.certificate import named_parts
-
+def _run(call: Call, rows: list[Any], point: dict[int, Any], outputs: set[str]) -> Any:
     filled = [np.asarray(point.get(i, part), dtype=part.dtype) for i, part in enumerate(rows)]
-    result = model(keras.tree.pack_sequence_as(structure, filled), training=False)
+    given = (keras.ops.convert_to_tensor(array) for array in filled)
+    result = call(**dict(zip(call.names, given, strict=True)))
     found = [
         np.asarray(keras.ops.convert_to_numpy(tensor), dtype=np.float64).reshape(_ROWS, -1)
         for name, tensor in named_parts("output", result)

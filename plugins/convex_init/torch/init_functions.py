@@ -21,7 +21,7 @@ def icnn_(
     bias: Tensor | None = None,
     *,
     fan_in: float | None = None,
-    activation: ActivationLike = "relu",
+    fed_by: ActivationLike = "relu",
     correlation: float = 0.5,
     variance: float = 1.0,
     bias_noise: float = 0.0,
@@ -48,7 +48,7 @@ def icnn_(
         bias: the tensor to fill with the centring shift. Without it the pre-activations are not centred.
         fan_in: number of features that one output sums. For a 2-D weight ``[fan_out, fan_in]`` it is the second
             dimension by default; for convolutions, channels per group × kernel volume, give it.
-        activation: φ, which *feeds* the layer.
+        fed_by: φ, the activation that feeds the layer.
         correlation: ρ* in (0, 1).
         variance: σ*² > 0.
         bias_noise: β in [0, 1).
@@ -76,14 +76,14 @@ def icnn_(
         >>> import torch
         >>> from convex_init.torch import icnn_
         >>> layer = torch.nn.Linear(784, 100)
-        >>> weight, bias = icnn_(layer.weight, layer.bias, activation="relu")
+        >>> weight, bias = icnn_(layer.weight, layer.bias, fed_by="relu")
         >>> bool((weight >= 0).all()), round(bias[0].item(), 3)
         (True, -0.739)
     """
     settings = InitSettings(correlation, variance, bias_noise, distribution, method=method, match_moments=match_moments)
     where = _geometry(weight, geometry) if needs_geometry(settings) else None
     fan = _fan_in(weight, fan_in) if where is None else where.fan_in
-    recipe = positive_recipe(fan, read_activation(activation), settings, positivity or "projection", geometry=where)
+    recipe = positive_recipe(fan, read_activation(fed_by), settings, positivity or "projection", geometry=where)
     return _write(recipe, weight, bias, generator)
 
 

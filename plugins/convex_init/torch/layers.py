@@ -22,15 +22,17 @@ class _ConvexLayer(nn.Module):
         self,
         *args: Any,
         positivity: str | Positivity = "projection",
-        activation: ActivationLike = "relu",
+        fed_by: ActivationLike = "relu",
         method: str = "log_normal",
         **kwargs: Any,
     ) -> None:
         """Make torch's layer and put the map on its weight; see the class."""
+        if "activation" in kwargs:
+            raise TypeError("activation= is called fed_by=: the layer applies none, it names what feeds the layer")
         super().__init__(*args, **kwargs)
         through = as_positivity(positivity)
         self.method = method
-        self.feeding_activation: Activation = read_activation(activation)  # TorchScript reads annotations of classes
+        self.feeding_activation: Activation = read_activation(fed_by)  # TorchScript reads annotations of classes
         if through.reparametrises:
             parametrize.register_parametrization(self, "weight", Positive(through))
         else:
@@ -56,7 +58,7 @@ class _ConvexLayer(nn.Module):
             bias,
             fan_in=fan_in(self),
             geometry=geometry(self),
-            activation=self.feeding_activation,
+            fed_by=self.feeding_activation,
             positivity=read_positivity(self),
             generator=generator,
             **{"method": self.method, **settings},
@@ -90,7 +92,7 @@ class ConvexLinear(_ConvexLayer, nn.Linear):
             layer that is summed with this one.
         positivity: ``"projection"`` (clamp with :func:`project_after_step`) or a map: ``"exp"``, ``"softplus"``,
             ``"square"``, ``"abs"``, ``"relu"``, or a :class:`convex_init_core.Positivity`.
-        activation: what *feeds* the layer: a name, module or function.
+        fed_by: the activation that feeds the layer: a name, module or function.
         method: of initialisation, ``"log_normal"`` (the paper's) or ``"isometric"`` (for any depth); see ``icnn_``.
         **kwargs: of torch's layer.
 
@@ -100,7 +102,7 @@ class ConvexLinear(_ConvexLayer, nn.Linear):
     Example:
         >>> import torch
         >>> from convex_init.torch import ConvexLinear
-        >>> layer = ConvexLinear(784, 100, positivity="softplus", activation="leaky_relu")
+        >>> layer = ConvexLinear(784, 100, positivity="softplus", fed_by="leaky_relu")
         >>> str(layer.feeding_activation), bool((layer.weight >= 0).all())
         ('leaky_relu(0.01)', True)
     """

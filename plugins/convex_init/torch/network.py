@@ -85,7 +85,7 @@ class ICNN(nn.Module):
             if positivity is None:
                 self.layers.append(nn.Linear(n, m, bias, **options))
             else:
-                layer = ConvexLinear(n, m, bias, positivity=positivity, activation=phi, **options)
+                layer = ConvexLinear(n, m, bias, positivity=positivity, fed_by=phi, **options)
                 self.layers.append(layer)
         # Somewhere there must be a bias for the centring shift: in the skips if not in the layers.
         self.skips = nn.ModuleList(nn.Linear(in_features, m, not bias, **options) for _, m in pairs) if skip else None

@@ -147,6 +147,6 @@ def bounds(array: Any) -> tuple[float, float] | None:
         return None
     if np.size(array) == 0 or np.iscomplexobj(array):
         return None
-    if not isinstance(array, jax.Array):
-        array = np.asarray(array)
+    if not isinstance(array, jax.Array) or all(device.platform == "cpu" for device in array.devices()):
+        array = np.asarray(array)  # JAX would compile a function for each shape
     return float(array.min()), float(array.max())

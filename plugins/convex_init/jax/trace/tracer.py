@@ -108,12 +108,40 @@ def run(made: Trace, places: Iterable[Place], visit: Visit, *, arrays: Mapping[s
     Raises:
         ValueError: if a place is not among those that are computed.
     """
+    return follow(made, places, lambda place, array: visit(place, np.asarray(array)), arrays=arrays)
+
+
+def follow(
+    made: Trace,
+    places: Iterable[Place],
+    visit: Callable[[Place, Any], Any],
+    *,
+    arrays: Mapping[str, Any] | None = None,
+    learnt: Callable[[str], Any] | None = None,
+) -> list[Any]:
+    """Do what :func:`run` does with arrays of JAX, so that it can be differentiated.
+
+    Args:
+        made: see :func:`run`.
+        places: see :func:`run`.
+        visit: see :func:`run`; gets and returns arrays of JAX.
+        arrays: see :func:`run`.
+        learnt: reads the present numbers of a parameter by name, whenever a step takes it; those of the trace if not
+            given.
+
+    Returns:
+        the outputs.
+
+    Raises:
+        ValueError: if a place is not among those that are computed.
+    """
     wanted = set(places)
     at = {slot: node.place for slot, node in made.nodes.items() if node.place in wanted}
     if lost := wanted - set(at.values()):
         raise ValueError(f"nothing is computed at {min(map(str, lost))!r}")
     met: set[Place] = set()
     values: dict[Slot, Any] = {}
+    present: dict[Slot, str] = {}
     moving: set[Slot] = set()  # not the constants that were computed when the function was traced
 
     def write(slot: Slot, array: Any) -> None:
@@ -122,18 +150,22 @@ def run(made: Trace, places: Iterable[Place], visit: Visit, *, arrays: Mapping[s
         if place is None or place in met:
             return
         met.add(place)
-        changed = visit(place, np.asarray(array))
+        changed = visit(place, array)
         if changed is not None:
             values[slot] = jax.numpy.asarray(changed, dtype=slot.aval.dtype).reshape(slot.shape)
             moving.add(slot)
 
     def read(slot: Slot) -> Any:
+        if learnt is not None and slot in present:
+            return learnt(present[slot])
         return values.get(slot, slot.number)
 
     for leaf, slot in zip(made.leaves, made.program.inputs, strict=True):
-        if not leaf.learnt:
+        if not leaf.learnt or learnt is not None:
             moving.add(slot)
-        write(slot, (arrays or {}).get(leaf.name, leaf.array) if not leaf.learnt else leaf.array)
+        if leaf.learnt:
+            present[slot] = leaf.name
+        write(slot, leaf.array if leaf.learnt else (arrays or {}).get(leaf.name, leaf.array))
     for step in made.program.steps:
         if any(slot in moving for slot in step.inputs) or any(slot.number is None for slot in step.outputs):
             moving.update(step.outputs)

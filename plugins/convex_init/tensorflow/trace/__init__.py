@@ -1,5 +1,5 @@
 """Functions of TensorFlow as graphs."""
 
-from convex_init.tensorflow.trace.tracer import Trace, run, trace, traced
+from convex_init.tensorflow.trace.tracer import Trace, follow, run, trace, traced
 
-__all__ = ["Trace", "run", "trace", "traced"]
+__all__ = ["Trace", "follow", "run", "trace", "traced"]

@@ -113,6 +113,32 @@ def run(made: Trace, places: Iterable[Place], visit: Visit, *, arrays: Mapping[s
     Raises:
         ValueError: if a place is not among those that are computed, or a step cannot be run by itself.
     """
+    return follow(made, places, lambda place, tensor: visit(place, np.asarray(tensor)), arrays=arrays)
+
+
+def follow(
+    made: Trace,
+    places: Iterable[Place],
+    visit: Callable[[Place, Any], Any],
+    *,
+    arrays: Mapping[str, Any] | None = None,
+    afresh: bool = False,
+) -> list[Any]:
+    """Do what :func:`run` does with tensors, so that a tape can record it.
+
+    Args:
+        made: see :func:`run`.
+        places: see :func:`run`.
+        visit: see :func:`run`; gets and returns tensors.
+        arrays: see :func:`run`.
+        afresh: whether variables are read again, whenever a step does, and not as they were at the trace.
+
+    Returns:
+        the outputs.
+
+    Raises:
+        ValueError: if a place is not among those that are computed, or a step cannot be run by itself.
+    """
     wanted = set(places)
     at = {slot: node.place for slot, node in made.nodes.items() if node.place in wanted}
     if lost := wanted - set(at.values()):
@@ -126,7 +152,7 @@ def run(made: Trace, places: Iterable[Place], visit: Visit, *, arrays: Mapping[s
         place = at.get(slot)
         if place is not None and place not in met:
             met.add(place)
-            changed = visit(place, np.asarray(tensor))
+            changed = visit(place, tensor)
             if changed is not None:
                 replaced[place] = tf.reshape(tf.convert_to_tensor(changed, dtype=slot.dtype), slot.shape)
         if place in replaced and (slot.resource is None):
@@ -143,7 +169,11 @@ def run(made: Trace, places: Iterable[Place], visit: Visit, *, arrays: Mapping[s
     for step in made.program.steps:
         if not step.outputs:
             continue
-        if any(slot in moving for slot in step.inputs) or any(slot.number is None for slot in step.outputs):
+        results: Sequence[Any] | None
+        if afresh and step.name == "ReadVariableOp" and step.inputs[0].resource is not None:
+            moving.update(step.outputs)
+            results = [step.inputs[0].resource.tensor()]
+        elif any(slot in moving for slot in step.inputs) or any(slot.number is None for slot in step.outputs):
             moving.update(step.outputs)
             results = step.evaluate(list(map(read, step.inputs)))
             if results is None:

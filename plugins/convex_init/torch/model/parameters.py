@@ -102,21 +102,22 @@ class Parameters:
 
 def _obstacle(raw: Tensor, own: str, is_layer: bool) -> str:
     """Why a tensor cannot be written, with the remedy."""
+    it = f"its {own}" if own in ("weight", "bias") else "it"
     if isinstance(raw, UninitializedParameter):
         return "it is lazy and has no shape yet; run the model once, or pass example_inputs"
     if not raw.is_floating_point():
-        return f"its {own} is {raw.dtype}; initialise before quantising or converting"
+        return f"{it} is {raw.dtype}; initialise before quantising or converting"
     if is_layer and own == "weight" and raw.ndim < 2:
         return (
             f"its weight has shape {tuple(raw.shape)}, flattened by a wrapper such as FullyShardedDataParallel; "
             "initialise before wrapping, or shard with fully_shard"
         )
     if not raw.requires_grad:
-        return f"its {own} is frozen (requires_grad=False); unfreeze it, or leave the layer out with exclude="
+        return f"{it} is frozen (requires_grad=False); unfreeze it, or leave it out with exclude="
     if raw.is_inference():
-        return f"its {own} was made in inference mode, where it cannot be written; make the model outside of it"
+        return f"{it} was made in inference mode, where it cannot be written; make the model outside of it"
     if raw.device.type != "meta" and not is_sharded(raw) and _overlaps(raw.shape, raw.stride()):
-        return f"the elements of its {own} share memory (it was expanded); write a clone() of it into the model"
+        return f"the elements of {it} share memory (it was expanded); write a clone() of it into the model"
     try:
         check_placements(raw)
     except ValueError as error:

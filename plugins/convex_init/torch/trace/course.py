@@ -55,6 +55,8 @@ def _course(node: Node, places: Mapping[Node, int]) -> tuple[Any, ...]:
 def _same_literals(a: Node, b: Node) -> bool:
     if a.name != "literal" or a.constant is None or b.constant is None:
         return True
+    if a.shape == b.shape == () and a.number is not None:
+        return a.number == b.number
     return _equal(a.constant.handle, b.constant.handle)
 
 

@@ -18,7 +18,7 @@ from convex_init.torch.trace.course import Recording, plain
 from convex_init.torch.trace.lowering import is_part, lower
 from convex_init.torch.trace.lowering.call import Call, Signature
 from convex_init.torch.trace.memory import Later, Memory, Region
-from convex_init.torch.trace.watches import READS, scripted_reads, weights_of
+from convex_init.torch.trace.watches import READS, Weights, scripted_reads, weights_of
 from convex_init_core.graph.nodes import Node, Place
 
 Visit = Callable[[Place, Tensor], "Tensor | None"]
@@ -38,6 +38,8 @@ class Recorder(TorchDispatchMode):
         model: whose parameters and buffers are constants.
         visit: is called with the place and the tensor of some nodes, and returns the numbers to go on with, or none.
         places: of these nodes.
+        weights: what is named where; by default what the modules hold.
+        where: says which part of the model runs; by default the modules tell.
 
     Attributes:
         recording: the graph so far.
@@ -51,7 +53,14 @@ class Recorder(TorchDispatchMode):
         # Compiled functions run as they were written, see watches.eager, so that the compiler need not be loaded (2 s).
         return False
 
-    def __init__(self, model: nn.Module, visit: Visit | None = None, places: Collection[Place] = ()) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        visit: Visit | None = None,
+        places: Collection[Place] = (),
+        weights: Weights | None = None,
+        where: Callable[[], str] | None = None,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.visit, self.places = visit, frozenset(places)
         self.recording = Recording()
@@ -60,7 +69,8 @@ class Recorder(TorchDispatchMode):
         self.running: list[str] = []
         self.index: dict[Node, int] = {}
         self._fresh: tuple[list[Tensor], list[Tensor]] = [], []
-        for kind, path, tensor in weights_of(model):
+        self._asked = where
+        for kind, path, tensor in weights_of(model) if weights is None else weights:
             known = constants.constant(tensor, (path,) if kind == "parameter" else ())
             self._leaf(kind, path, tensor, name=kind, module=path, constant=known)
         for path in scripted_reads(model):
@@ -77,6 +87,8 @@ class Recorder(TorchDispatchMode):
 
     @property
     def _where(self) -> str:
+        if self._asked is not None:
+            return self._asked()
         return next((path for path in reversed(self.running) if path), "")
 
     def escaped(self, name: str, args: Any) -> None:

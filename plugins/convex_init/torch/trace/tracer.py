@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from convex_init.torch.trace.containers import copied, inside_objects, place_in
 from convex_init.torch.trace.course import Recording
 from convex_init.torch.trace.recorder import Recorder, Visit
-from convex_init.torch.trace.watches import Escapes, eager, watched
+from convex_init.torch.trace.watches import Escapes, Weights, eager, watched
 from convex_init_core.graph.nodes import Graph, Place
 
 _HOOKS = (
@@ -31,6 +31,8 @@ def trace(
     visit: Visit | None = None,
     places: Collection[Place] = (),
     gradients: bool = False,
+    weights: Weights | None = None,
+    where: Callable[[], str] | None = None,
 ) -> Graph:
     """Run ``call`` (by default the model itself, with its hooks) on the inputs and return the graph of what it did.
 
@@ -50,13 +52,16 @@ def trace(
         places: of nodes to visit.
         gradients: whether torch records what ``torch.autograd.grad`` needs. A model that differentiates inside its
             forward gets that in any case.
+        weights: ``"parameter"`` or ``"buffer"``, name and tensor of each, where a library on torch names them itself.
+        where: says which part of the model runs, where a library on torch calls its modules itself.
     """
     try:
-        return _recorded(model, args, kwargs, call, visit, places, gradients)
+        recorder = Recorder(model, visit, places, weights, where)
+        return _recorded(recorder, model, args, kwargs, call, gradients)
     except RuntimeError as error:
         if gradients or "grad" not in str(error):
             raise
-    return _recorded(model, args, kwargs, call, visit, places, True)
+    return _recorded(Recorder(model, visit, places, weights, where), model, args, kwargs, call, True)
 
 
 def copy_of(model: _Module) -> _Module:
@@ -70,15 +75,13 @@ def copy_of(model: _Module) -> _Module:
 
 
 def _recorded(
+    recorder: Recorder,
     model: nn.Module,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     call: Callable[..., Any] | None,
-    visit: Visit | None,
-    places: Collection[Place],
     gradients: bool,
 ) -> Recording:
-    recorder = Recorder(model, visit, places)
     named: set[str] = set()
 
     def fresh(name: str, tensor: Tensor) -> Tensor:

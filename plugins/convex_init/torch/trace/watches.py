@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+Weights = Iterable[tuple[str, str, Tensor]]
+"""Kind (``"parameter"`` or ``"buffer"``), name and tensor of each weight."""
 
 _WRAPPER = "_orig_mod."  # in the names of a compiled model
 

@@ -154,8 +154,8 @@ def _is_a_map(module: nn.Module, name: str) -> bool:
 
 def _refusal(place: str, how: str) -> ValueError:
     return ValueError(
-        f"{place} is marked as non-negative by projection, but it {how}, or let a positivity map have the last word "
-        "(convex_init.torch.Positive, registered last); to clamp what is behind it would not be sure to keep it "
+        f"{place} is marked as non-negative by projection, but it {how}, or let a positivity map have the last "
+        "word (convex_init.torch.Positive, registered last); to clamp what is behind it would not surely keep it "
         "non-negative"
     )
 
@@ -167,8 +167,8 @@ def _check_remembered(model: nn.Module, named: set[str]) -> None:
             if whole not in named and _holds_unmarked(model, whole, named):
                 raise ValueError(
                     f"{whole} was marked as non-negative by projection, but the layer there was replaced by one "
-                    "without the mark, and would train unprojected: mark_projected(layer) if its weights may be clamped "
-                    "as they are, else initialise it by apply_(model)"
+                    "without the mark, and would train unprojected: mark_projected(layer) if its weights may be "
+                    "clamped as they are, else initialise it by apply_(model)"
                 )
 
 

@@ -85,16 +85,6 @@ def mark_projected(module: nn.Module, *names: str) -> None:
 
     Raises:
         ValueError: if the module has no such parameter, or the parameter is parametrized.
-
-    Example:
-        >>> import torch
-        >>> from convex_init.torch import mark_projected, project_
-        >>> norm = torch.nn.BatchNorm1d(3)
-        >>> _ = torch.nn.init.constant_(norm.weight, -1.0)
-        >>> mark_projected(norm)
-        >>> _ = project_(norm)
-        >>> norm.weight.tolist()
-        [0.0, 0.0, 0.0]
     """
     for name in names or ("weight",):
         if parametrize.is_parametrized(module, name):
@@ -106,11 +96,6 @@ def mark_projected(module: nn.Module, *names: str) -> None:
     for name in marked:
         if (parameter := module._parameters.get(name)) is not None:
             setattr(parameter, _MARK, True)
-
-
-def unmark_projected(module: nn.Module, name: str) -> None:
-    """Take the mark of a parameter back."""
-    setattr(module, _MARK, tuple(marked for marked in projected_names(module) if marked != name))
 
 
 def projected_names(module: nn.Module) -> tuple[str, ...]:

@@ -1,0 +1,159 @@
+"""``plan`` and ``apply_``: the core's planner on a Keras model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from convex_init.keras.framework import KerasFramework
+from convex_init.keras.model.calls import Call
+from convex_init.keras.model.inputs import given_call
+from convex_init_core.planning import build
+from convex_init_core.planning.plan import LayerPlan, Plan
+from convex_init_core.planning.request import Options, request
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from convex_init_core.planning.request import Request
+
+__all__ = ["LayerPlan", "Plan", "apply_", "plan"]
+
+
+def plan(model: keras.Model, example_inputs: Any = None, **options: Unpack[Options]) -> Plan:
+    """Return what :func:`apply_` would do to each weight of ``model``, and why; ``print`` it for a table.
+
+    Nothing is written (an unbuilt model is built if ``example_inputs`` are passed). Arguments and errors are those of
+    :func:`apply_`.
+    """
+    framework, asked = asked_of(model, example_inputs, options)
+    return build.plan(framework, asked)
+
+
+def apply_(
+    model: keras.Model, example_inputs: Any = None, *, seed: int | None = None, **options: Unpack[Options]
+) -> keras.Model:
+    """Initialise an input-convex network in place with the principled initialisation, and return it.
+
+    The model is traced on its backend, and everything is read from what it does at inference. Weights that see the
+    input through affine maps only are *free*: N(0, σ*²/fan_in) (LeCun), bias 0. Weights behind a non-linearity are
+    *positive*: non-negative, with a centring bias that keeps pre-activations at mean 0, variance σ*² and correlation ρ*
+    (equations 8–12, 33–46), and a :class:`NonNeg` constraint unless a positivity map does its work.
+
+    The model is left without initializers of ours: a ``clone_model`` of it starts from what its layers declare.
+
+    Args:
+        model: a model; an unbuilt one is built on ``example_inputs``.
+        example_inputs: what the model takes, as arrays: one, a list, a dict, or a tuple of positional arguments. Not
+            needed where the model has ``keras.Input``s.
+        seed: an integer draws everything from it and leaves global state alone; ``None`` takes one from Keras'.
+        **options: what else to know of the model, and the settings:
+
+            - ``convex_inputs``: names or positions of the inputs in which the model is convex, all floating-point ones
+              by default; layers that see only the others (context) are left alone.
+            - ``entry``: name of another method to run in place of the model itself.
+            - ``positive``, ``free``, ``exclude``: weights that must be non-negative, that keep either sign, that are
+              left alone, against what the data flow says: paths or patterns of layers or variables (``"hidden_*"``),
+              or a predicate ``f(path)``.
+            - ``fed_by``: what feeds the positive layers, where it cannot be read: a name or function, or a mapping from
+              patterns of layer paths to these. Names have Keras' default slopes.
+            - ``positivity``: the map for positive layers that carry none themselves; ``"projection"`` by default. Where
+              nothing applies it, it is refused.
+            - ``register_missing_bias``: add a bias to positive layers that have none and need one. Do it before the
+              optimizer is made.
+            - ``calibrate``: measure each pre-activation on the example inputs, in the order of the signal, and set the
+              scale of its weights and its shift by what was found: ``True`` for all, ``False`` for none; by default
+              where there is no theory, and, with ``"bounded_gain"``, where the measured variance is off by more than a
+              factor of 1.5.
+            - ``method``: ``"bounded_gain"`` (default), ``"log_normal"`` (the paper's equations everywhere) or
+              ``"isometric"`` (for any depth).
+            - ``correlation`` (ρ*, 0.5), ``variance`` (σ*², 1.0), ``bias_noise`` (β, 0.0), ``distribution``
+              (``"log_normal"``), ``skip_share`` (0.5), ``match_moments`` (``False``), ``threshold`` (τ, 0.0); see
+              :class:`convex_init_core.InitSettings`.
+
+    Returns:
+        ``model``.
+
+    Raises:
+        ValueError: if a weight cannot be decided or an argument is out of range. All problems are listed with the paths
+            of their layers, and nothing has been written.
+        TypeError: if an argument does not exist or has the wrong type.
+
+    Warns:
+        UserWarning: if the method is not known to carry so many positive layers in a row.
+    """
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
+        raise TypeError(f"seed must be an integer or None, got {seed!r}")
+    framework, asked = asked_of(model, example_inputs, options)
+    build.execute(build.plan(framework, asked), framework, None if seed is None else int(seed))
+    return model
+
+
+def asked_of(model: Any, example_inputs: Any, options: Mapping[str, Any]) -> tuple[KerasFramework, Request]:
+    """Return the port for a model, and what the user asks of it, with activations and inputs as Keras names them."""
+    given: dict[str, Any] = dict(options)
+    if "fed_by" in given:
+        given["fed_by"] = _activations(given["fed_by"])
+    asked = request(**given)
+    framework = framework_of(model, example_inputs, "" if asked.entry == "forward" else asked.entry)
+    if asked.convex_inputs is not None:
+        given["convex_inputs"] = chosen_names(given["convex_inputs"], framework.call)
+        asked = request(**given)
+    return framework, asked
+
+
+def framework_of(model: Any, example_inputs: Any, entry: str = "") -> KerasFramework:
+    """Return the port for a model, checked; an unbuilt one is built on the example inputs.
+
+    Raises:
+        TypeError: if it is no model of Keras.
+        ValueError: if it is unbuilt and there are no inputs, or inputs are needed.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"model must be a keras.Model, got {type(model).__name__}; for a layer there is icnn(...)")
+    if entry and not callable(getattr(model, entry, None)):
+        raise ValueError(f"entry {entry!r} is no method of {type(model).__name__}")
+    if example_inputs is None:
+        if not model.built:
+            raise ValueError(
+                f"model {model.name!r} is unbuilt and has no weights yet; call model.build(input_shape), give it an "
+                "Input, run it on a batch, or pass example_inputs"
+            )
+        return KerasFramework(model, None)
+    call = given_call(model, example_inputs, entry)
+    if not all(layer.built for layer in model._flatten_layers()):
+        call.run(keras.tree.map_structure(keras.ops.convert_to_tensor, call.structure))
+        call = given_call(model, example_inputs, entry)
+    return KerasFramework(model, call)
+
+
+def chosen_names(convex_inputs: Iterable[str | int] | str | int, call: Call) -> list[str]:
+    """Return names of inputs for names or positions.
+
+    Raises:
+        ValueError: if there is no such input.
+    """
+    wanted = [convex_inputs] if isinstance(convex_inputs, (str, int)) else list(convex_inputs)
+    chosen = []
+    for one in wanted:
+        if isinstance(one, int) and 0 <= one < len(call.names):
+            chosen.append(call.names[one])
+        elif one in call.names:
+            chosen.append(str(one))
+        else:
+            raise ValueError(f"convex_inputs names {one!r}, which is none of the inputs {', '.join(call.names)}")
+    return chosen
+
+
+def _activations(fed_by: Any) -> Any:
+    """Activations of Keras as the core knows them."""
+    if fed_by is None:
+        return None
+    from convex_init.keras.activations import core_activation
+
+    if isinstance(fed_by, Mapping):
+        return {pattern: core_activation(phi) for pattern, phi in fed_by.items()}
+    return core_activation(fed_by)

@@ -1,0 +1,230 @@
+"""Keras behind the core's port: a model is traced and measured by the tracer of its backend, and written in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from convex_init.keras.backend import runner_of
+from convex_init.keras.backend.runner import wide
+from convex_init.keras.drawing import BIAS, KERNEL, fresh_seed, seed_stream
+from convex_init.keras.drawing import wide as wide_dtype
+from convex_init.keras.filling import drawn
+from convex_init.keras.model.calls import Call
+from convex_init.keras.model.changes import Journal, add_bias, mark
+from convex_init.keras.model.inputs import made_call, moved_inputs
+from convex_init.keras.model.variables import Variables
+from convex_init_core.framework import Fill, Observed, Parameter, Visit
+from convex_init_core.graph.compounds import with_compounds
+from convex_init_core.graph.nodes import Constant, Graph, Node
+from convex_init_core.graph.walks import alike
+from convex_init_core.signal.signal_moments import measured
+from convex_init_core.theory.moments import FeatureMoments
+from convex_init_core.weights.positivity import Positivity
+from convex_init_core.weights.weight_axes import Geometry
+
+
+class KerasFramework:
+    """One model and one set of example inputs, as the core asks for them.
+
+    Args:
+        model: a built model; only ``write``, ``scale``, ``shift``, ``set_statistics``, ``add_bias`` and ``mark``
+            change it.
+        call: of the model on the user's inputs; ``None`` to make some.
+
+    Raises:
+        ValueError: if inputs are needed and cannot be made.
+    """
+
+    def __init__(self, model: Any, call: Call | None) -> None:
+        """Made-up inputs have the shapes of the model's ``keras.Input``s."""
+        self.model, self.has_inputs = model, call is not None
+        self.variables = Variables(model)
+        self.call = call if call is not None else made_call(model, lambda made: made(**made.arrays))
+        self._runner = runner_of(self.call, self.variables)
+        self._graph = Graph()
+        self._moments: dict[Node, FeatureMoments | None] = {}
+        self._journal: Journal | None = None
+
+    # Structure
+
+    def trace(self, *, moved: bool = False) -> Graph:
+        """See :class:`convex_init_core.framework.Framework`."""
+        if moved:
+            return with_compounds(self._runner.trace(moved_inputs(self.call)))
+        self._graph = with_compounds(self._runner.trace(self.call.arrays))
+        return self._graph
+
+    def differs(self) -> bool:
+        """Tell whether the model does something else on other inputs than it did in its latest trace."""
+        return self._runner.differ(self._graph, moved_inputs(self.call))
+
+    def parameters(self) -> Sequence[str]:
+        """See :class:`convex_init_core.framework.Framework`."""
+        return self.variables.learnt
+
+    def parameter(self, name: str) -> Parameter:
+        """See :class:`convex_init_core.framework.Framework`."""
+        return self.variables[name]
+
+    def geometry(self, name: str, fan_in: float) -> Geometry:
+        """See :class:`convex_init_core.framework.Framework`."""
+        return self.variables.geometry(name, fan_in)
+
+    # Numbers
+
+    def moments(self, constant: Constant) -> tuple[float, float] | None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        numbers = self.numbers(constant)
+        return (
+            None if numbers is None or not numbers.size else (float(numbers.mean()), float(np.square(numbers).mean()))
+        )
+
+    def numbers(self, constant: Constant) -> NDArray[np.float64] | None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        if constant.handle is None:
+            return None
+        try:
+            return wide(constant.handle)
+        except (TypeError, ValueError):  # keys of a random generator, and the like
+            return None
+
+    def measured(self, node: Node) -> FeatureMoments | None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        if node.constant is not None:
+            numbers = self.numbers(node.constant)
+            return None if numbers is None else measured(numbers)
+        if not self.has_inputs:
+            return None
+        if node not in self._moments:
+            nodes = alike(self._graph, node)
+            self._moments.update(dict.fromkeys(nodes))
+            self.run(nodes, self._measure)
+        return self._moments.get(node)
+
+    def _measure(self, node: Node, values: NDArray[np.float64]) -> None:
+        self._moments[node] = measured(values)
+
+    def bounds_along(self, constant: Constant, axis: int, start: int, stop: int) -> tuple[float, float] | None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        numbers = self.numbers(constant)
+        if numbers is None or stop <= start:
+            return None
+        part = numbers.take(range(start, stop), axis)
+        return float(part.min()), float(part.max())
+
+    def mean(self, name: str) -> float:
+        """See :class:`convex_init_core.framework.Framework`."""
+        return float(self._present(name).mean())
+
+    def spread(self, name: str) -> tuple[float, float]:
+        """See :class:`convex_init_core.framework.Framework`."""
+        numbers = self._present(name)
+        return float(numbers.mean()), float(numbers.var())
+
+    # Runs
+
+    def run(self, nodes: Sequence[Node], visit: Visit) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        self._runner.run(self._graph, nodes, visit)
+
+    def observe(self, nodes: Sequence[Node], loss: Callable[[Any], Any] | None) -> dict[Node, Observed]:
+        """See :class:`convex_init_core.framework.Framework`."""
+        return self._runner.observe(self._graph, nodes, loss)
+
+    # Writes
+
+    def write(self, fills: Sequence[Fill], seed: Any) -> None:
+        """See :class:`convex_init_core.framework.Framework`; the seed is an integer, or ``None`` for one of Keras'."""
+        root = fresh_seed() if seed is None else seed
+        for fill, place in zip(fills, self._places(fills), strict=True):
+            variable = self._to_write(fill.name)
+            seeds = seed_stream(root, *place)
+            raw = drawn(fill.law, fill.positivity, variable.shape, wide_dtype(variable.dtype), seeds)
+            variable.assign(ops.cast(raw, variable.dtype))
+            if fill.positivity is not None and fill.positivity.reparametrises:
+                self._read_back(fill)
+
+    def _places(self, fills: Sequence[Fill]) -> Iterator[tuple[int, int]]:
+        """The role and the place of each parameter, from which its seed is made: a bias has that of its weight."""
+        of_bias: dict[str, int] = {}
+        count = 0
+        for fill in fills:
+            found = self.parameter(fill.name)
+            if found.role == "bias" and fill.name in of_bias:
+                yield BIAS, of_bias[fill.name]
+                continue
+            yield BIAS if found.role == "bias" else KERNEL, count
+            of_bias[found.bias] = count
+            count += 1
+
+    def _read_back(self, fill: Fill) -> None:
+        """Compute the effective weight and make sure that it can be used."""
+        assert fill.positivity is not None
+        effective = fill.positivity.value(self._present(fill.name))
+        low, high = float(effective.min()), float(effective.max())
+        if not (np.isfinite(low) and np.isfinite(high) and low >= 0.0):
+            raise RuntimeError(
+                f"{self.parameter(fill.name).layer!r}: effective weights between {low:g} and {high:g} came back through "
+                f"positivity {fill.positivity} in {self.variables.slots[fill.name].variable.dtype}; use a wider dtype"
+            )
+
+    def scale(self, name: str, factor: float, positivity: Positivity | None) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        raw = self._present(name)
+        if positivity is None:
+            self._assign(name, raw * factor)
+            return
+        effective = positivity.value(raw)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            image = positivity.inverse(effective * factor)
+        self._assign(name, np.where(effective > 0, image, raw))
+
+    def shift(self, name: str, amount: float) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        self._assign(name, self._present(name) + amount)
+
+    def set_statistics(self, name: str, values: NDArray[np.float64]) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        self._assign(name, values)
+
+    def add_bias(self, name: str) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        weight = next(n for n in self.variables.learnt if self.variables[n].bias == name)
+        slot = add_bias(self.variables, weight, name)
+        if self._journal is not None:
+            self._journal.added.append((name, slot))
+
+    def mark(self, names: Sequence[str]) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        for name in names:
+            if mark(self.variables, name) and self._journal is not None:
+                self._journal.marked.append(self.variables.slots[name])
+
+    def snapshot(self) -> Journal:
+        """See :class:`convex_init_core.framework.Framework`; what is written from now on is kept first."""
+        self._journal = Journal(self.variables)
+        return self._journal
+
+    def restore(self, snapshot: Journal) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        snapshot.undo()
+        self._journal = None
+
+    def _present(self, name: str) -> NDArray[np.float64]:
+        return wide(self.variables.slots[name].variable.value)
+
+    def _to_write(self, name: str) -> keras.Variable:
+        variable = self.variables.slots[name].variable
+        if self._journal is not None:
+            self._journal.keep(name, variable)
+        return variable
+
+    def _assign(self, name: str, values: NDArray[np.float64]) -> None:
+        variable = self._to_write(name)
+        variable.assign(ops.convert_to_tensor(values.astype(wide_dtype(variable.dtype)), dtype=variable.dtype))

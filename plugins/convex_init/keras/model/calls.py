@@ -1,0 +1,84 @@
+"""How a model is called: on arrays by name, in inference, without a trace in the model."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+_PLAIN = (bool, int, float, str, bytes, type(None))
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A model with the structure of its inputs.
+
+    Attributes:
+        model: of Keras.
+        structure: of the inputs, with an array at each place.
+        names: of the inputs, in the order of ``keras.tree.flatten``.
+        positional: whether the structure is a tuple of several arguments.
+        entry: name of the method that is called; ``""`` for the model itself.
+    """
+
+    model: Any
+    structure: Any
+    names: tuple[str, ...]
+    positional: bool = False
+    entry: str = ""
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """The inputs by name."""
+        return dict(zip(self.names, keras.tree.flatten(self.structure), strict=True))
+
+    @property
+    def floating(self) -> list[str]:
+        """Names of the floating-point inputs."""
+        return [name for name, array in self.arrays.items() if keras.backend.is_float_dtype(str(array.dtype))]
+
+    def __call__(self, **inputs: Any) -> Any:
+        """Return what the model returns for inputs by name, with ``training=False``.
+
+        What it assigns to its variables meanwhile is gone afterwards.
+        """
+        return self.within(inputs, ())
+
+    def within(self, inputs: Mapping[str, Any], state: Iterable[tuple[Any, Any]]) -> Any:
+        """Do the same with other numbers in some variables.
+
+        Args:
+            inputs: by name.
+            state: pairs of a variable and its numbers.
+        """
+        given = keras.tree.pack_sequence_as(self.structure, [inputs[name] for name in self.names])
+        with unchanged(self.model), keras.StatelessScope(state_mapping=list(state) or None):
+            return self.run(given)
+
+    def run(self, given: Any) -> Any:
+        """Call the model as it is."""
+        call = getattr(self.model, self.entry) if self.entry else self.model
+        options = {"training": False} if not self.entry or _takes_training(call) else {}
+        return call(*given, **options) if self.positional else call(given, **options)
+
+
+def _takes_training(call: Any) -> bool:
+    return "training" in inspect.signature(call).parameters
+
+
+@contextmanager
+def unchanged(model: Any) -> Iterator[None]:
+    """Give the model's layers back the plain Python attributes that they had."""
+    layers = list(model._flatten_layers(include_self=True))
+    plain = [{key: value for key, value in vars(layer).items() if isinstance(value, _PLAIN)} for layer in layers]
+    try:
+        yield
+    finally:
+        for layer, before in zip(layers, plain, strict=True):
+            for key, value in before.items():
+                if vars(layer).get(key) is not value:
+                    object.__setattr__(layer, key, value)

@@ -1,0 +1,95 @@
+"""What is changed in a model beside numbers: biases that are added, constraints; and how all of it is undone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from convex_init.keras.constraints import NonNeg
+from convex_init.keras.model.variables import Slot, Variables, constraint_name
+
+
+def add_bias(variables: Variables, weight: str, name: str) -> Slot:
+    """Register a bias of zeros in the layer of a weight, under a name."""
+    slot = variables.slots[weight]
+    layer = slot.layer
+    layer._tracker.unlock()
+    try:
+        variable = layer.add_weight(
+            shape=(units(layer),),
+            initializer="zeros",
+            name="bias",
+            dtype=slot.variable.dtype,
+            regularizer=layer.bias_regularizer,
+            constraint=layer.bias_constraint,
+        )
+        variable._path = name
+        layer.bias, layer.use_bias = variable, True
+    finally:
+        layer._tracker.lock()
+    forget_compiled(variables.model)
+    variables.slots[name] = found = Slot(variable, layer, slot.path, learnt=True)
+    return found
+
+
+def units(layer: Any) -> int:
+    """Return the number of outputs of a layer with one kernel."""
+    shape = [int(size) for size in layer.kernel.shape]
+    if hasattr(layer, "depth_multiplier"):
+        return shape[-2] * shape[-1]
+    return shape[-2] if type(layer).__name__.endswith("Transpose") else shape[-1]
+
+
+def mark(variables: Variables, name: str) -> bool:
+    """Put a ``NonNeg`` constraint on a variable that has none, and on its layer; return whether it had none."""
+    slot = variables.slots[name]
+    if slot.variable.constraint is not None:
+        return False
+    slot.variable.constraint = NonNeg()
+    attribute = constraint_name(slot)
+    if attribute:
+        setattr(slot.layer, attribute, slot.variable.constraint)
+    forget_compiled(variables.model)
+    return True
+
+
+def forget_compiled(model: Any) -> None:
+    """Let a compiled model build its functions anew: they hold the layers as they were."""
+    for name in ("train_function", "test_function", "predict_function"):
+        if getattr(model, name, None) is not None:
+            setattr(model, name, None)
+
+
+class Journal:
+    """What was there before it was written, and what was added, to undo all of it.
+
+    Args:
+        variables: of the model.
+    """
+
+    def __init__(self, variables: Variables) -> None:
+        self.variables = variables
+        self.before: dict[str, tuple[keras.Variable, Any]] = {}
+        self.added: list[tuple[str, Slot]] = []
+        self.marked: list[Slot] = []
+
+    def keep(self, name: str, variable: keras.Variable) -> None:
+        """Keep the numbers of a variable before they are written for the first time."""
+        if name not in self.before:
+            self.before[name] = variable, keras.ops.copy(variable.value)
+
+    def undo(self) -> None:
+        """Write back what was kept, and remove what was added."""
+        for variable, values in self.before.values():
+            variable.assign(values)
+        for name, slot in self.added:
+            slot.layer._untrack_variable(slot.variable)
+            slot.layer.bias, slot.layer.use_bias = None, False
+            del self.variables.slots[name]
+        for slot in self.marked:
+            slot.variable.constraint = None
+            attribute = constraint_name(slot)
+            if attribute:
+                setattr(slot.layer, attribute, None)
+        forget_compiled(self.variables.model)

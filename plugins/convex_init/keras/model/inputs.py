@@ -1,0 +1,123 @@
+"""What a model takes: the user's example inputs by name, or made-up ones in the shapes of its ``keras.Input``s."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+
+from convex_init.keras.model.calls import Call
+
+_SIZES = (16, 32, 8, 64, 4, 128, 2, 1)
+"""Of a dimension that may have any size; the first that the model takes."""
+_ROWS = 2
+
+
+def given_call(model: Any, example_inputs: Any, entry: str = "") -> Call:
+    """Return the call of a model on the user's inputs.
+
+    Args:
+        model: that is built, or can be built on them.
+        example_inputs: one array, a list, a dict, or a tuple; a tuple holds the positional arguments of a model whose
+            ``call`` takes several.
+        entry: name of the method; the model itself if empty.
+    """
+    example = keras.tree.map_structure(_array, example_inputs)
+    own = [] if entry else list(getattr(model, "inputs", None) or ())
+    positional = isinstance(example, tuple) and not own and len(_required(model, entry)) > 1
+    if isinstance(example, tuple) and not positional:
+        example = list(example) if len(example) > 1 else example[0]
+    parts = named_parts("", example)
+    names = [name for name, _ in parts]
+    if len(own) == len(names) and not (isinstance(example, dict) and set(names) == {t.name for t in own}):
+        names = [tensor.name for tensor in own]
+    return Call(model, example, tuple(names), positional, entry)
+
+
+def made_call(model: Any, runs: Callable[[Call], Any]) -> Call:
+    """Return the call of a model on inputs that are made up: two rows of each ``keras.Input``.
+
+    Args:
+        model: that is built.
+        runs: raises if the model does not take the inputs; those that may have any size have another one then.
+
+    Raises:
+        ValueError: if the model has no inputs that give shapes, or takes none of the sizes; the remedy is
+            ``example_inputs``.
+    """
+    own = list(getattr(model, "inputs", None) or ())
+    if not own:
+        raise ValueError(
+            f"model {model.name!r} ({type(model).__name__}) has no keras.Input that gives its shapes; pass "
+            "example_inputs, a small batch of what it takes"
+        )
+    structure = getattr(model, "_inputs_struct", None)
+    if structure is None:
+        structure = own[0] if len(own) == 1 else own
+    names = tuple(tensor.name for tensor in own)
+    is_open = any(None in tensor.shape[1:] for tensor in own)
+    error: Exception | None = None
+    for size in _SIZES:
+        rng = np.random.default_rng(0)
+        made = Call(model, keras.tree.map_structure(partial(_made, size=size, rng=rng), structure), names)
+        if not is_open:
+            return made
+        try:
+            runs(made)
+        except Exception as found:  # whatever a model raises for inputs of another size
+            error = error or found
+        else:
+            return made
+    raise ValueError(
+        f"example_inputs are needed for model {model.name!r}, since the sizes of its inputs cannot be told (with a "
+        f"guess: {type(error).__name__}: {error})"
+    )
+
+
+def named_parts(name: str, tree: Any) -> list[tuple[str, Any]]:
+    """List the parts of a nested input or output by their places, in the order of ``keras.tree.flatten``."""
+    if isinstance(tree, dict):
+        parts: Any = sorted(tree.items())
+    elif isinstance(tree, (list, tuple)):
+        parts = enumerate(tree)
+    else:
+        return [(name or "0", tree)]
+    return [found for key, part in parts for found in named_parts(f"{name}.{key}".lstrip("."), part)]
+
+
+def moved_inputs(call: Call) -> dict[str, Any]:
+    """Return the inputs with other numbers, to see whether the code looks at them."""
+    rng = np.random.default_rng(0)
+
+    def other(array: Any) -> Any:
+        return (0.5 * array + rng.standard_normal(array.shape)).astype(array.dtype)
+
+    return {name: other(array) if name in call.floating else array for name, array in call.arrays.items()}
+
+
+def _array(part: Any) -> Any:
+    array = part if isinstance(part, np.ndarray) else np.asarray(keras.ops.convert_to_numpy(part))
+    return array.astype(keras.config.floatx()) if array.dtype == np.float64 else array
+
+
+def _made(tensor: Any, size: int, rng: np.random.Generator) -> Any:
+    rows, *rest = tensor.shape
+    shape = (_ROWS if rows is None else rows, *(size if one is None else one for one in rest))
+    if keras.backend.is_float_dtype(tensor.dtype):
+        name = "float32" if tensor.dtype == "bfloat16" else tensor.dtype
+        return rng.standard_normal(shape).astype(name)
+    return np.zeros(shape, dtype=tensor.dtype)
+
+
+def _required(model: Any, entry: str) -> list[str]:
+    """Names of the arguments that a call cannot do without."""
+    parameters = inspect.signature(getattr(model, entry or "call")).parameters.values()
+    return [
+        p.name
+        for p in parameters
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty and p.name != "training"
+    ]
