@@ -24,6 +24,7 @@ def judge(
     convex_inputs: Iterable[str] | None = None,
     *,
     assume_non_negative: Collection[str] = (),
+    overwritten: Collection[str] = (),
     on_a_grid: bool = False,
     framework: Framework | None = None,
     revise: Callable[[Node, Value], Value] | None = None,
@@ -36,6 +37,8 @@ def judge(
             of which nothing is assumed.
         assume_non_negative: names of parameters that are taken to be non-negative, whatever numbers they hold now; so
             is what is computed from them, as far as the rules carry that on.
+        overwritten: names of parameters that will be drawn anew, so that NaN or infinite numbers in them, or in what is
+            computed from them, say nothing.
         on_a_grid: whether element-wise functions of which the calculus knows nothing are judged by their values on a
             grid. That is no proof.
         framework: to ask for numbers of constants; without one, what needs them is not known.
@@ -51,7 +54,7 @@ def judge(
         if name not in graph.inputs:
             known = ", ".join(graph.inputs) or "none"
             raise ValueError(f"convex_inputs names {name!r}, which is no tensor among the inputs {known}")
-    values = Values(framework, assume_non_negative)
+    values = Values(framework, assume_non_negative, overwritten)
     for name in names:
         values.learn(graph.inputs[name], calculus.variable(name))
     order: dict[Node, int] = {}

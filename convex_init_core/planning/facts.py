@@ -58,6 +58,12 @@ class Facts:
             self._parameters[name] = self._framework.parameter(name)
         return self._parameters[name]
 
+    def tied_layers(self, name: str) -> tuple[str, ...]:
+        """Return the paths of the other layers that have the same parameter."""
+        known = map(self.parameter, self._framework.parameters())
+        own = self.parameter(name).layer
+        return tuple(dict.fromkeys(each.layer for each in known if each.tied_to == name and each.layer != own))
+
     def path(self, term: Term) -> str:
         """Return the path of a term's layer."""
         return self.parameter(term.product.source).layer

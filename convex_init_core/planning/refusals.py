@@ -25,10 +25,11 @@ class Judge(Protocol):
         convex_inputs: Iterable[str] | None,
         *,
         assume_non_negative: Collection[str] = ...,
+        overwritten: Collection[str] = ...,
         on_a_grid: bool = ...,
         framework: Framework | None = ...,
     ) -> Mapping[Node, Value]:
-        """Return what is known, under the assumption that some parameters are non-negative."""
+        """Return what is known if some parameters are non-negative, and some will be drawn anew."""
 
 
 def shown(path: str) -> str:
@@ -166,6 +167,7 @@ def why_not_convex(
     framework: Framework,
     convex_inputs: Iterable[str] | None,
     chosen: Chosen,
+    written: Collection[str],
 ) -> list[str]:
     """Say what keeps the model from being known to be convex (or concave), were its positive weights non-negative.
 
@@ -175,12 +177,18 @@ def why_not_convex(
     if any(not facts.parameter(product.source).has_numbers for product in reading.products):
         return []  # there are no numbers to judge by
     assumed = [product.source for product in reading.products if _is_assumed(product, facts)]
-    values = judge(reading.graph, convex_inputs, assume_non_negative=assumed, on_a_grid=True, framework=framework)
+    values = judge(
+        reading.graph,
+        convex_inputs,
+        assume_non_negative=assumed,
+        overwritten=written,
+        on_a_grid=True,
+        framework=framework,
+    )
     if chosen.excluded:
         taken = {product.data: product for product in reading.products if product.source not in chosen.excluded}
         asked = {f"what {shown(facts.parameter(product.source).layer)} takes": node for node, product in taken.items()}
-        reasons = [f"{name} {_unknown(values[node])}" for name, node in asked.items() if _is_unknown(values[node])]
-        return reasons
+        return [f"{name} {_unknown(values[node])}" for name, node in asked.items() if _is_unknown(values[node])]
     reasons = []
     for name in reading.graph.floating:
         value = values[in_front_of_links(reading.graph.outputs[name])]

@@ -89,8 +89,8 @@ IDIOMS = {
     "norm of order 1": (lambda p, x: jnp.linalg.norm(x, 1, axis=-1), "abs sum"),
     "norm of order 3": (lambda p, x: jnp.linalg.norm(x, 3, axis=-1), None),
     "norm of order infinity": (lambda p, x: jnp.linalg.norm(x, jnp.inf, axis=-1), "abs max"),
-    "mean": (lambda p, x: jnp.mean(x, axis=0, keepdims=True), "sum divide"),
-    "variance": (lambda p, x: jnp.var(x, axis=-1), "square sum"),
+    "mean": (lambda p, x: jnp.mean(x, axis=0, keepdims=True) * jnp.mean(x, axis=1, keepdims=True), "mean"),
+    "variance": (lambda p, x: jnp.var(x, axis=-1), "square mean"),
     "deviation": (lambda p, x: jnp.std(x, axis=-1), None),
     "maximum along": (lambda p, x: x.max(-1) - x.min(0).sum(), "max min"),
     "where": (lambda p, x: jnp.where(x > 0, x, 0.1 * x), "where compare"),
@@ -180,10 +180,31 @@ def test_a_transposed_convolution_has_the_strides_of_its_output():
 def test_pooling_keeps_its_kind():
     def function(p, x):
         top = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "SAME")
-        return top, jax.lax.reduce_window(x, 0.0, jax.lax.add, (1, 2, 2, 1), (1, 1, 1, 1), "VALID")
+        total = jax.lax.reduce_window(x, 0.0, jax.lax.add, (1, 2, 2, 1), (1, 1, 1, 1), "VALID")
+        return top, total, total / 4, total / 3
 
     graph = trace(function, {}, (IMAGE,))
-    assert [node.name for node in graph.outputs.values()] == ["window_max", "average"]
+    top, total, average, other = graph.outputs.values()
+    assert [node.name for node in (top, total, average, other)] == ["window_max", "multiply", "average", "divide"]
+    assert [part.name for part in total.inputs] == ["average", "literal"]
+    assert total.inputs[1].number == 4
+
+
+MEANS = {
+    "mean": (lambda x: jnp.mean(x, axis=1), {"axes": (1,), "keepdims": False}),
+    "kept axes": (lambda x: jnp.mean(x, axis=0, keepdims=True), {"axes": (0,), "keepdims": True}),
+    "written out": (lambda x: x.sum(1) / 4, {"axes": (1,), "keepdims": False}),
+    "of everything": (lambda x: x.mean(), {"axes": (0, 1), "keepdims": False}),
+    "by another number": (lambda x: x.sum(1) / 3, None),
+    "of a concave signal's sum in another shape": (lambda x: x.sum(1).reshape(1, 3) / 4, None),
+}
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_a_sum_over_its_count_is_a_mean(name):
+    function, params = MEANS[name]
+    node = trace(lambda p, x: function(x), {}, (X,)).outputs["output"]
+    assert (node.params if node.name == "mean" else None) == params
 
 
 MOVES = {

@@ -1,16 +1,46 @@
-"""Input-convex networks in JAX: :mod:`convex_init.jax.trace` reads what a function computes."""
+"""Principled initialisation of input-convex functions ``fn(params, *inputs)`` in JAX.
 
-from __future__ import annotations
+``apply`` returns new parameters, ``plan`` shows what it would do, ``certify`` tells whether the function is convex,
+``signal_report`` shows what the signal does.
+"""
 
 from importlib import import_module
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-import jax as _jax  # noqa: F401 its absence is told here, not when something is first asked for
+import jax as _jax  # noqa: F401  (so that who lacks it hears so here, and not at the first call)
 
-__all__ = ["trace"]
+if TYPE_CHECKING:
+    from convex_init.jax.api import LayerPlan, Plan, apply, plan
+    from convex_init.jax.certificate import Certificate, assert_convex, certify
+    from convex_init.jax.report import LayerSignal, SignalReport, signal_report
+
+# Where each name lives: it is imported when first asked for, which keeps the import short.
+_ON_DEMAND = {
+    **dict.fromkeys(("LayerPlan", "Plan", "apply", "plan"), "api"),
+    **dict.fromkeys(("Certificate", "assert_convex", "certify"), "certificate"),
+    **dict.fromkeys(("LayerSignal", "SignalReport", "signal_report"), "report"),
+}
+
+__all__ = [
+    "Certificate",
+    "LayerPlan",
+    "LayerSignal",
+    "Plan",
+    "SignalReport",
+    "apply",
+    "assert_convex",
+    "certify",
+    "plan",
+    "signal_report",
+]
 
 
-def __getattr__(name: str) -> ModuleType:
-    if name == "trace":
-        return import_module(f"{__name__}.trace")
+def __getattr__(name: str) -> Any:
+    if name in _ON_DEMAND:
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_ON_DEMAND[name]}"), name)
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

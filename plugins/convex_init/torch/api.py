@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
+from torch.nn.utils.parametrize import is_parametrized
 
 from convex_init.torch.framework import TorchFramework
 from convex_init.torch.model.activations import read_activation
@@ -147,7 +148,7 @@ def adapted(model: nn.Module, options: Options) -> Options:
 
 
 def _activation(spec: Any) -> Any:
-    return spec if isinstance(spec, (str, Activation)) else read_activation(spec)
+    return spec if isinstance(spec, (str, Activation)) or not callable(spec) else read_activation(spec)
 
 
 def framework_of(model: nn.Module, example_inputs: Any, entry: str) -> TorchFramework:
@@ -174,7 +175,9 @@ def framework_of(model: nn.Module, example_inputs: Any, entry: str) -> TorchFram
         with torch.no_grad(), torch.random.fork_rng():  # the values that torch gives them are overwritten anyway
             model(*inputs[0], **inputs[1])
     for path, module in model.named_modules():
-        if isinstance(module, AFFINE) and isinstance(module.weight, Tensor) and not module.weight.is_floating_point():
+        if not isinstance(module, AFFINE) or is_parametrized(module, "weight"):  # whose weight is computed when asked
+            continue
+        if isinstance(module.weight, Tensor) and not module.weight.is_floating_point():
             dtype = module.weight.dtype
             raise ValueError(f"{path!r}: its weight is {dtype}; initialise before quantising or converting")
     _check_numbers(inputs)

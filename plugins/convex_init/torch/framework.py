@@ -202,7 +202,8 @@ class TorchFramework:
             total = _total(results[-1]) if loss is None else loss(results[-1])
         gradients: dict[Node, Any] = {}
         if edges and total.requires_grad:
-            found = torch.autograd.grad(total, list(edges.values()), allow_unused=True)
+            taken = cast("list[GradientEdge]", list(edges.values()))  # a list may hold tensors, too
+            found = torch.autograd.grad(total, taken, allow_unused=True)
             gradients = dict(zip(edges, found, strict=True))
         return {
             node: Observed(value, None if gradients.get(node) is None else _numpy(gradients[node]))

@@ -18,7 +18,7 @@ from convex_init.jax.trace.program import LONGEST_LOOP, flat
 from convex_init.jax.trace.reductions import RULES as REDUCTIONS
 from convex_init_core.graph.builder import Builder
 from convex_init_core.graph.nodes import Graph, Kind, Node, Place
-from convex_init_core.graph.patterns import MARK, Family, Found, Pattern, Patterns
+from convex_init_core.graph.patterns import MARK, Family, Found, Pattern, Patterns, number_in
 
 
 def _refused(why: str) -> Rule:
@@ -94,7 +94,27 @@ def _patterns(dtype: str) -> Patterns:
 
 def recognised(node: Node) -> Found | None:
     """Return the function that a node completes, if there is one."""
+    if node.name == "divide" and node.kind is Kind.FLOATING:
+        return _averaged(*node.inputs)
     return _patterns(node.dtype).match(node) if node.kind is Kind.FLOATING and not node.dtype[-1].isalpha() else None
+
+
+def _averaged(total: Node, count: Node) -> Found | None:
+    """Return the mean, or the average over windows, that a sum of so many numbers becomes when it is divided."""
+    inner, number = total.inputs[0] if total.name == "reshape" else total, number_in(count)
+    if number is None or total.is_fixed or count.parameters:
+        return None
+    if inner.name == "multiply":  # as sums over windows are
+        average, factor = inner.inputs
+        return Found("average", {}, average.inputs) if average.name == "average" and factor.number == number else None
+    if inner.name != "sum" or number != inner.inputs[0].size / max(inner.size, 1):
+        return None
+    axes, before = inner.params["axes"], inner.inputs[0].shape
+    kept = tuple(1 if axis in axes else size for axis, size in enumerate(before))
+    if total.shape != (kept if total is not inner or inner.params["keepdims"] else inner.shape):
+        return None
+    keepdims = total is not inner or inner.params["keepdims"]
+    return Found("mean", {"axes": axes, "keepdims": keepdims}, inner.inputs)
 
 
 def _family(function: Callable[..., Any], known: Patterns) -> Callable[..., Graph]:

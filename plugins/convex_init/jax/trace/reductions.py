@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from convex_init.jax.trace.lowering import Call, Rule
@@ -25,6 +26,14 @@ def _windowed(op: str) -> Rule:
         return call.make(op, *call.inputs)
 
     return rule
+
+
+def _summed_windows(call: Call) -> Node:
+    """A sum is the average over the window, with zeros where it reaches beyond the array, times its size."""
+    size = math.prod(call.read("window_dimensions"))
+    average = _windowed("average")(call)
+    assert isinstance(average, Node)
+    return average if size == 1 else call.make("multiply", average, call.number(float(size)))
 
 
 def _prefixes(op: str, takes_axis: bool) -> Rule:
@@ -66,7 +75,7 @@ RULES: dict[str, Rule] = {
     "reduce_sum": _reduced("sum"),
     "reduce_max": _reduced("max"),
     "reduce_min": _reduced("min"),
-    "reduce_window_sum": _windowed("average"),
+    "reduce_window_sum": _summed_windows,
     "reduce_window_max": _windowed("window_max"),
     "reduce_window_min": _windowed("window_min"),
     "cumsum": _prefixes("cumulative_sum", takes_axis=True),

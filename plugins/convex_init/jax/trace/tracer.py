@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -30,12 +30,14 @@ class Trace:
         program: its steps.
         nodes: by place of the array in the program.
         leaves: the arrays among the arguments, in the order of the program's inputs.
+        rebuilt: from the program's outputs to what the function returns.
     """
 
     graph: Graph
     program: Program
     nodes: Mapping[Slot, Node]
     leaves: Sequence[Leaf]
+    rebuilt: Callable[[Sequence[Any]], Any]
 
 
 def trace(
@@ -79,17 +81,17 @@ def traced(
     """Return the graph of a function with its steps, for :func:`run`; see :func:`trace`."""
     arguments = read_arguments(params, args, kwargs or {}, names)
     leaves = arguments.leaves
-    shown: list[str] = []
-    closed = jax.make_jaxpr(_on_arrays(fn, arguments, shown))(*(leaf.array for leaf in leaves))
+    results = Results()
+    closed = jax.make_jaxpr(_on_arrays(fn, arguments, results))(*(leaf.array for leaf in leaves))
     program = flat(closed, [leaf.number for leaf in leaves])
     lowering = Lowering(Builder(bounds, recognised), RULES)
     graph = lowering.builder.graph
     for leaf, slot in zip(leaves, program.inputs, strict=True):
         lowering.nodes[slot] = _leaf(lowering.builder, leaf, slot, buffers)
     lowering.lower(program)
-    for name, slot in zip(shown, program.outputs, strict=True):
+    for name, slot in zip(results.names, program.outputs, strict=True):
         graph.outputs[name] = lowering.node(slot)
-    return Trace(lowering.builder.finished(), program, lowering.nodes, leaves)
+    return Trace(lowering.builder.finished(), program, lowering.nodes, leaves, results.rebuilt)
 
 
 def run(made: Trace, places: Iterable[Place], visit: Visit, *, arrays: Mapping[str, Any] | None = None) -> list[Any]:
@@ -177,13 +179,37 @@ def follow(
     return list(map(read, made.program.outputs))
 
 
-def _on_arrays(fn: Callable[..., Any], arguments: Arguments, shown: list[str]) -> Callable[..., list[Any]]:
+@dataclass(eq=False)
+class Results:
+    """What a function returned when it was traced: the structure, the names of the arrays, and what is no array."""
+
+    structure: Any = None
+    names: list[str] = field(default_factory=list)
+    others: list[Any] = field(default_factory=list)
+
+    def arrays_of(self, result: Any) -> list[Any]:
+        """Take a result apart."""
+        found, self.structure = jax.tree_util.tree_flatten_with_path(result)
+        are_arrays = [hasattr(leaf, "dtype") or isinstance(leaf, (int, float)) for _, leaf in found]
+        pairs = list(zip(found, are_arrays, strict=True))
+        self.names = [".".join(filter(None, ("output", path_name(path)))) for (path, _), is_array in pairs if is_array]
+        self.others = [_ARRAY if is_array else leaf for (_, leaf), is_array in pairs]
+        return [leaf for (_, leaf), is_array in pairs if is_array]
+
+    def rebuilt(self, arrays: Sequence[Any]) -> Any:
+        """Put a result together."""
+        own = iter(arrays)
+        leaves = [next(own) if leaf is _ARRAY else leaf for leaf in self.others]
+        return jax.tree_util.tree_unflatten(self.structure, leaves)
+
+
+_ARRAY = object()
+
+
+def _on_arrays(fn: Callable[..., Any], arguments: Arguments, results: Results) -> Callable[..., list[Any]]:
     def on_arrays(*arrays: Any) -> list[Any]:
         params, args, kwargs = arguments.rebuilt(arrays)
-        found, _ = jax.tree_util.tree_flatten_with_path(fn(params, *args, **kwargs))
-        kept = [(path, leaf) for path, leaf in found if hasattr(leaf, "dtype") or isinstance(leaf, (int, float))]
-        shown[:] = [".".join(filter(None, ("output", path_name(path)))) for path, _ in kept]
-        return [leaf for _, leaf in kept]
+        return results.arrays_of(fn(params, *args, **kwargs))
 
     return on_arrays
 

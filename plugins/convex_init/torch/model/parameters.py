@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 
+import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
@@ -32,14 +33,20 @@ class Parameters:
         """Find the modules once; each name is looked up in them."""
         self.model = model
         self._modules = all_modules(model)
-        self._first: dict[int, str] = {}
         self._facts: dict[str, Parameter] = {}
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Every name, in the order of the modules."""
-        pairs = (*self.model.named_parameters(), *hidden_parameters(self.model))
-        return tuple(name for name, _ in pairs)
+        """Every name, in the order of the modules; a parameter that several modules share has as many."""
+        return tuple(name for name, _ in self._named)
+
+    @cached_property
+    def _named(self) -> list[tuple[str, Tensor]]:
+        return [*self.model.named_parameters(remove_duplicate=False), *hidden_parameters(self.model)]
+
+    @cached_property
+    def _first(self) -> dict[int, str]:
+        return {id(tensor): name for name, tensor in reversed(self._named)}
 
     @cached_property
     def _kept(self) -> dict[str, str]:
@@ -79,7 +86,7 @@ class Parameters:
                 "it before that is put on it, or leave the layer out with exclude=",
             )
         raw = slot.raw
-        first = self._first.setdefault(id(raw), name)
+        first = self._first.get(id(raw), name)
         return replace(
             known,
             shape=() if isinstance(raw, UninitializedParameter) else tuple(raw.shape),
@@ -114,7 +121,7 @@ def _obstacle(raw: Tensor, own: str, is_layer: bool) -> str:
         )
     if not raw.requires_grad:
         return f"{it} is frozen (requires_grad=False); unfreeze it, or leave it out with exclude="
-    if raw.is_inference():
+    if raw.is_inference() and not torch.is_inference_mode_enabled():
         return f"{it} was made in inference mode, where it cannot be written; make the model outside of it"
     if raw.device.type != "meta" and not is_sharded(raw) and _overlaps(raw.shape, raw.stride()):
         return f"the elements of {it} share memory (it was expanded); write a clone() of it into the model"

@@ -1,0 +1,131 @@
+"""Is this function convex? A certificate by the calculus of convexity, and a search for a counterexample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from convex_init.jax.framework import JaxFramework
+from convex_init.jax.inputs import arguments_of
+from convex_init.jax.trace import trace
+from convex_init.jax.trace.arguments import Arguments, read_arguments
+from convex_init.jax.trace.tracer import Results
+from convex_init_core.convexity.certificate import Certificate, Violation
+from convex_init_core.convexity.counterexample import Point, scale_of, search_violation
+from convex_init_core.convexity.judge import certificate_of, judge
+
+__all__ = ["Certificate", "assert_convex", "certify"]
+
+
+def certify(
+    fn: Callable[..., Any],
+    params: Any,
+    example_inputs: Any,
+    convex_inputs: Iterable[str | int] | str | int | None = None,
+    *,
+    outputs: Iterable[str] | str | None = None,
+    search: bool = True,
+    key: jax.Array | None = None,
+) -> Certificate:
+    """Tell whether every output of ``fn(params, *inputs)`` is convex in the named inputs, for these parameters.
+
+    The function is traced, and each result gets its curvature by the rules of disciplined convex programming.
+    ``"convex"`` is a proof, up to rounding, wherever the output is finite. A trace of JAX shows the function for all
+    inputs of the same shapes and dtypes, since Python code cannot look at their numbers: one trace is enough. Without a
+    proof, a gradient-guided search looks for a segment on which the output lies above its chord.
+
+    Args:
+        fn: a function that JAX can trace; random numbers in it count as one fixed draw, if their key is no input.
+        params: a tree of arrays.
+        example_inputs: one array, a tuple of positional inputs, or a dict of keyword inputs; shapes and dtypes
+            (``jax.ShapeDtypeStruct``) are enough for a proof. Arrays inside trees are named ``"0.key"``.
+        convex_inputs: names or positions of the inputs in which the output is to be convex, jointly; by default all
+            floating-point ones. The others are context, of which nothing is assumed.
+        outputs: which outputs are asked for, by their place: ``"output"`` for an array, ``"output.0"`` or
+            ``"output.name"`` in a tuple or dict; by default all floating-point ones.
+        search: whether to look for a counterexample where there is no proof.
+        key: of the search; a fixed one by default.
+
+    Raises:
+        ValueError: if a named input or output does not exist.
+        TypeError: if ``fn`` is no function.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, convex_init
+        >>> params = {"w": jnp.ones((4, 3))}
+        >>> str(convex_init.jax.certify(lambda p, x: jax.nn.relu(x @ p["w"]), params, jnp.ones((2, 4))))
+        'convex'
+    """
+    if not callable(fn):
+        raise TypeError(f"fn must be a function of parameters and inputs, got {type(fn).__name__}")
+    args, kwargs = arguments_of(example_inputs)
+    framework = JaxFramework(fn, params, (args, kwargs))
+    graph = trace(fn, params, args, kwargs)  # with all numbers as they are, those that are not finite included
+    named = [convex_inputs] if isinstance(convex_inputs, (str, int)) else convex_inputs
+    chosen = list(graph.inputs) if named is None else [str(name) for name in named]
+    if not chosen:
+        raise ValueError("example_inputs hold no floating-point array to be convex in")
+    certificate = certificate_of(graph, judge(graph, chosen, framework=framework), outputs)
+    if certificate or not search or not framework.has_inputs:
+        return certificate
+    violation = _searched(fn, read_arguments(params, args, kwargs), chosen, set(certificate.outputs), key)
+    return certificate if violation is None else replace(certificate, verdict="not convex", violation=violation)
+
+
+def assert_convex(fn: Callable[..., Any], params: Any, example_inputs: Any, *args: Any, **kwargs: Any) -> None:
+    """Raise unless :func:`certify`, with the same arguments, proves the function convex.
+
+    Raises:
+        AssertionError: with the certificate's reasons, and a counterexample if there is one.
+    """
+    certificate = certify(fn, params, example_inputs, *args, **kwargs)
+    if not certificate:
+        raise AssertionError(str(certificate))
+
+
+def _searched(
+    fn: Callable[..., Any], arguments: Arguments, chosen: Sequence[str], outputs: set[str], key: jax.Array | None
+) -> Violation | None:
+    declared = {leaf.name: leaf.array for leaf in arguments.leaves if not leaf.learnt and leaf.name in chosen}
+    dtypes = {name: _wide(array.dtype) for name, array in declared.items()}
+
+    def flat(point: dict[str, Any]) -> Any:
+        arrays = [leaf.array if leaf.learnt else point.get(leaf.name, leaf.array) for leaf in arguments.leaves]
+        arrays = [array.astype(_wide(array.dtype)) for array in map(jnp.asarray, arrays)]
+        params, args, kwargs = arguments.rebuilt(arrays)
+        results = Results()
+        found = results.arrays_of(fn(params, *args, **kwargs))
+        wanted = [jnp.ravel(array) for name, array in zip(results.names, found, strict=True) if name in outputs]
+        return jnp.concatenate(wanted)
+
+    def clarity(a: dict[str, Any], b: dict[str, Any]) -> tuple[Any, Any]:
+        middle = {name: 0.5 * (a[name] + b[name]) for name in a}
+        values = jnp.stack([flat(a), flat(b), flat(middle)])
+        excess = values[2] - 0.5 * (values[0] + values[1])
+        return jnp.max(excess / jax.lax.stop_gradient(scale_of(values, jnp))), values
+
+    guided = jax.jit(jax.grad(clarity, (0, 1), has_aux=True))
+
+    def probe(a: Point, b: Point) -> tuple[Any, Point | None, Point | None]:
+        ends = [{name: jnp.asarray(x, dtypes[name]) for name, x in end.items()} for end in (a, b)]
+        try:
+            slopes, values = guided(*ends)
+        except (TypeError, ValueError, NotImplementedError):  # a loop or a callback that has no gradient
+            return np.asarray(clarity(*ends)[1], np.float64), None, None
+        return np.asarray(values, np.float64), *slopes
+
+    seed = 0 if key is None else int(jax.random.bits(key, (), jnp.uint32))
+    at = {name: np.asarray(array, np.float64) for name, array in declared.items()}
+    epsilon = max(float(jnp.finfo(dtype).eps) for dtype in dtypes.values())
+    return search_violation(probe, at, np.random.default_rng(seed), epsilon)
+
+
+def _wide(dtype: Any) -> Any:
+    """Rounding to half precision would hide all but the largest violations."""
+    is_coarse = jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32
+    return jnp.float32 if is_coarse else dtype

@@ -1,0 +1,130 @@
+"""The described models as functions of JAX."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import convex_init.jax
+from convex_init_core.planning.plan import Plan
+from tests.contract.description import Model, Step
+
+Params = dict[str, dict[str, jax.Array]]
+
+_THROUGH = {
+    "": lambda kernel: kernel,
+    "softplus": jax.nn.softplus,
+    "softplus_mean": lambda kernel: jax.nn.softplus(kernel) / kernel.shape[0],
+    "exp": jnp.exp,
+    "square": jnp.square,
+    "relu": jax.nn.relu,
+}
+_ACTS = {
+    **{"relu": jax.nn.relu, "softplus": jax.nn.softplus, "elu": jax.nn.elu},
+    **{"exp": jnp.exp, "square": jnp.square, "tanh": jnp.tanh},
+}
+_EPSILON = 1e-5
+
+
+def _dense(p: Params, step: Step, x: jax.Array) -> jax.Array:
+    layer = p[step.layer]
+    y = x @ _THROUGH[step.known["through"]](layer["kernel"])
+    return y + layer["bias"] if step.known["bias"] else y
+
+
+def _convolution(p: Params, step: Step, x: jax.Array) -> jax.Array:
+    layer, stride = p[step.layer], step.known["stride"]
+    y = jax.lax.conv_general_dilated(
+        *(x, layer["kernel"], (stride, stride), "VALID"),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=step.known["groups"],
+    )
+    return y + layer["bias"]
+
+
+def _batch_norm(p: Params, step: Step, x: jax.Array) -> jax.Array:
+    layer = p[step.layer]
+    y = (x - layer["mean"]) * jax.lax.rsqrt(layer["var"] + _EPSILON)
+    return y * layer["scale"] + layer["bias"] if step.known["scale"] else y
+
+
+def _pooled(p: Params, step: Step, x: jax.Array) -> jax.Array:
+    window = (1, step.known["window"], step.known["window"], 1)
+    if step.known["how"] == "max":
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, window, "VALID")
+    return jax.lax.reduce_window(x, 0.0, jax.lax.add, window, window, "VALID") / step.known["window"] ** 2
+
+
+def _over_features(p: Params, step: Step, x: jax.Array) -> jax.Array:
+    how = {"sum": jnp.sum, "max": jnp.max, "log_sum_exp": jax.nn.logsumexp}[step.known["how"]]
+    return how(x, axis=-1, keepdims=True)
+
+
+_STEPS = {
+    "dense": _dense,
+    "convolution": _convolution,
+    "batch_norm": _batch_norm,
+    "act": lambda p, step, x: _ACTS[step.known["function"]](x),
+    "leaky_relu": lambda p, step, x: jax.nn.leaky_relu(x, step.known["slope"]),
+    "scaled": lambda p, step, x: step.known["factor"] * x,
+    "pooled": _pooled,
+    "flat": lambda p, step, x: x.reshape(x.shape[0], -1),
+    "over_features": _over_features,
+    "pieces": lambda p, step, x: x.reshape(-1, step.known["count"], step.known["units"]).max(1),
+    "mean_over_steps": lambda p, step, x: x.mean(1),
+    "beside": lambda p, step, x, y: jnp.concatenate([x, y], -1),
+    "add": lambda p, step, x, y: x + y,
+    "multiply": lambda p, step, x, y: x * y,
+}
+
+
+def _layer(model: Model, name: str) -> dict[str, jax.Array]:
+    known = model.layers[name].known
+    if "features" in known:  # of a batch normalisation
+        ones, zeros = jnp.ones(known["features"]), jnp.zeros(known["features"])
+        learnt = {"scale": ones, "bias": zeros} if known["scale"] else {}
+        return {**learnt, "mean": zeros, "var": ones}
+    kernel = jnp.asarray(model.kernel(name))
+    bias = {"bias": jnp.zeros(kernel.shape[-1])} if known.get("bias", True) else {}
+    return {"kernel": kernel, **bias}
+
+
+class Adapter:
+    """A described model in JAX, as the tests of the contract ask for it."""
+
+    def __init__(self, model: Model) -> None:
+        self.model, self.options = model, model.options
+        self.params = {name: _layer(model, name) for name in model.layers}
+        self.inputs = tuple(model.inputs())
+        statistics = (name for name, step in model.layers.items() if step.kind == "batch_norm")
+        self.buffers = [f"{name}.{which}" for name in statistics for which in ("mean", "var")]
+
+    def network(self, params: Params, *inputs: jax.Array) -> jax.Array:
+        values: list[jax.Array] = []
+        for number, step in enumerate(self.model.steps):
+            if step.kind == "input":
+                values.append(inputs[number])
+            else:
+                values.append(_STEPS[step.kind](params, step, *(values[i] for i in step.inputs)))
+        return values[-1]
+
+    def plan(self) -> Plan:
+        return convex_init.jax.plan(self.network, self.params, self.inputs, buffers=self.buffers, **self.options)
+
+    def apply(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.params = convex_init.jax.apply(
+                *(self.network, self.params, self.inputs), key=jax.random.key(0), buffers=self.buffers, **self.options
+            )
+
+    def certificate(self) -> Any:
+        convex = self.options.get("convex_inputs")
+        return convex_init.jax.certify(self.network, self.params, self.inputs, convex, search=False)
+
+    def layer_of(self, path: str) -> str:
+        """The layer of the description that a path of the plan means."""
+        return path

@@ -1,0 +1,73 @@
+"""What a described model's plan says, in the words of the description; run it to write what is expected by torch."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from convex_init_core.planning.to_measure import Measured
+from tests.contract.description import Model
+
+EXPECTED = Path(__file__).with_name("expected_plans.json")
+
+
+def outcome_of(framework: str, model: Model) -> dict[str, Any]:
+    """The plan of a described model in a framework and the verdicts before and after, or that it is refused."""
+    adapter = import_module(f"tests.contract.in_{framework}").Adapter(model)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            plan = adapter.plan()
+    except ValueError:
+        return {"refused": True}
+    before = adapter.certificate().verdict
+    adapter.apply()
+    rows = [_row(layer.to_dict(), adapter.layer_of) for layer in plan.layers]
+    return {
+        "before": before,
+        "after": adapter.certificate().verdict,
+        "measured": [_measured(found, adapter.layer_of) for found in plan.measured],
+        "rows": rows,
+    }
+
+
+def in_any_order(outcome: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what depends on the order in which layers that stand beside each other run."""
+    if "rows" not in outcome:
+        return outcome
+    rows = [{**row, "beside": sorted(row["beside"])} for row in outcome["rows"]]
+    sums = sorted(sorted(found.split(", ")) for found in outcome["measured"])
+    return {**outcome, "rows": sorted(rows, key=lambda row: str(row["layer"])), "measured": sums}
+
+
+def _measured(found: Any, layer_of: Callable[[str], str]) -> str:
+    """The layers of a sum, or that the statistics of a normalisation are."""
+    return ", ".join(map(layer_of, found.paths)) if isinstance(found, Measured) else "statistics"
+
+
+def _row(found: dict[str, Any], layer_of: Callable[[str], str]) -> dict[str, Any]:
+    return {
+        "layer": layer_of(found["path"]),
+        "role": found["role"],
+        "fan_in": found["fan_in"],
+        "fed_by": None if found["fed_by"] is None else found["fed_by"].partition("(")[0],
+        "law": found["law"],
+        "mean": found["mean"],
+        "variance": found["variance"],
+        "bias": [found["bias_mean"], found["bias_variance"]],
+        "positivity": found["positivity"],
+        "shift_into": layer_of(found["shift_into"]),
+        "add_bias": found["add_bias"],
+        "beside": [layer_of(path) for path in found["beside"]],
+    }
+
+
+if __name__ == "__main__":
+    from tests.contract.models import MODELS
+
+    made = {name: outcome_of("torch", model) for name, model in MODELS.items()}
+    EXPECTED.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
