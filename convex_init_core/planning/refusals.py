@@ -185,9 +185,9 @@ def why_not_convex(
         if value.curvature.is_convex or value.curvature.is_concave:
             return []  # a model may return more than its convex function
         reasons.append(
-            f"{name} is not known to be convex, whatever its weights: {value.reason}; use relu, leaky_relu, elu, celu or "
-            "softplus for an activation, and remove what else stands in the way; where you know better, name the layers "
-            "of either sign in free="
+            f"{name} is not known to be convex, whatever its weights: {value.reason}; use relu, leaky_relu, elu, celu "
+            "or softplus for an activation, and remove what else stands in the way; where you know better, name the "
+            "layers of either sign in free="
         )
     return reasons
 

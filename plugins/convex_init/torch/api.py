@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -132,18 +133,20 @@ def in_core_terms(model: nn.Module, options: Options) -> Options:
         found["fed_by"] = {pattern: _as_activation(each) for pattern, each in fed_by.items()}
     else:
         found["fed_by"] = _as_activation(fed_by)
-    modules: dict[str, nn.Module] = {}
     for name in ("positive", "free", "exclude"):
-        predicate = found.get(name)
-        if inspect.isroutine(predicate):
-            modules = modules or all_modules(written(model))
-
-            def of_path(path: str, accepts: Any = predicate) -> bool:
-                owner = path if path in modules else path.rpartition(".")[0]
-                return bool(accepts(path, modules.get(owner, model)))
-
-            found[name] = of_path
+        if inspect.isroutine(found.get(name)) or isinstance(found.get(name), partial):
+            found[name] = _of_path(found[name], model)
     return cast("Options", found)
+
+
+def _of_path(accepts: Callable[[str, nn.Module], Any], model: nn.Module) -> Callable[[str], bool]:
+    modules = all_modules(written(model))
+
+    def of_path(path: str) -> bool:
+        owner = path if path in modules else path.rpartition(".")[0]
+        return bool(accepts(path, modules.get(owner, model)))
+
+    return of_path
 
 
 def _as_activation(spec: Any) -> Any:
