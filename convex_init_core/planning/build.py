@@ -21,7 +21,7 @@ from convex_init_core.reading.select import choose
 
 if TYPE_CHECKING:
     from convex_init_core.framework import Framework
-    from convex_init_core.methods.recipes import Recipe
+    from convex_init_core.methods.recipe import Recipe
     from convex_init_core.planning.facts import Facts
     from convex_init_core.reading.parts import Reading
 

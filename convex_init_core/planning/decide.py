@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from convex_init_core.methods.isometric_sum import Part, isometric_sum
 from convex_init_core.methods.normalised import normalised_recipe
-from convex_init_core.methods.recipes import Recipe, free_recipe_of, needs_geometry, recipe_of
+from convex_init_core.methods.recipe import Recipe
+from convex_init_core.methods.recipes import free_recipe_of, needs_geometry, recipe_of
 from convex_init_core.methods.sum_budget import TIED_GAIN, Budget, Fed, fixed_point_budget, gain_limit, solve_sum
 from convex_init_core.planning import refusals
 from convex_init_core.planning.facts import Facts, shows_input

@@ -130,7 +130,11 @@ def apply_(
 def adapted(model: nn.Module, options: Options) -> Options:
     """Put torch's words into the core's: predicates ``f(path, module)`` as those of a path, modules as activations."""
     found: dict[str, Any] = dict(options)
-    predicates = {name: found[name] for name in ("positive", "free", "exclude") if inspect.isroutine(found.get(name))}
+    predicates = {
+        name: found[name]
+        for name in ("positive", "free", "exclude")
+        if inspect.isroutine(found.get(name)) or isinstance(found.get(name), partial)
+    }
     if predicates:
         modules = all_modules(written(model))
 
