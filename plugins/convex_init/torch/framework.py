@@ -152,7 +152,7 @@ class TorchFramework(Writer):
         def seen(place: Place, tensor: Tensor) -> Tensor | None:
             missing.discard(place)
             replaced = visit(by_place[place], numpy_of(tensor))
-            return None if replaced is None else torch.fromnumpy_of(replaced).to(tensor)
+            return None if replaced is None else torch.from_numpy(replaced).to(tensor)
 
         model = self._copy(share=self._written.values())
         self._running = model
