@@ -66,7 +66,7 @@ def main() -> None:
             "kaiming_normal_": kaiming,
             "normal_().exp_()": normal_exp,
             "fill_ (bandwidth floor)": floor,
-            "apply_": lambda model=model: ci.apply_(model),
+            "apply_": lambda model=model: ci.apply_(model, method="log_normal"),
             "apply_, isometric": lambda model=model: ci.apply_(model, method="isometric"),
             "apply_, matched moments": lambda model=model: ci.apply_(model, match_moments=True),
             "executing a plan, isometric": lambda isometric=isometric: isometric.execute(),

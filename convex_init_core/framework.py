@@ -38,6 +38,7 @@ class Parameter:
         bias: of a weight: name of the parameter that is the bias of its layer (or module), or would be if one were
             registered; empty if there can be none.
         keeper: what keeps it non-negative once it is marked.
+        how_to_mark: what a user does to have it kept non-negative.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Parameter:
     tied_to: str = ""
     bias: str = ""
     keeper: str = "project_ or project_after_step"
+    how_to_mark: str = "mark it as projected (mark_projected)"
 
 
 @dataclass(frozen=True)
@@ -171,10 +173,10 @@ class Framework(Protocol):
         """
 
     def mark(self, names: Sequence[str]) -> None:
-        """Declare parameters non-negative by projection, so that the framework's projection finds them."""
+        """Declare parameters non-negative by projection, so that the framework's projection finds them; done last."""
 
     def snapshot(self) -> Any:
         """Return what :meth:`restore` needs to undo all that is written from now on."""
 
     def restore(self, snapshot: Any) -> None:
-        """Make parameters, buffers, biases that were added and marks what they were at the snapshot."""
+        """Make parameters and buffers what they were at the snapshot, and take biases away that were added."""

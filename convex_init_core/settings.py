@@ -37,6 +37,15 @@ class InitSettings:
     Raises:
         ValueError: naming the argument that is out of range.
         TypeError: naming the argument that is not a number.
+
+    Example:
+        >>> from convex_init_core import InitSettings
+        >>> InitSettings(correlation=0.3).variance
+        1.0
+        >>> InitSettings(distribution="normal")
+        Traceback (most recent call last):
+            ...
+        ValueError: distribution 'normal' is unknown; known are log_normal, gamma, spike_and_slab, two_point
     """
 
     correlation: float = 0.5

@@ -94,7 +94,9 @@ def network_of(run: Run, classes: int, seed: int, examples: Tensor) -> nn.Module
     if chosen is None:
         he_convolutions_(model, generator)
     else:
-        apply_(model, *examples_if_read, generator=generator, **chosen)
+        # Networks with skips were measured with the gain held back, before that had a name of its own.
+        held = {"method": "bounded_gain"} if run.get("skip") and chosen["method"] == "log_normal" else {}
+        apply_(model, *examples_if_read, generator=generator, **{**chosen, **held})
         if run["method"] in FROZEN:
             for layer in convolutions[1:]:
                 layer.requires_grad_(False)

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from convex_init.torch import ICNN, apply_, plan
-from convex_init.torch.drawing import Fill, fill_
 from convex_init.torch.layers import ConvexLinear
-from convex_init.torch.positivity import raw_parameter
+from convex_init.torch.model.parameters import Parameters
+from convex_init.torch.write.drawing import Fill, fill_
 from experiments import records
 from experiments.data.images import flat_images
 from experiments.experiment import Context, Experiment, Record, Results, Run, run_key
@@ -28,21 +28,23 @@ RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 
 FOLDER = Path("results/experiments")
 
+_PAPER = {"method": "log_normal"}
+
 METHODS: dict[str, dict[str, Any] | None] = {
     "non-convex, He": None,
-    "paper": {},
-    "paper, bias noise 1/2": {"bias_noise": 0.5},
-    "log-normal, matched": {"match_moments": True},
-    "log-normal, matched, measured": {"match_moments": True, "calibrate": True},
-    "gamma, matched": {"distribution": "gamma", "match_moments": True},
-    "spike-and-slab, matched": {"distribution": "spike_and_slab", "match_moments": True},
+    "paper": {**_PAPER},
+    "paper, bias noise 1/2": {**_PAPER, "bias_noise": 0.5},
+    "log-normal, matched": {**_PAPER, "match_moments": True},
+    "log-normal, matched, measured": {**_PAPER, "match_moments": True, "calibrate": True},
+    "gamma, matched": {**_PAPER, "distribution": "gamma", "match_moments": True},
+    "spike-and-slab, matched": {**_PAPER, "distribution": "spike_and_slab", "match_moments": True},
     "isometric": {"method": "isometric"},
     "isometric, relu map": {"method": "isometric"},
     "isometric, bends apart": {"method": "isometric", "threshold": 0.5},
     "isometric, relu map, bends apart": {"method": "isometric", "threshold": 1.0},
     "isometric, hidden layers frozen": {"method": "isometric"},
     "isometric start, not projected": {"method": "isometric"},
-    "ICNN, He": {},
+    "ICNN, He": {**_PAPER},
 }
 """Settings of the positive layers by method; ``None`` is the network with weights of both signs."""
 
@@ -116,9 +118,10 @@ def build(run: Run, inputs: int, outputs: int, examples: torch.Tensor | None = N
         return network
     with torch.no_grad():
         network.layers[0].weight.mul_(variance**0.5)  # type: ignore[operator]
+    tensors = Parameters(network)
     for each in plan(network, variance=variance, **chosen).layers[1:]:
-        weight = Fill(each.raw, each.recipe.weight, each.recipe.positivity)
-        fill_([weight, Fill(raw_parameter(each.module, "bias"), each.recipe.bias)], generator)
+        weight = Fill(tensors.slot(each.name).raw, each.recipe.weight, each.recipe.positivity)
+        fill_([weight, Fill(tensors.slot(each.bias).raw, each.recipe.bias)], generator)
     if run["method"] in FROZEN:
         for layer in list(network.layers)[1:-1]:
             layer.requires_grad_(False)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from convex_init.torch import ICNN, apply_, project_
-from convex_init.torch.positivity import raw_parameter
+from convex_init.torch.write.positivity import raw_parameter
 from convex_init_core import as_activation, feature_moments
 
 

@@ -23,6 +23,7 @@ NEEDED = {"demo": "torch", "distributed": "torch", "experiments": "ignite"} | {n
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ.pop("COLUMNS", None)  # a table is fitted into a terminal, and pytest's says nothing of ours
     for name in filter(None, os.environ.get("CONVEX_INIT_EXPECT", "").replace(" ", "").split(",")):
         if name not in FRAMEWORKS:
             raise pytest.UsageError(f"CONVEX_INIT_EXPECT names {name!r}; known are {', '.join(FRAMEWORKS)}")

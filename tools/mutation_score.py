@@ -2,7 +2,8 @@
 
 Samples mutants of one part of the library (the operators of cosmic-ray, and swapped arguments), and runs for each the
 test files that reach its line, in a copy of the checkout. Writes counts and survivors to
-``results/mutation_score.json``, part by part; a ``remark`` that was written there beside a survivor stays. Needs
+``results/mutation_score.json``, part by part; a ``remark`` that was written there beside a survivor stays.
+``--again tests/core/test_new.py`` tries tests on the survivors that have none. Needs
 ``pip install cosmic-ray coverage``.
 """
 
@@ -14,18 +15,19 @@ import collections
 import contextlib
 import difflib
 import importlib.metadata
+import itertools
 import json
+import multiprocessing
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import coverage
 from cosmic_ray.mutating import mutate_code
@@ -36,20 +38,28 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 RESULTS = CHECKOUT / "results" / "mutation_score.json"
 COPIED = ("convex_init_core", "plugins", "integrations", "pyproject.toml")
 _TORCH = "drawing tensors layers network sharding positivity"
+_TORCH_TESTS = "contract draws examples methods network signal_through_layers tensor_level"
 _KERAS = "initializers fans filling drawing layers network"
-PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+_KERAS_TESTS = "agrees_with_torch examples fans initializers methods network_and_report saving signal_through_layers"
+PARTS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "core": (
-        (
-            *(f"convex_init_core/{folder}/*.py" for folder in ("theory", "signal", "methods", "weights")),
-            "convex_init_core/settings.py",
-        ),
-        ("tests/core", "tests/contract"),
+        [f"convex_init_core/{place}.py" for place in ("theory/*", "signal/*", "methods/*", "weights/*", "settings")],
+        ["tests/core", "tests/contract"],
+        ["numpy", "mpmath", "scipy.integrate", "scipy.stats"],
     ),
-    "torch": (tuple(f"plugins/convex_init/torch/{name}.py" for name in _TORCH.split()), ("tests/torch",)),
-    "keras": (tuple(f"plugins/convex_init/keras/{name}.py" for name in _KERAS.split()), ("tests/keras",)),
-    "timm": (("integrations/convex_init/timm/icnn.py",), ("tests/timm",)),
+    "torch": (
+        [f"plugins/convex_init/torch/{name}.py" for name in _TORCH.split()],
+        [f"tests/torch/test_{name}.py" for name in _TORCH_TESTS.split()],
+        ["torch"],
+    ),
+    "keras": (
+        [f"plugins/convex_init/keras/{name}.py" for name in _KERAS.split()],
+        [f"tests/keras/test_{name}.py" for name in _KERAS_TESTS.split()],
+        ["torch", "keras"],
+    ),
+    "timm": (["integrations/convex_init/timm/networks.py"], ["tests/timm"], ["torch"]),
 }
-"""Sources and tests of each part."""
+"""Sources and tests of each part, and what all tests import: it is imported once."""
 
 # A mutant that any run of its line notices says nothing about the tests: + becomes - and no shift.
 _OPERATORS = (
@@ -70,27 +80,22 @@ class SwapArguments(Operator):  # type: ignore[misc]  # cosmic-ray has no types
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
         """Yield where the first and second, second and third, ... may be swapped."""
-        if getattr(node, "type", "") == "arglist" and node.parent.type in ("trailer", "classdef"):
-            places = self._positional(node)
-            for a, b in zip(places, places[1:], strict=False):
-                if node.children[a].get_code().strip() != node.children[b].get_code().strip():
-                    yield node.children[a].start_pos, node.children[b].end_pos
+        for a, b in self._pairs(node):
+            yield node.children[a].start_pos, node.children[b].end_pos
 
     def mutate(self, node: Any, index: int) -> Any:
         """Swap the pair with this number."""
-        places = self._positional(node)
-        pairs = [
-            (a, b)
-            for a, b in zip(places, places[1:], strict=False)
-            if node.children[a].get_code().strip() != node.children[b].get_code().strip()
-        ]
-        a, b = pairs[index]
+        a, b = self._pairs(node)[index]
         node.children[a], node.children[b] = node.children[b], node.children[a]
         return node
 
     @staticmethod
-    def _positional(node: Any) -> list[int]:
-        return [i for i, child in enumerate(node.children) if child.type not in ("operator", "argument")]
+    def _pairs(node: Any) -> list[tuple[int, int]]:
+        if getattr(node, "type", "") != "arglist" or node.parent.type != "trailer":
+            return []
+        places = [i for i, child in enumerate(node.children) if child.type not in ("operator", "argument")]
+        code = [child.get_code().strip() for child in node.children]
+        return [(a, b) for a, b in itertools.pairwise(places) if code[a] != code[b]]
 
     @classmethod
     def examples(cls) -> tuple[Any, ...]:
@@ -98,20 +103,19 @@ class SwapArguments(Operator):  # type: ignore[misc]  # cosmic-ray has no types
         return ()
 
 
+Reached: TypeAlias = dict[str, tuple[float, dict[str, set[int]]]]
+"""Of each test file: its seconds, and for every source the lines that it runs."""
+
+
 @dataclass(frozen=True)
 class Mutant:
-    """One changed line of one file."""
+    """One file with one change, ``change`` as text and ``code`` as the whole file."""
 
     file: str
     line: int
     operator: str
-    was: str
+    change: str
     code: str
-
-    @property
-    def change(self) -> str:
-        """What became of the line, as text."""
-        return self.was
 
 
 class _Bare(ast.NodeTransformer):
@@ -167,33 +171,57 @@ def _difference(source: str, code: str, name: str) -> tuple[int, str, str]:
     for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag != "equal":
             was, becomes = (" ".join(part.strip() for part in lines) for lines in (old[i1:i2], new[j1:j2]))
-            return i1 + 1, name, f"{was}  ->  {becomes}"
+            first = next((i for i in range(i1, i2) if old[i].strip()), i1)
+            return first + 1, name, f"{was}  ->  {becomes}"
     raise ValueError("the mutant is the source")
 
 
-def environment(root: Path) -> dict[str, str]:
-    """Return the variables under which tests import the copy and nothing else."""
-    path = os.pathsep.join(str(root / folder) for folder in (".", "plugins", "integrations"))
-    return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+def run_apart(root: Path, tests: list[str], limit: float | None = None, sources: list[str] | None = None) -> int:
+    """Run tests in a fork of this process, which has imported the framework already; return pytest's exit status.
+
+    With ``sources``, the lines of them that run are left in ``root / ".coverage"``. A run beyond ``limit`` seconds is
+    ended and counts as failed.
+    """
+    process = multiprocessing.get_context("fork").Process(target=_run, args=(root, tests, sources))
+    process.start()
+    process.join(limit)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+    return process.exitcode or 0
 
 
-def reach(root: Path, sources: list[str], tests: list[str]) -> dict[str, tuple[float, dict[str, set[int]]]]:
+def _run(root: Path, tests: list[str], sources: list[str] | None) -> None:
+    import pytest
+
+    folders = [str(root / folder) for folder in (".", "plugins", "integrations")]
+    sys.path[:0] = folders
+    os.environ["PYTHONPATH"] = os.pathsep.join(folders)  # for what tests start
+    sys.dont_write_bytecode = True
+    os.chdir(root)
+    with (root / "log").open("w", encoding="utf-8") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    meter = coverage.Coverage(data_file=str(root / ".coverage"), include=sources) if sources else None
+    with meter.collect() if meter else contextlib.nullcontext():
+        status = pytest.main(["-q", "-x", "-p", "no:cacheprovider", *tests])
+    if meter:
+        meter.save()
+    sys.stdout.flush()
+    os._exit(status)
+
+
+def reach(root: Path, sources: list[str], tests: list[str]) -> Reached:
     """Run every test file alone; return its seconds and the lines of each source that it reaches."""
     found = {}
     for test in tests:
-        data = root / ".coverage"
-        data.unlink(missing_ok=True)
         begun = time.monotonic()
-        command = [sys.executable, "-m", "coverage", "run", f"--data-file={data}", f"--include={','.join(sources)}"]
-        status = subprocess.run(
-            [*command, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test],
-            cwd=root, env=environment(root), capture_output=True,
-        )  # fmt: skip
-        if status.returncode == 5:  # nothing there to run
+        status = run_apart(root, [test], sources=sources)
+        if status == 5:  # nothing there to run
             continue
-        if status.returncode:
-            raise SystemExit(f"{test} fails without a mutant:\n{status.stdout.decode()[-3000:]}")
-        read = coverage.CoverageData(basename=str(data))
+        if status:
+            raise SystemExit(f"{test} fails without a mutant:\n{(root / 'log').read_text()[-3000:]}")
+        read = coverage.CoverageData(basename=str(root / ".coverage"))
         read.read()
         lines = {file: set(read.lines(str(root / file)) or ()) for file in sources}
         found[test] = (time.monotonic() - begun, lines)
@@ -201,7 +229,7 @@ def reach(root: Path, sources: list[str], tests: list[str]) -> dict[str, tuple[f
     return found
 
 
-def tests_for(root: Path, mutant: Mutant, found: dict[str, tuple[float, dict[str, set[int]]]]) -> list[str]:
+def tests_for(root: Path, mutant: Mutant, found: Reached) -> list[str]:
     """Return the test files that run the statement of a mutant, the fastest first.
 
     What runs when the module is imported is reached by all; then those count that run anything else of it.
@@ -221,9 +249,11 @@ def _statement(source: str, line: int) -> tuple[int, int]:
     best = (line, line)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.stmt):
-            last = node.body[0].lineno - 1 if getattr(node, "body", None) else node.end_lineno or node.lineno
-            if node.lineno <= line <= last:
-                best = (node.lineno, last)
+            inside = getattr(node, "body", None)  # of a compound statement its head alone
+            last = inside[0].lineno - 1 if inside else node.end_lineno or node.lineno
+            first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+            if first <= line <= last:
+                best = (first, last)
     return best
 
 
@@ -235,15 +265,100 @@ def survives(root: Path, mutant: Mutant, tests: list[str], limit: float) -> bool
     source = path.read_text(encoding="utf-8")
     path.write_text(mutant.code, encoding="utf-8")
     try:
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
-        status = subprocess.run(
-            command, cwd=root, env=environment(root), capture_output=True, timeout=limit
-        )  # fmt: skip
-        return status.returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
+        return run_apart(root, tests, limit) == 0
     finally:
         path.write_text(source, encoding="utf-8")
+
+
+def copied(places: list[str], folder: str) -> Path:
+    """Copy what runs and the tests at ``places`` to a folder."""
+    root = Path(folder).resolve()
+    # Of the tests no more than this part needs: pytest imports the framework of every folder that it finds.
+    helpers = (path.relative_to(CHECKOUT) for path in (CHECKOUT / "tests").glob("*.py"))
+    parents = {str(Path(place).parent) if place.endswith(".py") else place for place in places}
+    for name in (*COPIED, *map(str, helpers), *{"tests/core", "tests/contract", *parents}):
+        source = CHECKOUT / name
+        if source.is_dir():
+            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            (root / name).parent.mkdir(exist_ok=True)
+            shutil.copy(source, root / name)
+    return root
+
+
+def score(part: str, root: Path, count: int, seed: int) -> None:
+    """Try a sample of all mutants of a part and write what lived."""
+    patterns, places, _ = PARTS[part]
+    begun = time.monotonic()
+    sources = sorted(str(path.relative_to(root)) for pattern in patterns for path in root.glob(pattern))
+    tests = sorted(
+        str(path.relative_to(root))
+        for place in places
+        for path in ([root / place] if place.endswith(".py") else (root / place).rglob("test_*.py"))
+    )
+    everything = [mutant for file in sources for mutant in mutants_of(root, file)]
+    sample = random.Random(seed).sample(everything, min(count, len(everything)))
+    print(f"{len(everything)} mutants, {len(sample)} of them tried", file=sys.stderr, flush=True)
+    found = reach(root, sources, tests)
+    lived: list[Mutant] = []
+    per_file: dict[str, dict[str, int]] = collections.defaultdict(lambda: {"tried": 0, "killed": 0})
+    for number, mutant in enumerate(sample, start=1):
+        reaching = tests_for(root, mutant, found)
+        alive = survives(root, mutant, reaching, 60.0 + 3.0 * sum(found[test][0] for test in reaching))
+        per_file[mutant.file]["tried"] += 1
+        per_file[mutant.file]["killed"] += not alive
+        if alive:
+            lived.append(mutant)
+            print(f"{number} lives: {mutant.file}:{mutant.line} {mutant.change}", file=sys.stderr, flush=True)
+    before = {(row["file"], row["change"]): row for row in _read().get(part, {}).get("survived", ())}
+    rows = []
+    for mutant in sorted(lived, key=lambda m: (m.file, m.line)):
+        row = {"file": mutant.file, "line": mutant.line, "operator": mutant.operator, "change": mutant.change}
+        remark = before.get((mutant.file, mutant.change), {}).get("remark")
+        rows.append({**row, "remark": remark} if remark else row)
+    killed = len(sample) - len(lived)
+    report = {
+        "tool": f"operators of cosmic-ray {importlib.metadata.version('cosmic-ray')} and swapped arguments",
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "seed": seed,
+        "possible": len(everything),
+        "tried": len(sample),
+        "killed": killed,
+        "score": round(killed / len(sample), 3),
+        "minutes": round((time.monotonic() - begun) / 60, 1),
+        "files": dict(sorted(per_file.items())),
+        "survived": rows,
+    }
+    _save(part, report)
+
+
+def try_again(part: str, root: Path, tests: list[str]) -> None:
+    """Run some tests against the survivors without a remark, and note beside each the one that now notices it."""
+    report = _read()[part]
+    for row in report["survived"]:
+        if "remark" in row or "noticed_since_by" in row:
+            continue
+        mutant = next((m for m in mutants_of(root, row["file"]) if m.change == row["change"]), None)
+        if mutant is None:
+            row["remark"] = "the line is gone"
+            continue
+        for test in tests:
+            if not survives(root, mutant, [test], 600.0):
+                row["noticed_since_by"] = test
+                break
+        print(row["file"], row["change"], row.get("noticed_since_by"), file=sys.stderr, flush=True)
+    report["noticed_since"] = sum("noticed_since_by" in row for row in report["survived"])
+    _save(part, report)
+
+
+def _read() -> dict[str, Any]:
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+
+
+def _save(part: str, report: dict[str, Any]) -> None:
+    reports = _read() | {part: report}
+    ordered = {name: reports[name] for name in PARTS if name in reports}
+    RESULTS.write_text(json.dumps(ordered, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -252,63 +367,18 @@ def main() -> None:
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--mutants", type=int, default=250)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--again", nargs="+", metavar="TEST", help="run these against the survivors on file")
     chosen = parser.parse_args()
-    patterns, folders = PARTS[chosen.part]
+    _, places, shared = PARTS[chosen.part]
+    os.environ |= {"OMP_NUM_THREADS": "1", "KERAS_BACKEND": "torch"}  # a fork of torch is safe, of others not
+    for name in shared:
+        importlib.import_module(name)
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder).resolve()
-        # Of the tests no more than this part needs: pytest imports the framework of every folder that it finds.
-        helpers = (path.relative_to(CHECKOUT) for path in (CHECKOUT / "tests").glob("*.py"))
-        for name in (*COPIED, *map(str, helpers), *{"tests/core", "tests/contract", *folders}):
-            source = CHECKOUT / name
-            if source.is_dir():
-                shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                (root / name).parent.mkdir(exist_ok=True)
-                shutil.copy(source, root / name)
-        sources = sorted(str(p.relative_to(root)) for pattern in patterns for p in root.glob(pattern))
-        tests = sorted(str(p.relative_to(root)) for part in folders for p in (root / part).rglob("test_*.py"))
-        begun = time.monotonic()
-        everything = [mutant for file in sources for mutant in mutants_of(root, file)]
-        sample = random.Random(chosen.seed).sample(everything, min(chosen.mutants, len(everything)))
-        print(f"{len(everything)} mutants, {len(sample)} of them tried", file=sys.stderr, flush=True)
-        found = reach(root, sources, tests)
-        lived, per_file = [], collections.defaultdict(lambda: [0, 0])
-        for number, mutant in enumerate(sample, start=1):
-            reaching = tests_for(root, mutant, found)
-            alive = survives(root, mutant, reaching, 60.0 + 3.0 * sum(found[test][0] for test in reaching))
-            per_file[mutant.file][0] += 1
-            per_file[mutant.file][1] += not alive
-            if alive:
-                lived.append(mutant)
-                print(f"{number} lives: {mutant.file}:{mutant.line} {mutant.change}", file=sys.stderr, flush=True)
-        _write(chosen, len(everything), dict(sorted(per_file.items())), lived, time.monotonic() - begun)
-
-
-def _write(
-    chosen: argparse.Namespace, possible: int, per_file: dict[str, list[int]], lived: list[Mutant], seconds: float
-) -> None:
-    report = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    before = {(row["file"], row["change"]): row for row in report.get(chosen.part, {}).get("survived", ())}
-    tried = sum(count for count, _ in per_file.values())
-    rows = []
-    for mutant in sorted(lived, key=lambda m: (m.file, m.line)):
-        row = {"file": mutant.file, "line": mutant.line, "operator": mutant.operator, "change": mutant.change}
-        remark = before.get((mutant.file, mutant.change), {}).get("remark")
-        rows.append({**row, "remark": remark} if remark else row)
-    report[chosen.part] = {
-        "tool": f"operators of cosmic-ray {importlib.metadata.version('cosmic-ray')} and swapped arguments",
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "seed": chosen.seed,
-        "possible": possible,
-        "tried": tried,
-        "killed": tried - len(lived),
-        "score": round((tried - len(lived)) / tried, 3),
-        "minutes": round(seconds / 60, 1),
-        "files": {file: {"tried": count, "killed": killed} for file, (count, killed) in per_file.items()},
-        "survived": rows,
-    }
-    ordered = {part: report[part] for part in PARTS if part in report}
-    RESULTS.write_text(json.dumps(ordered, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        root = copied(places, folder)
+        if chosen.again:
+            try_again(chosen.part, root, chosen.again)
+        else:
+            score(chosen.part, root, chosen.mutants, chosen.seed)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Takes from every family of timm's registry one small model (by the words in its name), builds it without pretrained
 weights and follows the signal through it: as it is, and with all replacements that
 ``convexify`` suggests. Each success is checked numerically in float64 on random segments. Writes the findings to
-``results/timm_families.json`` and the table into ``docs/timm.md``.
+``results/timm_families.json`` and the table into ``docs/timm_families.md``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -37,11 +37,10 @@ from timm.models import list_models, list_modules  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 import convex_init.timm as ct  # noqa: E402
-from convex_init.timm.flow import Flow, trace  # noqa: E402
-from convex_init.timm.replacing import chosen, offence  # noqa: E402
+from convex_init.timm.replacements import offence  # noqa: E402
 
 RESULTS = CHECKOUT / "results" / "timm_families.json"
-DOCUMENT = CHECKOUT / "docs" / "timm.md"
+DOCUMENT = CHECKOUT / "docs" / "timm_families.md"
 BEGIN, END = "<!-- table: begin (tools/timm_table.py) -->", "<!-- table: end -->"
 SIDES = (64, 96, 128, 160, 192, 224, 256)
 PARAMETERS = 90_000_000
@@ -130,7 +129,7 @@ def hopeless(model: nn.Module, example: Tensor) -> dict[str, int]:
     return dict(called.most_common(6))
 
 
-def suggested(blockers: list[ct.Blocker]) -> dict[str, str]:
+def suggested(blockers: Sequence[ct.Blocker]) -> dict[str, str]:
     """Return all replacements that the blockers' remedies name."""
     found: dict[str, str] = {}
     for blocker in blockers:
@@ -180,15 +179,14 @@ def examined(family: str, name: str) -> dict[str, Any]:
         finding["input"] = list(example.shape[1:])
         if called := hopeless(model, example):
             return finding | {"verdict": "never", "in_the_way": called, "seen_by": "a forward pass"}
-        program = trace(model, example)
         replace: dict[str, str] = {}
-        flow = Flow(model, program, {})
-        while flow.blockers and (more := suggested(flow.blockers)) and not more.keys() <= replace.keys():
+        report = ct.convexity_report(model, example)
+        while report.blockers and (more := suggested(report.blockers)) and not more.keys() <= replace.keys():
             replace |= more
-            flow = Flow(model, program, chosen(model, replace))
-        if flow.blockers:
-            kinds = Counter(blocker.kind for blocker in flow.blockers if not blocker.remedy)
-            reasons = dict.fromkeys(blocker.reason for blocker in flow.blockers if not blocker.remedy)
+            report = ct.convexity_report(model, example, replace=replace)
+        if report.blockers:
+            kinds = Counter(blocker.kind for blocker in report.blockers if not blocker.remedy)
+            reasons = dict.fromkeys(blocker.reason for blocker in report.blockers if not blocker.remedy)
             finding |= {"verdict": "never", "in_the_way": dict(kinds.most_common(6)), "reasons": list(reasons)[:6]}
             return finding
         finding["replace"] = replace

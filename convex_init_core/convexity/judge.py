@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from convex_init_core.convexity import calculus
@@ -24,8 +24,10 @@ def judge(
     convex_inputs: Iterable[str] | None = None,
     *,
     assume_non_negative: Collection[str] = (),
+    overwritten: Collection[str] = (),
     on_a_grid: bool = False,
     framework: Framework | None = None,
+    revise: Callable[[Node, Value], Value] | None = None,
 ) -> Values:
     """Return what is known of every node of a graph.
 
@@ -35,9 +37,13 @@ def judge(
             of which nothing is assumed.
         assume_non_negative: names of parameters that are taken to be non-negative, whatever numbers they hold now; so
             is what is computed from them, as far as the rules carry that on.
+        overwritten: names of parameters that will be drawn anew, so that NaN or infinite numbers in them, or in what is
+            computed from them, say nothing.
         on_a_grid: whether element-wise functions of which the calculus knows nothing are judged by their values on a
             grid. That is no proof.
         framework: to ask for numbers of constants; without one, what needs them is not known.
+        revise: is given each node but the convex inputs, with what is known of it, and returns what is to be taken for
+            it: to go on behind a value of which nothing is known, or to assume more. What follows is no proof.
 
     Raises:
         ValueError: if a name in ``convex_inputs`` is none of the inputs.
@@ -48,7 +54,7 @@ def judge(
         if name not in graph.inputs:
             known = ", ".join(graph.inputs) or "none"
             raise ValueError(f"convex_inputs names {name!r}, which is no tensor among the inputs {known}")
-    values = Values(framework, assume_non_negative)
+    values = Values(framework, assume_non_negative, overwritten)
     for name in names:
         values.learn(graph.inputs[name], calculus.variable(name))
     order: dict[Node, int] = {}
@@ -59,7 +65,7 @@ def judge(
         value = with_sign(node, _value(node, values), values)
         if on_a_grid and value.curvature is Curvature.UNKNOWN:
             value = composite(node, values, order) or value
-        values.learn(node, value)
+        values.learn(node, value if revise is None else revise(node, value))
     return values
 
 

@@ -29,13 +29,16 @@ class Values(Mapping["Node", Value]):
 
     Attributes:
         assumed: names of the parameters that are taken to be non-negative, whatever they hold.
+        overwritten: names of the parameters that will be drawn anew.
         notes: what the values hold for, where that is not plain.
         context_bounds: between which numbers the elements of context lie, whatever it holds.
     """
 
-    def __init__(self, framework: Framework | None = None, assumed: Collection[str] = ()) -> None:
+    def __init__(
+        self, framework: Framework | None = None, assumed: Collection[str] = (), overwritten: Collection[str] = ()
+    ) -> None:
         """Start without any value."""
-        self.assumed = frozenset(assumed)
+        self.assumed, self.overwritten = frozenset(assumed), frozenset(overwritten)
         self.notes: list[str] = []
         self.context_bounds: dict[Node, tuple[float, float]] = {}
         self._framework = framework

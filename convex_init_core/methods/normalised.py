@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from convex_init_core import _checks
-from convex_init_core.methods.recipes import Recipe
+from convex_init_core.methods.recipe import Recipe
 from convex_init_core.settings import InitSettings
 from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
 from convex_init_core.theory.moments import FeatureMoments, derivative_moments, feature_moments
@@ -133,7 +133,7 @@ def forward_normalised(
     return normalised_output(phi, layer, gain)
 
 
-def normalised_output(features: FeatureMoments, layer: LayerStatistics, gain: float = 1.0) -> SignalStatistics:
+def normalised_output(features: FeatureMoments, layer: LayerStatistics, gain: float) -> SignalStatistics:
     """Return the same from the moments of the features that feed the layer."""
     scale = _checks.non_negative("gain", gain)
     own, heard = features.variance - features.covariance, _heard(features, layer)

@@ -109,7 +109,9 @@ class _Chain:
         while node not in roots and node.name != "input":
             found = feeding.activation_at(node)
             if found is not None:
-                phi, node, _ = found  # only those that are no ReLU are scaled, and they are refused as such
+                phi, node, scale = found
+                if scale != 1.0 and phi == relu():  # another activation is refused as such
+                    return False
                 activations.append(phi)
             elif is_passed_on(node) and node.name not in _CHANGES:
                 node = feeding.passed_by(node)

@@ -21,7 +21,8 @@ from convex_init_core.reading.select import choose
 
 if TYPE_CHECKING:
     from convex_init_core.framework import Framework
-    from convex_init_core.methods.recipes import Recipe
+    from convex_init_core.methods.recipe import Recipe
+    from convex_init_core.planning.facts import Facts
     from convex_init_core.reading.parts import Reading
 
 
@@ -51,12 +52,16 @@ def plan(framework: Framework, request: Request) -> Plan:
     made = [decisions.of_weight[source] for source in order if source in decisions.of_weight]
     problems = list(_problems(reading, decisions, request, chosen, made))
     if not made and not problems:
-        raise ValueError("the model has no weight to initialise: no product with a parameter was found")
+        left = "".join(f"\n{shown(framework.parameter(name).layer)}: {why}" for name, why in reading.left)
+        raise ValueError(f"the model has no weight to initialise: no product with a parameter was found{left}")
     measured = to_measure(reading, decisions, request, framework.has_inputs)
     layers, tied = _layers(made, decisions, measured)
     problems += tied
-    if not problems and request.free is None:  # free= is the user's word against the calculus
-        problems += refusals.why_not_convex(reading, decisions.facts, judge, framework, request.convex_inputs)
+    unread = any(name in chosen.excluded for name, _ in (*reading.problems, *reading.left))
+    if not problems and request.free is None and not unread:  # free= is the user's word against the calculus
+        problems += refusals.why_not_convex(
+            reading, decisions.facts, judge, framework, request.convex_inputs, chosen, decisions.of_weight
+        )
     if problems:
         raise ValueError("nothing was written: " + "\n".join(dict.fromkeys(problems)))
     return Plan(
@@ -72,7 +77,9 @@ def plan(framework: Framework, request: Request) -> Plan:
 def read_model(framework: Framework, request: Request) -> tuple[Reading, Chosen]:
     """Trace a model and return what the graph shows of its weights, and what the user's selections mean."""
     graph = framework.trace()
-    values = judge(graph, request.convex_inputs, on_a_grid=True, framework=framework)
+    values = judge(
+        graph, request.convex_inputs, overwritten=framework.parameters(), on_a_grid=True, framework=framework
+    )
     positive, free, excluded = (_chosen(name, framework, request) for name in ("positive", "free", "exclude"))
     reading = read(graph, values, positive=positive, free=free, numbers=numbers_of(framework))
     _take_evidence(reading, framework, free)
@@ -104,20 +111,22 @@ def execute(made: Plan, framework: Framework, seed: Any = None) -> None:
         if added and measured:
             measured = plan(framework, made.request).measured  # other operations may run where a bias is added
         framework.write(made.fills(), seed)
-        framework.mark(made.project)
         calibrate(framework, measured, made.settings.variance)
+        framework.mark(made.project)
     except BaseException:
         framework.restore(before)
         raise
 
 
 def _chosen(argument: str, framework: Framework, request: Request) -> frozenset[str]:
-    """The names of the parameters that a selection of the user means."""
+    """The names of the parameters that a selection of the user means, and all other names of the same ones."""
     selection = getattr(request, argument)
     if selection is None:
         return frozenset()
-    known = map(framework.parameter, framework.parameters())
-    return choose(argument, selection, [(each.name, each.layer, f"{each.layer}.{each.role}") for each in known])
+    known = [framework.parameter(name) for name in framework.parameters()]
+    chosen = choose(argument, selection, [(each.name, each.layer, f"{each.layer}.{each.role}") for each in known])
+    own = {each.tied_to or each.name for each in known if each.name in chosen}
+    return frozenset(each.name for each in known if (each.tied_to or each.name) in own)
 
 
 def _take_evidence(reading: Reading, framework: Framework, free: frozenset[str]) -> None:
@@ -177,6 +186,8 @@ def _layer(decision: Decision, decisions: Decisions, is_measured: bool) -> Layer
     notes = [weight.caveat, *decision.notes]
     if tied:
         notes.append(f"tied to {shown(facts.parameter(tied).layer)}")
+    else:
+        notes.append(_other_uses(weight.name, facts))
     if not weight.has_numbers:
         notes.append("on the meta device: not written")
     shift_into = facts.parameter(decision.shift).layer if decision.shift and not decision.adds_bias else ""
@@ -202,6 +213,13 @@ def _layer(decision: Decision, decisions: Decisions, is_measured: bool) -> Layer
         beside=decision.beside,
         tied=tied,
     )
+
+
+def _other_uses(name: str, facts: Facts) -> str:
+    """Say where else a weight is used; empty if nowhere."""
+    uses = len({product.node for product in facts.reading.products if product.source == name})
+    others = facts.tied_layers(name) if uses > 1 else ()
+    return f"tied to {', '.join(map(shown, others))}" if others else f"used {uses} times" if uses > 1 else ""
 
 
 def _moments(recipe: Recipe) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from convex_init_core.methods.isometric_sum import Part, isometric_sum
 from convex_init_core.methods.normalised import normalised_recipe
-from convex_init_core.methods.recipes import Recipe, free_recipe_of, needs_geometry, recipe_of
+from convex_init_core.methods.recipe import Recipe
+from convex_init_core.methods.recipes import free_recipe_of, needs_geometry, recipe_of
 from convex_init_core.methods.sum_budget import TIED_GAIN, Budget, Fed, fixed_point_budget, gain_limit, solve_sum
 from convex_init_core.planning import refusals
 from convex_init_core.planning.facts import Facts, shows_input
@@ -141,7 +142,9 @@ class _Decider:
                 recipes = self._structured(found)
                 mean = recipes[0].bias.mean if has_bias else 0.0
                 layers = tuple(recipe.statistics for recipe in recipes)
-                budget = replace(budget, layers=layers, bias_mean=mean, bias_variance=0.0)
+                linear = sum(1 for term in found.free if not term.squares)
+                free = recipes[0].statistics.skip_variance / max(linear, 1)
+                budget = replace(budget, layers=layers, bias_mean=mean, bias_variance=0.0, free_variance=free)
             if has_bias:
                 budget = replace(budget, bias_mean=budget.bias_mean - found.offset)
         shift = self._shift(found, biases, budget)
@@ -327,7 +330,7 @@ class _Decider:
 
     def _second(self, data: Node) -> float:
         """Second moment of what a free layer multiplies, 1 for the input itself: LeCun's assumption."""
-        if shows_input(data):
+        if shows_input(data, is_scaled=not self.framework.has_inputs):
             return 1.0
         second = self.signals.of(data)[0].second
         return second if second > 0.0 else 1.0

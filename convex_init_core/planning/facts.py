@@ -58,6 +58,12 @@ class Facts:
             self._parameters[name] = self._framework.parameter(name)
         return self._parameters[name]
 
+    def tied_layers(self, name: str) -> tuple[str, ...]:
+        """Return the paths of the other layers that have the same parameter."""
+        known = map(self.parameter, self._framework.parameters())
+        own = self.parameter(name).layer
+        return tuple(dict.fromkeys(each.layer for each in known if each.tied_to == name and each.layer != own))
+
     def path(self, term: Term) -> str:
         """Return the path of a term's layer."""
         return self.parameter(term.product.source).layer
@@ -122,11 +128,22 @@ def _constants_of(node: Node) -> Iterator[str]:
         yield from part.parameters
 
 
-def shows_input(data: Node) -> bool:
-    """Whether a value is an input of the model, with nothing on the way that multiplies it or puts others beside it."""
-    while data.name not in _CHANGES and not data.is_fixed and data.inputs:
-        data = next((part for part in data.inputs if not part.is_fixed), data.inputs[0])
+def shows_input(data: Node, *, is_scaled: bool = False) -> bool:
+    """Whether a value is an input of the model, with nothing on the way that multiplies it or puts others beside it.
+
+    Args:
+        data: the value.
+        is_scaled: whether a product with numbers of the code (or with buffers) may be on the way. They bring an input
+            to order 1 that is of another order, which only example inputs would show.
+    """
+    while not data.is_fixed and data.inputs:
+        moving = [part for part in data.inputs if not part.is_fixed]
+        factors = [part for part in data.inputs if part.is_fixed and not part.parameters]
+        is_scale = data.name == "multiply" or (data.name == "divide" and data.inputs[0] in moving)
+        if data.name in _CHANGES and not (is_scaled and is_scale and len(factors) == 1):
+            return False
+        data = moving[0] if moving else data.inputs[0]
     return data.name == "input"
 
 
-_CHANGES = ("input", "multiply", "divide", "concatenate", "contract", "convolve")
+_CHANGES = ("multiply", "divide", "concatenate", "contract", "convolve")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from convex_init_core.framework import Framework, Parameter
     from convex_init_core.graph.nodes import Graph, Node
     from convex_init_core.planning.facts import Facts
+    from convex_init_core.planning.request import Chosen
     from convex_init_core.reading.parts import Product, Reading
 
 
@@ -24,10 +25,11 @@ class Judge(Protocol):
         convex_inputs: Iterable[str] | None,
         *,
         assume_non_negative: Collection[str] = ...,
+        overwritten: Collection[str] = ...,
         on_a_grid: bool = ...,
         framework: Framework | None = ...,
     ) -> Mapping[Node, Value]:
-        """Return what is known, under the assumption that some parameters are non-negative."""
+        """Return what is known if some parameters are non-negative, and some will be drawn anew."""
 
 
 def shown(path: str) -> str:
@@ -137,8 +139,8 @@ def unkept_scales(reading: Reading, facts: Facts) -> list[str]:
             scale = facts.parameter(source)
             if scale.positivity is None and not scale.kept_by:
                 problems.append(
-                    f"{node.at} rescales a convex signal, and nothing keeps its scale {source!r} non-negative: mark it "
-                    "as projected (mark_projected), put a positivity map on it, or remove it"
+                    f"{node.at} rescales a convex signal, and nothing keeps its scale {source!r} non-negative: "
+                    f"{scale.how_to_mark}, put a positivity map on it, or remove it"
                 )
     return problems
 
@@ -159,23 +161,53 @@ def without_theory(path: str, doubt: str) -> str:
 
 
 def why_not_convex(
-    reading: Reading, facts: Facts, judge: Judge, framework: Framework, convex_inputs: Iterable[str] | None
+    reading: Reading,
+    facts: Facts,
+    judge: Judge,
+    framework: Framework,
+    convex_inputs: Iterable[str] | None,
+    chosen: Chosen,
+    written: Collection[str],
 ) -> list[str]:
-    """Say what keeps the model from being known to be convex (or concave), were its positive weights non-negative."""
+    """Say what keeps the model from being known to be convex (or concave), were its positive weights non-negative.
+
+    Where the user excludes weights, what follows them is the user's business: then it is asked of what the other
+    positive weights multiply.
+    """
     if any(not facts.parameter(product.source).has_numbers for product in reading.products):
         return []  # there are no numbers to judge by
     assumed = [product.source for product in reading.products if _is_assumed(product, facts)]
-    values = judge(reading.graph, convex_inputs, assume_non_negative=assumed, on_a_grid=True, framework=framework)
+    values = judge(
+        reading.graph,
+        convex_inputs,
+        assume_non_negative=assumed,
+        overwritten=written,
+        on_a_grid=True,
+        framework=framework,
+    )
+    if chosen.excluded:
+        taken = {product.data: product for product in reading.products if product.source not in chosen.excluded}
+        asked = {f"what {shown(facts.parameter(product.source).layer)} takes": node for node, product in taken.items()}
+        return [f"{name} {_unknown(values[node])}" for name, node in asked.items() if _is_unknown(values[node])]
     reasons = []
     for name in reading.graph.floating:
         value = values[in_front_of_links(reading.graph.outputs[name])]
-        if value.curvature.is_convex or value.curvature.is_concave:
+        if not _is_unknown(value):
             return []  # a model may return more than its convex function
-        reasons.append(
-            f"{name} is not known to be convex, whatever its weights: {value.reason}; where you know better, name the "
-            "layers of either sign in free="
-        )
+        reasons.append(f"{name} {_unknown(value)}")
     return reasons
+
+
+def _is_unknown(value: Value) -> bool:
+    return not (value.curvature.is_convex or value.curvature.is_concave)
+
+
+def _unknown(value: Value) -> str:
+    return (
+        f"is not known to be convex, whatever its weights: {value.reason}; use relu, leaky_relu, elu, celu or softplus "
+        "for an activation, and remove what else stands in the way; where you know better, name the layers of either "
+        "sign in free="
+    )
 
 
 _LINKS = ("sigmoid", "log_sigmoid", "tanh", "softmax", "log_softmax")

@@ -20,6 +20,7 @@ from convex_init_core.theory.moments import feature_moments
 _JOINS = ("concatenate", "stack", "join")
 _PASSED = ("dropout", "pad")
 _POOLS = ("window_max", "max")
+_KEPT = ("cast", "reshape")
 _SCALES = ("multiply", "divide", "negate")
 
 Found = tuple[Activation, Node, float]
@@ -48,7 +49,8 @@ class Feeding:
     def activation_at(self, node: Node) -> Found | None:
         """Recognise an activation."""
         if node not in self._at:
-            self._at[node] = self._named(node) or self._written_out(node)
+            found = self._named(node) or self._written_out(node)
+            self._at[node] = found and self._with_those_before(node, found)
         return self._at[node]
 
     def activation_behind(self, node: Node) -> Activation | None:
@@ -97,6 +99,24 @@ class Feeding:
         except ValueError:  # parameters for which it is not convex
             return None
         return None if found is None or found.refusal else (found, taken, 1.0)
+
+    def _with_those_before(self, node: Node, found: Found) -> Found:
+        """An activation of another activation's result, as one of what the first of them takes: ``softplus(relu(s))``.
+
+        Only that is a pre-activation, whose law is known.
+        """
+        taken = found[1]
+        while (before := self.activation_at(taken)) is None:
+            parts = [part for part in taken.inputs if self._is_data(part)]
+            is_one_number = taken.op.element_wise and taken.op.numpy is not None
+            if len(parts) != 1 or parts[0].shape != taken.shape or not (is_one_number or taken.name in _KEPT):
+                return found
+            taken = parts[0]
+        try:
+            whole = recognised(between(before[1], node))
+        except ValueError:
+            return found
+        return found if whole is None else (whole[0], before[1], whole[1])
 
     def _written_out(self, node: Node) -> Found | None:
         """An activation that is put together from several operations, known by its values."""

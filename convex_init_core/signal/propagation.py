@@ -18,6 +18,13 @@ def forward(signal: SignalStatistics, layer: LayerStatistics, activation: Activa
         signal: of the incoming pre-activations s⁻, taken as Gaussian. For a first layer, of its input.
         layer: moments of W and b.
         activation: φ, which feeds the layer; the identity for a first layer.
+
+    Example:
+        >>> from convex_init_core import SignalStatistics, forward, relu, solve
+        >>> layer, signal = solve(784, "relu"), SignalStatistics(mean=0.0, variance=1.0, correlation=0.5)
+        >>> after = forward(signal, layer, relu())
+        >>> abs(round(after.mean, 9)), round(after.variance, 9), round(after.correlation, 9)
+        (0.0, 1.0, 0.5)
     """
     phi = feature_moments(activation, signal.correlation, signal.variance, signal.mean)
     n = layer.fan_in

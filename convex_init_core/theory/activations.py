@@ -257,6 +257,13 @@ def custom(
 
     Raises:
         ValueError: if the function is not finite, not element-wise, not convex or not non-decreasing on the grid.
+
+    Example:
+        >>> import numpy as np
+        >>> from convex_init_core import custom, solve
+        >>> hinge = custom(lambda s: np.maximum(s - 1.0, 0.0), bends=(1.0,), name="hinge")
+        >>> round(solve(100, hinge).bias_mean, 3)
+        -0.4
     """
     label = name or str(getattr(function, "__name__", type(function).__name__))
     turns = tuple(bend if isinstance(bend, Bend) else Bend(_checks.real("bends", bend)) for bend in bends)
@@ -375,6 +382,15 @@ def as_activation(spec: str | Activation | ArrayFunction, **parameters: float) -
         ValueError: if the name is unknown, the function is not convex and non-decreasing, or a parameter is out of
             range; the message says why.
         TypeError: if ``spec`` is none of the three.
+
+    Example:
+        >>> from convex_init_core import as_activation
+        >>> str(as_activation("leaky_relu", negative_slope=0.2))
+        'leaky_relu(0.2)'
+        >>> as_activation("gelu")
+        Traceback (most recent call last):
+            ...
+        ValueError: activation 'gelu' cannot be used in an input-convex network: it decreases below s = ...
     """
     if isinstance(spec, str):
         key = spec.lower()

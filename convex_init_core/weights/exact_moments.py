@@ -74,12 +74,8 @@ class Matched:
 
     def sample(self, draw: Draw[A], xp: Any = np, row: int = 0) -> A:
         """Draw an array of weights; arguments as for :meth:`sample_log`."""
-        logs: Any = self.sample_log(draw, xp, row)
-        weights = xp.exp(logs)
-        if self.has_zeros:  # a unit whose weights are all 0 keeps them
-            weights = xp.where(logs > 0.5 * _ABSENT, weights, xp.zeros_like(weights))
-        found: A = weights
-        return found
+        weights: A = xp.exp(self.sample_log(draw, xp, row))  # of _ABSENT this is exactly 0
+        return weights
 
     def _match(self, logs: Any, xp: Any, row: int) -> Any:
         ratio = 1.0 + self.variance / self.mean**2

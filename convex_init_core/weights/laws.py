@@ -273,6 +273,11 @@ def non_negative_law(distribution: str, mean: float, variance: float) -> LogNorm
 
     Raises:
         ValueError: if the name is unknown or the law cannot have these moments.
+
+    Example:
+        >>> from convex_init_core import non_negative_law
+        >>> non_negative_law("two_point", mean=0.5, variance=0.25)
+        TwoPoint(probability=0.5, value=1.0)
     """
     if distribution not in DISTRIBUTIONS:
         raise ValueError(f"distribution {distribution!r} is unknown; known are {', '.join(DISTRIBUTIONS)}")

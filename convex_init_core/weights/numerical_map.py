@@ -55,7 +55,10 @@ class NumericalMap(Positivity):
     @cached_property
     def _table(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Raw numbers, and the map's values there, which rise from one to the next."""
-        return _rising_part(*_finite_part(*self.function.on_grid))
+        try:
+            return _rising_part(*_finite_part(*self.function.on_grid))
+        except ValueError as error:
+            raise ValueError(f"its weight goes through {self._shown()}, which {error}") from None
 
     def _value(self, raw: Any, xp: Any) -> Any:
         return _through_numpy(self.function, raw, xp)
@@ -103,7 +106,7 @@ def _finite_part(
     edges = np.flatnonzero(np.diff(np.concatenate(([False], np.isfinite(values), [False]))))
     starts, stops = edges[::2], edges[1::2]
     if len(starts) == 0:
-        raise ValueError("its weight goes through a map that is finite nowhere")
+        raise ValueError("is finite nowhere")
     longest = int(np.argmax(stops - starts))
     stretch = slice(int(starts[longest]), int(stops[longest]))
     return grid[stretch], values[stretch]
@@ -115,17 +118,14 @@ def _rising_part(
     """The part of a function on which it takes each of its values once, in the order of the values."""
     if values.min() < -1e-12:
         where = float(raws[np.argmin(values)])
-        raise ValueError(
-            f"its weight goes through a map that gives {values.min():.3g} at {where:g}, so it does not keep it "
-            "non-negative"
-        )
+        raise ValueError(f"gives {values.min():.3g} at {where:g}, so it does not keep it non-negative")
     falls, rises = _turn(values), _turn(-values)
     if falls is not None and rises is not None:
         at_zero = int(np.searchsorted(raws, 0.0))
         is_even = abs(raws[0] + raws[-1]) < 1e-9 and np.allclose(values, values[::-1], rtol=1e-9, atol=1e-12)
         if not is_even or _turn(values[at_zero:]) is not None:
             raise ValueError(
-                f"its weight goes through a map that is not monotone: it rises near {raws[rises]:g} and falls near "
+                f"is not monotone: it rises near {raws[rises]:g} and falls near "
                 f"{raws[falls]:g}, so a weight has no one raw number"
             )
         raws, values = raws[at_zero:], values[at_zero:]
@@ -134,17 +134,14 @@ def _rising_part(
     values = np.maximum.accumulate(values)
     first = np.flatnonzero(np.diff(np.concatenate(([-np.inf], values))) > 0.0)  # of each value
     if len(first) < 2:
-        raise ValueError(f"its weight goes through a map that is {values[0]:g} everywhere")
+        raise ValueError(f"is {values[0]:g} everywhere")
     last = np.concatenate((first[1:] - 1, [len(values) - 1]))
     stands = np.abs(raws[last] - raws[first])
     is_an_end = (values[first] <= values[0] + 1e-12) | (values[first] >= (1.0 - 1e-9) * values[-1])
     inside = (stands > _LONGEST_STEP) & ~is_an_end
     if np.any(inside):
         where = float(raws[first[np.argmax(inside)]])
-        raise ValueError(
-            f"its weight goes through a map that stands still from {where:g} on and rises again, so it cannot be "
-            "trained across"
-        )
+        raise ValueError(f"stands still from {where:g} on and rises again, so it cannot be trained across")
     # Of the smallest value the last raw number, next to which the map can be trained.
     chosen = np.where(np.arange(len(first)) == 0, last, first)
     return raws[chosen], values[first]

@@ -241,6 +241,15 @@ def as_positivity(spec: str | Positivity) -> Positivity:
     Raises:
         ValueError: if the name is unknown.
         TypeError: if ``spec`` is neither.
+
+    Example:
+        >>> import numpy as np
+        >>> from convex_init_core import as_positivity
+        >>> square = as_positivity("square")
+        >>> square.value(np.array([-2.0, 0.5]), np).tolist()
+        [4.0, 0.25]
+        >>> square.inverse(np.array([4.0, 0.25]), np).tolist()
+        [2.0, 0.5]
     """
     if isinstance(spec, Positivity):
         return spec

@@ -34,7 +34,7 @@ def execute(run: Run, _: Context) -> Results:
     report = signal_report(network, torch.randn(run["inputs"], widths[0], generator=generator))
     layers = []
     for layer in report.layers:
-        counts, edges = np.histogram(layer.sample.numpy(), _BINS, density=True)
+        counts, edges = np.histogram(layer.sample, _BINS, density=True)
         found: dict[str, Any] = {
             "mean": layer.mean,
             "variance": layer.variance,

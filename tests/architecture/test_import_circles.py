@@ -65,5 +65,5 @@ def test_all_of_our_modules_are_read():
         "convex_init_core.moments",
         "convex_init.torch.planning",
         "convex_init.keras",
-        "convex_init.timm.flow",
+        "convex_init.timm.survey",
     } <= names

@@ -45,9 +45,7 @@ def _layer(name: str, step: Step) -> layers.Layer:
     if step.kind == "batch_norm":
         return layers.BatchNormalization(epsilon=1e-5, scale=known["scale"], center=known["scale"], name=name)
     if step.kind == "convolution":
-        return layers.Conv2D(
-            known["channels"], known["window"], known["stride"], groups=known["groups"], name=name
-        )
+        return layers.Conv2D(known["channels"], known["window"], known["stride"], groups=known["groups"], name=name)
     if known["through"]:
         return MappedDense(known["units"], known["through"], use_bias=known["bias"], name=name)
     return layers.Dense(known["units"], use_bias=known["bias"], name=name)

@@ -37,7 +37,9 @@ def test_the_plan_and_the_verdicts_are_the_expected_ones(framework, name):
 
 def _forgiving(row):
     """A row with its numbers in a form that forgives rounding."""
-    return {key: pytest.approx(value, rel=CLOSE, abs=1e-6) if _is_number(value) else value for key, value in row.items()}
+    return {
+        key: pytest.approx(value, rel=CLOSE, abs=1e-6) if _is_number(value) else value for key, value in row.items()
+    }
 
 
 def _is_number(value):

@@ -24,7 +24,7 @@ def softmax(s: np.ndarray) -> np.ndarray:
         (lambda s: np.abs(s), "not non-decreasing: it falls near s = -"),
         (lambda s: np.exp(s) - 5.0 * s, "not non-decreasing"),
         (lambda s: np.maximum(s, 0.0) - 1e-4 * s, "not non-decreasing"),
-        (lambda s: np.minimum(s, 2.0), "not convex: it bends downwards near s = 2"),
+        (lambda s: np.minimum(s, 2.0), "not convex: it bends downwards near s = 2$"),
         (lambda s: np.exp(s) + 3.0 * np.tanh(s), "not convex"),
         (lambda s: s + 1e-3 * np.sin(s), "not convex"),
         (lambda s: np.where(s == 0.0, np.nan, s), "not finite at s = 0"),

@@ -201,10 +201,11 @@ def test_a_sum_of_independent_features_is_a_fresh_signal(activation, outputs, in
     assert s.mean() == pytest.approx(0.0, abs=4.0 * np.sqrt(variance / 4000))
 
 
-def test_a_skip_leaves_room_for_itself():
-    law, layer = solve_isometric(dense_geometry(9, 9), as_activation("relu"), skip_share=0.19)
+@pytest.mark.parametrize("variance", [1.0, 4.0])
+def test_a_skip_leaves_room_for_itself(variance):
+    law, layer = solve_isometric(dense_geometry(9, 9), as_activation("relu"), variance, skip_share=0.19)
     assert law.gain == pytest.approx(0.9)
-    assert layer.skip_variance == pytest.approx(0.19)
+    assert layer.skip_variance == pytest.approx(0.19 * variance)
 
 
 @pytest.mark.parametrize("positivity", ["exp", "softplus", "square", "abs", "relu", "projection"])

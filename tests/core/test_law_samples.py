@@ -130,3 +130,30 @@ def test_global_generator_is_left_alone() -> None:
     for distribution in core.DISTRIBUTIONS:
         law_at(distribution, 10).sample(draw(0, 10))
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+class DrawInPlace(core.NumpyDraw):
+    """Overwrites what :class:`core.Draw` allows to be overwritten, as a framework may to spare memory."""
+
+    def exp(self, value: np.ndarray) -> np.ndarray:
+        return np.exp(value, out=value)
+
+    def add(self, value: np.ndarray, other: Any) -> np.ndarray:
+        return np.add(value, other, out=value)
+
+    def multiply(self, value: np.ndarray, other: Any) -> np.ndarray:
+        return np.multiply(value, other, out=value)
+
+    def absolute(self, value: np.ndarray) -> np.ndarray:
+        return np.abs(value, out=value)
+
+
+@pytest.mark.parametrize("distribution", core.DISTRIBUTIONS)
+def test_a_framework_may_draw_in_place(distribution: str) -> None:
+    law = law_at(distribution, 10)
+    for name in ("sample", "sample_log"):
+        if hasattr(law, name):
+            expected, found = (
+                getattr(law, name)(kind(np.random.default_rng(4), (50,))) for kind in (core.NumpyDraw, DrawInPlace)
+            )
+            np.testing.assert_array_equal(found, expected)

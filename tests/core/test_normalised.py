@@ -127,6 +127,11 @@ def test_residual_sum_agrees_with_simulation(gain, correlation):
     assert theory.variance > 1.0 + gain**2  # the covariance counts
 
 
+def test_a_dead_signal_beside_a_silent_branch_stays_dead():
+    dead = core.SignalStatistics(0.3, 0.0, 0.0)
+    assert core.forward_residual(dead, [core.solve(16)], core.relu(), 0.0) == dead
+
+
 def test_residual_gain_adds_up_to_one():
     assert 7 * core.residual_gain(7) ** 2 == pytest.approx(1.0)
     with pytest.raises(ValueError, match="blocks"):

@@ -30,6 +30,8 @@ USABLE = [
     softplus(5.0),
     custom(lambda s: np.maximum(s - 1.0, 0.0), bends=(1.0,), name="shifted"),
     custom(lambda s: 2.0 * np.maximum(s, 0.1 * s), bends=(0.0,), name="steep"),
+    custom(lambda s: s + 3.0 * np.maximum(s - 1.0, 0.0), bends=(1.0,), name="shifted and steep"),
+    custom(lambda s: 0.2 * s + 0.1 * np.maximum(s - 1.0, 0.0), bends=(1.0,), name="flat"),
 ]
 
 
@@ -50,6 +52,15 @@ def test_nothing_grows_at_any_depth_and_the_point_stays(activation):
     assert np.all(np.diff(deep) >= 0.0)
     assert iterate(activation, np.array([point.location]), 300) == pytest.approx(point.location, abs=1e-6)
     assert 0.5 <= point.slope <= 1.0
+
+
+@pytest.mark.parametrize("activation", USABLE, ids=str)
+def test_the_point_is_the_first_where_the_slope_is_half_of_what_it_comes_to(activation):
+    point = operating_point(activation)
+    slopes = activation.derivative(np.array([point.location - 1e-3, point.location + 1e-3, 30.0]))
+    assert slopes[1] >= 0.499 * slopes[2]
+    assert point.location == 0.0 or slopes[0] < 0.5 * slopes[2]
+    assert point.gain == pytest.approx(1.0 / slopes[2])
 
 
 @pytest.mark.parametrize("activation", [relu(), leaky_relu(0.2), elu(), celu(2.0), identity()], ids=str)

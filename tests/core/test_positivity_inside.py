@@ -11,7 +11,7 @@ from convex_init_core.weights.positivity import Abs, Exp, Projection, Relu, Soft
 MAPS = [
     kind(slope=slope, offset=offset, scale=0.1)
     for kind in (Exp, Softplus, Square, Abs, Relu)
-    for slope, offset in ((2.0, 0.0), (1.0, -4.0), (0.3, 1.5))
+    for slope, offset in ((2.0, 0.0), (1.0, -4.0), (1.0, -1.0), (0.3, 1.5))
 ]
 WEIGHTS = np.logspace(-6, 2, 100)
 

@@ -92,6 +92,13 @@ def test_weights_that_are_no_numbers_are_not():
     assert not is_isometric(np.full((3, 3), np.nan), dense_geometry(3, 3))
 
 
+def test_a_blur_of_each_channel_is_not():
+    """One input for each output, but taps of equal weight: neighbours are summed."""
+    weight = np.ones((6, 1, 4))
+    assert not is_isometric(weight, Geometry((6, 1, 4), (0,), (1,), (2,), groups=6))
+    assert not is_isometric(weight, Geometry((6, 1, 4), (1,), (0,), (2,), groups=6, transposed=True))
+
+
 @pytest.mark.parametrize("skip_share", [0.5, 0.99])
 def test_a_small_part_of_a_sum_is_known_as_well(skip_share):
     geometry, through = dense_geometry(40, 40), as_positivity("exp")
@@ -114,18 +121,19 @@ def stages(*independent: bool) -> list[Stage]:
     return [Stage(LAYER, identity(), 60.0, SIGNAL), *behind]
 
 
-def test_a_chain_is_one_step_after_the_other():
+@pytest.mark.parametrize("scale", [1.0, 1e-6])
+def test_a_chain_is_one_step_after_the_other(scale):
     chain = stages(True, True)
     expected = [forward(SIGNAL, LAYER, identity())]
     for _ in range(2):
         expected.append(forward(expected[-1], LAYER, relu()))
     found = predict_signals(chain)
     assert found == expected
-    last = GradientStatistics(0.2, 1.5, 0.1)
+    last = GradientStatistics(0.2 * scale, 1.5 * scale**2, 0.1 * scale**2)
     middle = backward(last, LAYER, 60.0, found[1], relu())
     first = backward(middle, LAYER, 60.0, found[0], relu())
     gradients = predict_gradients(chain, found, last)
-    assert gradients == pytest.approx([math.sqrt(each.second) for each in (first, middle, last)])
+    assert gradients == pytest.approx([math.sqrt(each.second) for each in (first, middle, last)], abs=0.0)
 
 
 def test_nothing_is_predicted_from_dependent_weights_on():

@@ -73,6 +73,25 @@ def test_a_concatenation_is_a_unit_at_random():
     assert found[:, 2].mean() == pytest.approx(predicted.covariance, rel=0.05)
 
 
+FAR = pre_activation(5.0, 2.0, 0.3)
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        added([A, FAR]),
+        scaled(FAR, -3.0),
+        scaled(FAR, 2.0, 7.0),
+        concatenated([(3.0, A), (1.0, FAR)]),
+        activated("elu", FAR),
+    ],
+    ids=["sum", "constant factor", "random factor", "concatenation", "activated"],
+)
+def test_variance_is_what_the_second_moment_has_beside_the_mean(signal):
+    assert signal.second == pytest.approx(signal.variance + signal.mean**2, rel=1e-12)
+    assert 0.0 < signal.covariance < signal.variance < signal.second
+
+
 def test_an_activated_signal_has_the_moments_of_its_features():
     signal = pre_activation(0.3, 1.7, 0.4)
     assert activated("softplus", signal) == core.feature_moments(core.softplus(), 0.4, 1.7, 0.3)

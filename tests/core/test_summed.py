@@ -130,6 +130,38 @@ def test_the_gain_of_all_layers_together_is_four(depth):
     assert budget.outgoing.variance == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("limit", [0.2, 0.5, 1.0])
+@pytest.mark.parametrize("variance", [1.0, 4.0])
+def test_a_layer_whose_mean_is_held_back_keeps_its_participation(limit, variance):
+    """No unit hangs on a few giant weights: free maps carry what the weights of small mean must not."""
+    budget = solve_sum(
+        [Fed(100, activated("relu", pre_activation(0.0, variance)))],
+        variance=variance,
+        free=1,
+        skip_share=0.05,
+        gain_limit=limit,
+    )
+    (layer,) = budget.layers
+    gain = layer.fan_in * layer.weight_mean
+    assert gain == pytest.approx(limit)
+    assert gain**2 / (layer.fan_in * layer.weight_variance) == pytest.approx(2.5)
+    assert budget.outgoing.variance == pytest.approx(variance)
+
+
+@pytest.mark.parametrize("variance", [1.0, 4.0])
+def test_a_layer_alone_gets_the_gain_that_the_variance_needs(variance):
+    """No free map stands by to carry what is left, so the limit gives way, and no further than it must."""
+    features = activated("relu", pre_activation(0.0, variance))
+    budget = solve_sum([Fed(100, features)], variance=variance, gain_limit=0.1)
+    (layer,) = budget.layers
+    gain = layer.fan_in * layer.weight_mean
+    assert 0.1 < gain < 100 * core.solve(100, "relu", variance=variance).weight_mean
+    assert gain**2 / (layer.fan_in * layer.weight_variance) == pytest.approx(2.5)
+    found = forward_sum([(layer, features)], bias_mean=budget.bias_mean, bias_variance=budget.bias_variance)
+    assert found.variance == pytest.approx(variance)
+    assert found.mean == pytest.approx(0.0, abs=1e-12)
+
+
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="residuals must be at least 1"):
         solve_sum([Fed(4, FEATURES)], residuals=0)

@@ -14,8 +14,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import convex_init.torch as ci
-from convex_init.torch import drawing
-from convex_init.torch.fans import geometry
+from convex_init.torch.model.fans import geometry
+from convex_init.torch.write import drawing
 
 
 @contextlib.contextmanager

@@ -6,11 +6,12 @@ import gc
 
 import pytest
 import torch
-from ignite.engine import Events
+from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint, EMAHandler
 from torch import nn
+from torch.nn.utils import parametrizations, prune
 
-from convex_init.ignite import NonNegProjection
+from convex_init.ignite import ConvexityGuard, NonNegProjection
 from convex_init.torch import ICNN, mark_projected, project_after_step, projected_parameters
 from tests.ignite.training import data, least, network, trainer_for
 
@@ -152,11 +153,71 @@ def test_tensors_may_be_given_instead():
         ([], ValueError, "nothing to project"),
         (torch.zeros(2), TypeError, r"pass \[tensor\]"),
         (["layers.1.weight"], TypeError, "str"),
+        (None, TypeError, "a model or tensors, got NoneType"),
+        (3, TypeError, "got int"),
     ],
 )
 def test_targets_that_are_refused(target, error, reason):
     with pytest.raises(error, match=reason):
         NonNegProjection(target)
+
+
+@pytest.mark.parametrize("handler", [NonNegProjection, ConvexityGuard])
+@pytest.mark.parametrize("engine", [None, "trainer"])
+def test_only_an_engine_is_attached_to(handler, engine):
+    with pytest.raises(TypeError, match=r"engine must be an ignite\.engine\.Engine.*got (NoneType|str)"):
+        handler(network()).attach(engine)
+
+
+def test_a_layer_that_is_replaced_while_training_is_noticed():
+    model = network()
+    trainer = trainer_for(model)
+    NonNegProjection(model).attach(trainer)
+    trainer.run(data(2))
+    model.layers[1] = nn.Linear(8, 8)
+    with pytest.raises(RuntimeError, match=r"layers\.1\.weight was projected.*attach a new NonNegProjection"):
+        trainer.run(data(2), max_epochs=2)
+
+
+def test_pruning_is_followed_and_weight_norm_refused():
+    model = network()
+    trainer = trainer_for(model)
+    NonNegProjection(model).attach(trainer)
+    prune.l1_unstructured(model.layers[1], "weight", 0.3)
+    trainer.run(data())
+    assert model.layers[1].weight_orig.min() == 0.0
+    parametrizations.weight_norm(model.layers[2])
+    with pytest.raises(ValueError, match=r"layers\.2\.weight is marked.*_WeightNorm"):
+        trainer.run(data(), max_epochs=2)
+
+
+@pytest.mark.parametrize("line_search", [None, "strong_wolfe"])
+def test_lbfgs_sees_projected_weights_only(line_search):
+    model = network()
+    optimizer = torch.optim.LBFGS(model.parameters(), line_search_fn=line_search)
+    seen, losses = [], []
+
+    def step(engine, batch):
+        x, y = batch
+
+        def closure():
+            optimizer.zero_grad()
+            loss = (model(x) - y).square().mean()
+            loss.backward()
+            seen.append(least(model))
+            return loss
+
+        losses.append(optimizer.step(closure).item())
+
+    trainer = Engine(step)
+    handle = NonNegProjection(model).attach(trainer)
+    trainer.run(data(1) * 10)
+    assert min(seen) == least(model) == 0.0
+    assert losses[-1] < losses[0]
+    handle.remove()
+    seen.clear()
+    trainer.run(data(1) * 3, max_epochs=2)
+    assert min(seen) < 0.0  # once detached the closure is the user's own
 
 
 def test_a_model_without_marks_is_refused():

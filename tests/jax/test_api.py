@@ -190,7 +190,9 @@ def test_a_counterexample_is_one():
     found = certify(bad, params, X)
     assert found.verdict == "not convex"
     a, b, element = found.violation.a["0"], found.violation.b["0"], found.violation.element
-    values = [np.asarray(bad(params, jnp.asarray(point, jnp.float32))).ravel()[element] for point in (a, b, (a + b) / 2)]
+    values = [
+        np.asarray(bad(params, jnp.asarray(point, jnp.float32))).ravel()[element] for point in (a, b, (a + b) / 2)
+    ]
     assert values[2] - (values[0] + values[1]) / 2 == pytest.approx(found.violation.excess, rel=0.01)
     assert certify(bad, params, X, search=False).verdict == "cannot tell"
     with pytest.raises(AssertionError, match="not convex"):

@@ -124,19 +124,24 @@ def three(kind="relu", **options):
     return keras.Sequential([keras.Input((6,)), *hidden, layers.Dense(2, name="c", **options)])
 
 
+def test_free_skips_leave_no_run_and_free_layers_may_be_summed():
+    model = ICNN(20, [30, 30, 30], 2, skip=True, seed=1)
+    recipes = [[layer.recipe for layer in plan(model, **chosen).layers] for chosen in (SPREAD, {"method": "isometric"})]
+    assert recipes[0] == recipes[1]
+    assert [layer.role for layer in plan(with_two_inputs(), **SPREAD).layers] == ["free", "free", "positive"]
+
+
 @pytest.mark.parametrize(
     ("make", "options", "message"),
     [
         (three, {"threshold": -1}, "threshold must be at least 0"),
         (three, {"method": "log_normal"}, "threshold=0.5.*use method 'isometric'"),
-        (lambda: three("elu"), {}, "layer 'b': threshold=.*elu.*leave threshold out"),
-        (three, {"activation": {"c": "softplus"}}, "layer 'c': threshold=.*softplus.*leave threshold out"),
+        (lambda: three("elu"), {}, "'b': threshold=.*elu.*leave threshold out"),
+        (three, {"fed_by": {"c": "softplus"}}, "'c': threshold=.*softplus.*leave threshold out"),
         (three, {"positive": ["c"]}, "threshold= needs every layer of a chain as it is, so positive= may not"),
         (three, {"exclude": ["c"]}, "so exclude= may not.*pass the part of the chain"),
-        (lambda: three(use_bias=False), {}, "layer 'b': it has no bias to carry the centring shift"),
-        (lambda: ICNN(6, [6, 6], 2, skip=True, seed=1), {}, "threshold= needs a chain of layers.*branches"),
-        (twice_used, {}, "threshold= needs a chain of layers.*each used once"),
-        (with_two_inputs, {}, "threshold= needs a chain of layers"),
+        (lambda: three(use_bias=False), {}, "'b': threshold= needs a chain of layers, and it has no bias"),
+        (twice_used, {}, "threshold= needs a chain of layers.*used more than once"),
         (with_two_branches, {}, "threshold= needs a chain of layers"),
         (subclassed, {"positive": ["*"]}, "so positive= may not"),
     ],

@@ -109,6 +109,7 @@ def test_bias_without_a_kernel_before_it_is_refused():
         ICNNBias()((7,))
 
 
+@pytest.mark.filterwarnings("ignore:.*has an ICNNInit kernel:UserWarning")
 def test_layers_that_share_an_instance_differ():
     for seed in (None, 4, keras.random.SeedGenerator(4)):
         shared = ICNNInit(seed=seed)

@@ -122,13 +122,14 @@ def test_every_unit_has_exactly_the_moments(shape, positivity):
 
 
 def test_the_plan_warns_of_a_depth_that_the_method_is_not_known_to_carry():
+    paper = {"method": "log_normal"}
     with pytest.warns(
         UserWarning, match="carry a signal through 4 positive layers, and there are 6 in a row"
     ) as caught:
-        decided = plan(ICNN(4, [6] * 6, 1, seed=1))
+        decided = plan(ICNN(4, [6] * 6, 1, seed=1), **paper)
     assert str(decided).endswith(decided.advice)
     assert caught[0].filename == __file__
-    assert not plan(ICNN(4, [6] * 6, 1, skip=True, seed=1)).advice
+    assert not plan(ICNN(4, [6] * 6, 1, skip=True, seed=1), **paper).advice
     with pytest.warns(UserWarning, match="free skips is known to carry 10 positive layers, and there are 11"):
-        assert plan(ICNN(4, [6] * 11, 1, skip=True, seed=1)).advice
+        assert plan(ICNN(4, [6] * 11, 1, skip=True, seed=1), **paper).advice
     assert not plan(ICNN(4, [6] * 6, 1, seed=1), method="isometric").advice

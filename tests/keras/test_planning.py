@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from convex_init.keras import ICNN, ConvexDense, LayerPlan, NonNeg, apply_, plan
+from convex_init.keras import ICNN, ConvexDense, LayerPlan, NonNeg, apply_, certify, plan
 from convex_init_core import InitSettings, positive_recipe, skip_recipe
 from tests.contract.convexity import convexity_violation
 from tests.contract.law_bounds import assert_follows
@@ -34,7 +34,7 @@ def test_a_sequential_model():
         layers.DepthwiseConv2D(2, activation="leaky_relu", name="b"),
         layers.Flatten(),
         layers.Dense(300, activation="softplus", name="c"),
-        layers.Dense(200, activation="softmax", name="d"),
+        layers.Dense(200, activation="softplus", name="d"),
         shape=(8, 8, 3),
     )
     found = plan(model)
@@ -43,15 +43,17 @@ def test_a_sequential_model():
     ]  # fmt: skip
     assert [str(layer.recipe.activation) for layer in found.layers[1:3]] == ["relu", "leaky_relu(0.2)"]
     assert str(found.layers[3].recipe.activation).startswith("softplus")
+    assert [layer.recipe.statistics.fan_in for layer in found.layers] == [27, 4, 32, 300]
     table = str(found)
-    assert all(word in table for word in ("max_pooling2d", "fan_in", "LogNormal", "projection", "sees the input"))
+    assert all(word in table for word in ("fan_in", "LogNormal", "projection", "sees the input"))
     before = weights(model)
     plan(model)
     assert all(np.array_equal(a, b) for a, b in zip(before, weights(model), strict=True))
     assert apply_(model, seed=1) is model
     for layer in found.layers:
-        assert_follows(array(layer.layer.kernel), layer.recipe.weight, epsilon=1e-6)
-        np.testing.assert_allclose(array(layer.layer.bias), layer.recipe.bias.mean, rtol=1e-6)
+        made = model.get_layer(layer.path)
+        assert_follows(array(made.kernel), layer.recipe.weight, epsilon=1e-6)
+        np.testing.assert_allclose(array(made.bias), layer.recipe.bias.mean, rtol=1e-6)
     constraints = [model.get_layer(n).kernel.constraint for n in "abcd"]
     assert [type(constraint) for constraint in constraints] == [type(None), NonNeg, NonNeg, NonNeg]
     assert model.get_layer("b").depthwise_constraint is constraints[1]
@@ -62,13 +64,14 @@ def test_a_functional_model_with_a_skip_whose_bias_takes_the_shift():
     h = keras.ops.relu(layers.Dense(60, name="first")(x))
     h = layers.Dense(50, use_bias=False, name="wz")(h) + layers.Dense(50, name="wx")(x)
     model = keras.Model(x, h)
-    found = {layer.path: layer for layer in plan(model, skip_share=0.3).layers}
+    options = {"skip_share": 0.3, "method": "log_normal"}
+    found = {layer.path: layer for layer in plan(model, **options).layers}
     assert {path: layer.role for path, layer in found.items()} == {"first": "free", "wz": "positive", "wx": "skip"}
     recipe = positive_recipe(60, "relu", InitSettings(skip_share=0.3), has_skip=True)
     assert found["wz"].recipe == recipe
     assert found["wx"].recipe == skip_recipe(7, recipe)
     assert found["wz"].shift_into == "wx"
-    apply_(model, skip_share=0.3)
+    apply_(model, **options)
     np.testing.assert_allclose(array(model.get_layer("wx").bias), recipe.bias.mean, rtol=1e-6)
 
 
@@ -82,7 +85,7 @@ def test_nested_models_and_a_layer_that_is_used_twice():
     shared = layers.Dense(5, name="both")
     x = keras.Input((5,))
     twice = keras.Model(x, shared(keras.ops.relu(shared(x))))
-    with pytest.raises(ValueError, match=r"'both'.*used twice"):
+    with pytest.raises(ValueError, match=r"'both'.*both as free and as positive"):
         plan(twice)
 
 
@@ -92,7 +95,8 @@ def test_the_plan_is_what_is_executed():
     assert all(isinstance(layer, LayerPlan) for layer in found.layers)
     apply_(model, distribution="gamma", correlation=0.3, seed=4)
     for layer in found.layers:
-        kernel = layer.layer.effective_kernel if layer.role == "positive" else layer.layer.kernel
+        made = model.get_layer(layer.path)
+        kernel = made.effective_kernel if layer.role == "positive" else made.kernel
         through = "exp" if layer.role == "positive" else "projection"
         assert_follows(array(kernel), layer.recipe.weight, through, epsilon=1e-5)
     assert convexity_violation(lambda x: array(model(x.astype("float32"))), 6, segments=200) < 1e-5
@@ -125,44 +129,50 @@ class Subclassed(keras.Model):
         return self.outside(keras.ops.relu(self.hidden(keras.ops.relu(self.first(x)))))
 
 
-def test_a_subclassed_model_with_the_users_word():
+def test_a_subclassed_model_is_read_and_the_users_word_counts_more():
     model = Subclassed()
-    with pytest.raises(ValueError, match="'mine' is unbuilt"):
+    with pytest.raises(ValueError, match="'mine' is unbuilt.*example_inputs"):
         plan(model)
-    model(normal(2, 5))
-    with pytest.raises(ValueError, match=r"'mine' \(Subclassed\) is subclassed.*positive="):
+    x = normal(2, 5)
+    assert roles(model, example_inputs=x) == [("first", "free"), ("hidden", "positive"), ("outside", "positive")]
+    assert model.built
+    with pytest.raises(ValueError, match=r"'mine' \(Subclassed\) has no keras.Input.*pass example_inputs"):
         plan(model)
-    with pytest.raises(ValueError, match=r"'mine/hidden'.*activation='relu'"):
-        plan(model, positive="hidden")
-    for positive in (["hidden", "out*"], lambda path, layer: layer.name != "first", "mine/[ho]*"):
-        found = roles(model, positive=positive, activation="relu")
-        assert [role for _, role in found] == ["free", "positive", "positive"]
-    found = plan(model, positive="hidden", activation={"h*": "elu"}, exclude="outside").layers
-    assert [layer.path for layer in found] == ["mine/first", "mine/hidden"]
+    for positive in (["hidden", "out*"], lambda path: path != "first", "mine/[ho]*"):
+        assert [role for _, role in roles(model, example_inputs=x, positive=positive)] == [
+            *("free", "positive", "positive"),
+        ]
+    found = plan(model, x, positive="hidden", fed_by={"h*": "elu"}, exclude="outside").layers
+    assert [layer.path for layer in found] == ["first", "hidden"]
     assert str(found[1].recipe.activation) == "elu(1)"
-    with pytest.raises(ValueError, match=r"positive 'hiden' matches no layer.*mine/hidden"):
-        plan(model, positive="hiden", activation="relu")
+    with pytest.raises(ValueError, match=r"positive= pattern 'hiden' matches no layer.*hidden"):
+        plan(model, x, positive="hiden")
+    assert roles(model, example_inputs=x, free=["hidden"])[1] == ("hidden", "free")
 
 
-def bias_less() -> keras.Model:
-    return chain(layers.Dense(4, activation="relu"), layers.Dense(3, use_bias=False, name="bad"))
+def test_the_paths_do_not_depend_on_the_users_word():
+    inner = chain(layers.Dense(5, activation="relu", name="within"), shape=(5,))
+    model = chain(layers.Dense(5, activation="relu", name="first"), inner, layers.Dense(1, name="last"))
+    paths = ["first", f"{inner.name}/within", "last"]
+    assert [path for path, _ in roles(model)] == paths
+    assert [path for path, _ in roles(model, positive="*within", fed_by="relu")] == paths
 
 
 REFUSED = {
     "a decreasing activation": (
-        lambda: chain(layers.Dense(4, activation="silu", name="before"), layers.Dense(3, name="bad")),
-        "'bad'.*'before'.*'silu'.*decreases.*use relu",
+        lambda: chain(layers.Dense(4, activation="silu", name="before"), layers.Dense(3)),
+        "'before': silu is neither convex nor concave: it decreases.*free=",
     ),
     "a non-convex activation": (
-        lambda: chain(layers.Dense(4), layers.Activation("tanh"), layers.Dense(3, name="bad")),
-        "'bad'.*'tanh'.*concave",
+        lambda: chain(layers.Dense(4), layers.Activation("tanh", name="bad"), layers.Dense(3)),
+        "'bad': tanh.*concave",
     ),
     "ReLU with a ceiling": (
-        lambda: chain(layers.Dense(4), layers.ReLU(max_value=6), layers.Dense(3, name="bad")), "'bad'.*max_value 6",
+        lambda: chain(layers.Dense(4), layers.ReLU(max_value=6, name="bad"), layers.Dense(3)),
+        "'bad' takes a minimum of values that are not all concave",
     ),
-    "two activations": (
-        lambda: chain(layers.Dense(4, activation="relu"), layers.ELU(), layers.Dense(3, name="bad")),
-        "'bad'.*two activations",
+    "softmax": (
+        lambda: chain(layers.Dense(4), layers.Softmax(name="bad"), layers.Dense(3)), "'bad'.*not convex",
     ),
     "another constraint": (
         lambda: chain(
@@ -170,22 +180,21 @@ REFUSED = {
         ),
         "'bad'.*kernel_constraint is UnitNorm.*remove it",
     ),
-    "NonNeg on a free layer": (
-        lambda: chain(layers.Dense(4, kernel_constraint=NonNeg(), name="bad"), layers.Dense(3)), "'bad'.*NonNeg.*free",
-    ),
-    "a convex layer on the input": (lambda: chain(ConvexDense(4, name="bad")), "'bad'.*ConvexDense.*free"),
-    "no bias": (bias_less, "'bad'.*no bias.*use_bias=True"),
     "frozen": (lambda: chain(layers.Dense(4, name="bad", trainable=False)), "'bad'.*frozen"),
     "batch normalisation": (
         lambda: chain(layers.Dense(4, activation="relu"), layers.BatchNormalization(name="bn"), layers.Dense(3)),
-        "'bn'.*BatchNormalization.*positive=",
+        r"'bn' rescales a convex signal.*'.*bn/gamma' non-negative: give it gamma_constraint=NonNeg\(\)",
     ),
-    "separable": (
-        lambda: chain(layers.SeparableConv1D(4, 2, name="bad"), shape=(5, 2)), "'bad'.*two kernels.*DepthwiseConv",
-    ),
+    "LoRA": (lambda: with_lora(), "'bad'.*lora_kernel_a.*initialise it before"),
     "unbuilt": (lambda: keras.Sequential([layers.Dense(3)], name="bad"), "'bad' is unbuilt.*build"),
-    "nothing to do": (lambda: chain(layers.Flatten()), "no layer to initialise"),
+    "nothing to do": (lambda: chain(layers.Flatten()), "no weight to initialise"),
 }  # fmt: skip
+
+
+def with_lora() -> keras.Model:
+    model = chain(layers.Dense(4, activation="relu"), layers.Dense(3, name="bad"))
+    model.layers[-1].enable_lora(2)
+    return model
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -204,11 +213,29 @@ def test_a_refused_model_is_left_untouched(case):
 def test_all_problems_are_listed_at_once():
     model = chain(
         layers.Dense(4, activation="relu"),
-        layers.Dense(4, activation="relu", use_bias=False, name="b"),
+        layers.Dense(4, activation="relu", trainable=False, name="b"),
         layers.Dense(4, kernel_constraint="unit_norm", name="c"),
     )
     with pytest.raises(ValueError, match=r"(?s)nothing was written.*'b'.*'c'"):
         plan(model)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [layers.Dense(4, kernel_constraint=NonNeg(), name="it"), ConvexDense(4, positivity="exp", name="it")],
+    ids=["NonNeg", "exp"],
+)
+def test_a_layer_on_the_input_that_is_made_non_negative_is_positive(layer):
+    (found, _) = plan(chain(layer, layers.ReLU(), layers.Dense(3))).layers
+    assert (found.path, found.role) == ("it", "positive")
+    assert "made non-negative" in found.reason
+
+
+def test_two_convex_activations_are_one_and_two_kernels_are_two():
+    model = chain(layers.Dense(4, activation="relu"), layers.ELU(), layers.Dense(3, name="last"))
+    assert roles(model)[-1] == ("last", "positive")
+    model = chain(layers.SeparableConv1D(4, 2, name="it"), shape=(5, 2))
+    assert roles(model) == [("it/depthwise_kernel", "free"), ("it/pointwise_kernel", "free")]
 
 
 def joined(how: str) -> keras.Model:
@@ -222,19 +249,26 @@ def joined(how: str) -> keras.Model:
     return keras.Model(x, layers.Dense(2, name="last")(layers.Add(name="join")([layers.Dense(4)(h), first])))
 
 
-@pytest.mark.parametrize("how", ["concatenate", "residual", "skip from a used layer"])
-def test_joins_that_the_theory_does_not_cover(how):
-    with pytest.raises(ValueError, match=r"'last'.*'join'.*positive="):
-        plan(joined(how))
-    assert roles(joined(how), positive=["last"], activation="relu")[-1] == ("last", "positive")
+def test_joins():
+    with pytest.raises(ValueError, match=r"'last': its columns 0 to 3 are positive, and 4 to 8 free.*split it"):
+        plan(joined("concatenate"))
+    for how, note in (("residual", "beside relu as it is"), ("skip from a used layer", "")):
+        model = joined(how)
+        found = plan(model).layers
+        assert [layer.role for layer in found] == ["free", "positive", "positive"]
+        assert note in found[1].note.lower()
+        apply_(model, seed=1)
+        assert certify(model)
 
 
 def test_bad_arguments():
     model = ICNN(4, [4])
     with pytest.raises(ValueError, match="correlation"):
         apply_(model, correlation=1.5)
-    with pytest.raises(TypeError, match=r"\['corelation'\].*correlation"):
+    with pytest.raises(TypeError, match=r"corelation=; did you mean correlation="):
         apply_(model, corelation=0.5)
+    with pytest.raises(TypeError, match="activation= is called fed_by="):
+        apply_(model, activation="relu")
     with pytest.raises(TypeError, match="seed"):
         apply_(model, seed="a")
     with pytest.raises(TypeError, match=r"keras\.Model"):

@@ -12,36 +12,9 @@ from timm.models import named_apply
 from torch import nn
 
 import convex_init.timm as ct
-from convex_init.torch import certify, project_after_step, projected_parameters
+from convex_init.torch import certify, mark_projected, plan, project_after_step, projected_parameters
+from tests.timm.models import SIZE, Wrapped, assert_untouched, example, resnet, state
 from tests.timm.segments import assert_convex, rise_above_chords, train
-
-SIZE = (3, 32, 32)
-SMALL_RESNET = {"layers": (1, 1, 1, 1), "channels": (64, 12, 12, 16), "num_classes": 5}
-
-
-def resnet(**options):
-    from timm.models.resnet import BasicBlock, ResNet
-
-    torch.manual_seed(0)
-    return ResNet(BasicBlock, **{**SMALL_RESNET, **options})
-
-
-def example(size=SIZE):
-    return torch.zeros(2, *size)
-
-
-def state(model):
-    own = {f"{path}.{key}": repr(value) for path, module in model.named_modules() for key, value in vars(module).items()
-           if not key.startswith("_") or key.startswith("_convex")}  # fmt: skip
-    tensors = {name: value.clone() for name, value in model.state_dict().items()}
-    return own, [(path, type(module)) for path, module in model.named_modules()], tensors
-
-
-def assert_untouched(model, before):
-    own, modules, tensors = state(model)
-    assert own == before[0]
-    assert modules == before[1]
-    assert all(torch.equal(value, tensors[name]) for name, value in before[2].items())
 
 
 @pytest.mark.parametrize(
@@ -160,117 +133,30 @@ def test_refusal_names_the_replacement_and_only_where_there_is_one():
     assert {bool(blocker.remedy) for blocker in report.blockers if "LayerNorm" in blocker.kind} == {False}
 
 
-class Wrapped(nn.Module):
-    """Two convolutions around one operation."""
-
-    def __init__(self, middle, *modules, norm=True):
-        super().__init__()
-        self.first, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
-        self.extra = nn.ModuleList(modules)
-        self.middle = middle
-
-    def forward(self, x):
-        return self.last(self.middle(self, self.first(x))).mean((2, 3))
-
-
-CONVEX = {
-    "functional": lambda m, s: torch.relu(s),
-    "in place": lambda m, s: torch.relu_(s),
-    "in place on a view": lambda m, s: (s.view(-1).relu_(), s)[1],
-    "clamp from below": lambda m, s: s.clamp(min=-0.5),
-    "max pooling alone": lambda m, s: nn.functional.max_pool2d(s, 2),
-    "maximum": lambda m, s: torch.maximum(s, s.flip(1)),
-    "weighted sum": lambda m, s: 0.5 * torch.relu(s) - 3.0 * s + 1.0,
-    "difference from affine": lambda m, s: torch.relu(s) - s,
-    "concatenation": lambda m, s: torch.cat([torch.relu(s[:, :2]), s[:, 2:]], 1),
-    "upsampling": lambda m, s: nn.functional.interpolate(torch.relu(s), scale_factor=2.0, mode="bilinear"),
-    "batch norm without scale": lambda m, s: m.extra[0](torch.relu(s)),
-    "shared activation": lambda m, s: m.extra[1](m.extra[1](s) + s),
-}
-
-NOT_CONVEX = {
-    "negated": (lambda m, s: -torch.relu(s), "subtracts"),
-    "subtracted": (lambda m, s: s - torch.relu(s), "subtracts"),
-    "one minus": (lambda m, s: 1.0 - torch.relu(s), "subtracts"),
-    "alpha": (lambda m, s: torch.add(s, torch.relu(s), alpha=-2.0), "negative"),
-    "negative factor": (lambda m, s: -0.1 * torch.relu(s), "negative"),
-    "gate": (lambda m, s: s * torch.relu(s), "multiplies two"),
-    "quotient": (lambda m, s: s / (1.0 + torch.relu(s)), "divides"),
-    "clamped on both sides": (lambda m, s: s.clamp(0.0, 1.0), "upper end"),
-    "sigmoid": (lambda m, s: torch.sigmoid(s), "concave"),
-    "steep leaky relu": (lambda m, s: nn.functional.leaky_relu(s, 1.5), "negative_slope"),
-    "place of the maximum": (lambda m, s: s + s.max(1, keepdim=True)[1], "place"),
-    "gathered": (lambda m, s: s + s.gather(1, s.argmax(1, keepdim=True)), "argmax"),
-    "bicubic": (
-        lambda m, s: nn.functional.interpolate(torch.relu(s), scale_factor=2.0, mode="bicubic"),
-        "negative coefficients",
-    ),
-    "minimum": (lambda m, s: torch.minimum(s, s.flip(1)), "nothing is known"),
-    "square": (lambda m, s: torch.relu(s) ** 2, "nothing is known"),
-    "overwritten": (lambda m, s: s.copy_(torch.relu(s)), "nothing is known"),
-    "overwritten through a view": (lambda m, s: (s[:, :1].relu_(), s - 2.0 * s.flip(1))[1], "subtracts"),
-    "layer norm": (lambda m, s: nn.functional.layer_norm(s, s.shape[1:]), "not convex"),
-    "batch statistics": (lambda m, s: nn.functional.batch_norm(s, None, None, training=True), "batch"),
-    "computed weight": (
-        lambda m, s: nn.functional.conv2d(torch.relu(s), m.last.weight / m.last.weight.norm()),
-        "computed",
-    ),
-    "rounded": (lambda m, s: s + torch.relu(s).to(torch.int32), "integers"),
-}
-
-
-def modules():
-    return nn.BatchNorm2d(4, affine=False), nn.ReLU(inplace=True)
-
-
-@pytest.mark.parametrize("middle", CONVEX.values(), ids=CONVEX)
-def test_convex_operations_are_passed_and_the_next_weight_is_positive(middle):
-    torch.manual_seed(0)
-    model = ct.convexify(Wrapped(middle, *modules()), example((3, 8, 8)))
-    assert set(projected_parameters(model)) == {"last.weight"}
-    assert (model.first.weight < 0).any()
-    assert_convex(model, (3, 8, 8))
-
-
-@pytest.mark.parametrize(("middle", "reason"), NOT_CONVEX.values(), ids=NOT_CONVEX)
-def test_other_operations_are_refused(middle, reason):
-    model = Wrapped(middle, *modules())
-    before = state(model)
-    with pytest.raises(ct.NotConvexifiable, match=reason):
-        ct.convexify(model, example((3, 8, 8)))
-    assert_untouched(model, before)
-
-
-def test_learnt_factors_become_non_negative():
-    class Scaled(Wrapped):
+@pytest.mark.parametrize("method", ["bounded_gain", "log_normal", "isometric"])
+def test_a_method_is_for_layers_without_a_normalisation_and_as_in_apply(method):
+    class Net(nn.Module):
         def __init__(self):
-            super().__init__(lambda m, s: torch.relu(s) * m.gamma.reshape(1, -1, 1, 1))
-            self.gamma = nn.Parameter(torch.tensor([-1.0, 0.5, 2.0, 0.0]))
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(12, 16), nn.Linear(16, 16, bias=False), nn.Linear(16, 16)
+            self.norm, self.d = nn.BatchNorm1d(16), nn.Linear(16, 5)
 
-    model = ct.convexify(Scaled(), example((3, 8, 8)))
-    assert set(projected_parameters(model)) == {"last.weight", "gamma"}
-    assert model.gamma.tolist() == [0.0, 0.5, 2.0, 0.0]
-    assert_convex(model, (3, 8, 8))
+        def forward(self, x):
+            h = torch.relu(self.a(x.flatten(1)))
+            h = torch.relu(self.norm(self.b(h)))
+            return self.d(torch.relu(self.c(h) + h))
 
-
-def test_a_blur_filter_is_checked_by_its_values():
-    from timm.layers import BlurPool2d
-
-    def blurred(m, s):
-        return m.extra[0](torch.relu(s))
-
-    assert_convex(ct.convexify(Wrapped(blurred, BlurPool2d(4)), example((3, 8, 8))), (3, 8, 8))
-    assert ct.convexity_report(Wrapped(blurred, BlurPool2d()), example((3, 8, 8))).convexifiable
-    sharpening = BlurPool2d(4)
-    sharpening.filt[:, :, 0, 0] = -0.1
-    with pytest.raises(ct.NotConvexifiable, match="negative number"):
-        ct.convexify(Wrapped(blurred, sharpening), example((3, 8, 8)))
-
-
-def test_tied_weights_of_two_roles_are_refused():
-    model = Wrapped(lambda m, s: torch.relu(m.extra[0](torch.relu(m.extra[0](s)))), nn.Conv2d(4, 4, 1))
-    with pytest.raises(ct.NotConvexifiable, match="two places"):
-        ct.convexify(model, example((3, 8, 8)))
+    torch.manual_seed(0)
+    model, plain, x = Net(), Net(), torch.zeros(2, 3, 2, 2)
+    ct.convexify(model, x, method=method, generator=torch.Generator().manual_seed(1))
+    mark_projected(plain.norm)
+    planned = {layer.path: layer.recipe for layer in plan(plain, x, method=method).layers}
+    assert float(model.c.bias[0].detach()) == pytest.approx(planned["c"].bias.mean)
+    assert float(model.d.bias[0].detach()) == pytest.approx(planned["d"].bias.mean)
+    default = ct.convexify(Net(), x)
+    assert float(default.c.bias[0].detach()) != pytest.approx(planned["c"].bias.mean, rel=1e-3)  # it sees no shortcut
+    assert model.norm.weight.tolist() == [1.0] * 16
+    assert_convex(model, (3, 2, 2))
 
 
 def test_a_missing_bias_is_asked_for_and_added():
@@ -306,6 +192,8 @@ def test_frozen_weights_are_refused():
         ({"replace": {"squeeze_excite": "relu"}}, "identity"),
         ({"correlation": 1.5}, "correlation"),
         ({"distribution": "cauchy"}, "distribution"),
+        ({"method": "cubic"}, "method"),
+        ({"method": "isometric", "distribution": "gamma"}, "no meaning"),
     ],
 )
 def test_bad_arguments(options, message):

@@ -189,10 +189,31 @@ def test_bad_arguments():
         named_apply(partial(ct.init_weights, correlation=1.5), small("icnn_mlp_3x784"))
 
 
+def test_an_activation_by_timms_name(name):
+    model = small(name, act_layer="leaky_relu")
+    assert any(isinstance(module, nn.LeakyReLU) for module in model.modules())
+    assert str(model.head.feeding_activation) == "leaky_relu(0.01)"
+    assert_convex(model, SIZES[name])
+    with pytest.raises(ValueError, match="GELU"):
+        small(name, act_layer="gelu")
+    with pytest.raises(ValueError, match=r"act_layer 'no_such' is unknown.*leaky_relu"):
+        small(name, act_layer="no_such")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_scriptable_models_can_be_scripted_unless_a_map_stands_in_the_way(name):
+    model = small(name, scriptable=True).eval()
+    scripted, x = torch.jit.script(model), torch.randn(3, *SIZES[name])
+    torch.testing.assert_close(scripted(x), model(x))
+    with pytest.raises(ValueError, match=r"scriptable=True needs positivity 'projection', got 'exp'.*torch.export"):
+        small(name, scriptable=True, positivity="exp")
+
+
 def test_the_meta_device_is_left_alone():
     with torch.device("meta"):
         model = timm.create_model("icnn_resnet8")
     assert all(parameter.is_meta for parameter in model.parameters())
+    assert ct.convexity_report(model).convexifiable
 
 
 def test_our_reports_read_the_mlp():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 
 import pytest
@@ -35,11 +36,18 @@ def test_the_model_itself_comes_back():
 
 
 def test_apply_executes_the_plan():
-    one = mlp()
-    two = copy.deepcopy(one)
-    apply_(one, correlation=0.3, distribution="gamma", generator=generator())
-    plan(two, correlation=0.3, distribution="gamma").execute(generator())
-    assert same(one, two)
+    model = nn.Sequential(nn.Linear(5, 200), nn.ReLU(), nn.Linear(200, 300), nn.ReLU(), nn.Linear(300, 20))
+    settings = {"correlation": 0.3, "distribution": "gamma", "bias_noise": 0.4}
+    due = plan(model, **settings)
+    apply_(model, **settings, generator=generator())
+    for layer in due.layers:
+        written = model.get_submodule(layer.path)
+        assert_follows(written.weight.detach().double().numpy(), layer.recipe.weight, epsilon=2.0**-23)
+        if layer.role == "positive":
+            assert_follows(written.bias.detach().double().numpy(), due.biases[layer.bias], epsilon=2.0**-23)
+    assert not model[0].bias.any()
+    assert [type(layer.recipe.weight).__name__ for layer in due.layers] == ["Normal", "Gamma", "Gamma"]
+    assert list(projected_parameters(model)) == list(due.project) == ["2.weight", "4.weight"]
 
 
 def test_applying_again_draws_anew_from_the_same_law():
@@ -102,27 +110,58 @@ def test_skips_are_added_and_not_subtracted():
 def test_beside_a_bias_of_its_own_the_skip_has_none():
     model = ICNN(5, (30,), 3, skip=True)
     assert model.skips[0].bias is None
-    assert plan(model).layers[2].shift_into == "layers.1"
+    assert {layer.path: layer.shift_into for layer in plan(model).layers}["layers.1"] == "layers.1"
 
 
 def test_tied_weights_of_one_law_are_drawn_once():
     model = nn.Sequential(nn.Linear(5, 40), nn.ReLU(), nn.Linear(40, 40), nn.ReLU(), nn.Linear(40, 40))
     model[4].weight = model[2].weight
-    first, second = plan(model).layers[1:]
-    assert (first.written, second.written) == (True, False)
-    assert "tied to '2'" in second.note
+    made = plan(model)
+    assert [layer.path for layer in made.layers] == ["0", "2"]
+    first = made.layers[1]
+    assert first.note.endswith("tied to '4'")
     apply_(model, generator=generator())
     assert model[4].weight is model[2].weight
     assert_follows(model[2].weight.detach().double().numpy(), first.recipe.weight, epsilon=2.0**-23)
-    assert torch.equal(model[4].bias, model[2].bias)
+    for index in (2, 4):
+        due = made.biases[f"{index}.bias"].mean
+        assert due < -0.1
+        assert model[index].bias.tolist() == pytest.approx([due] * 40)
     assert list(projected_parameters(model)) == ["2.weight"]
+
+
+def test_a_tied_weight_is_meant_by_the_name_of_each_of_its_layers():
+    model = nn.Sequential(nn.Linear(5, 40), nn.ReLU(), nn.Linear(40, 40, False), nn.ReLU(), nn.Linear(40, 40, False))
+    model[4].weight = model[2].weight
+    for name in ("2", "4", "4.weight"):
+        assert [layer.path for layer in plan(model, exclude=name).layers] == ["0"]
+        assert [layer.role for layer in plan(model, free=name).layers] == ["free", "free"]
 
 
 def test_a_module_used_twice_is_drawn_once():
     shared = nn.Linear(40, 40)
     model = apply_(nn.Sequential(nn.Linear(5, 40), nn.ReLU(), shared, nn.ReLU(), shared), generator=generator())
-    assert [layer.written for layer in plan(model).layers] == [True, True, False]
+    layers = plan(model).layers
+    assert [(layer.path, layer.written) for layer in layers] == [("0", True), ("2", True)]
+    assert "tied to '4'" in layers[1].note
     assert shared.weight.min() > 0.0
+
+
+def test_how_often_a_weight_is_used_is_told():
+    class Steps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inward, self.onward = nn.Linear(5, 8), nn.Linear(8, 8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            z = self.inward(x)
+            for _ in range(3):
+                z = self.onward(torch.relu(z))
+            return z
+
+    inward, onward = plan(Steps()).layers
+    assert inward.note == ""
+    assert "used 3 times" in onward.note
 
 
 def test_meta_tensors_are_reported_and_drawn_later():
@@ -141,6 +180,9 @@ def test_meta_tensors_are_reported_and_drawn_later():
 @pytest.mark.parametrize("positivity", ["projection", "exp"])
 def test_a_network_of_ours_on_meta(positivity):
     model = ICNN(5, (40,), 3, device="meta", positivity=positivity).to_empty(device="cpu")
+    with torch.no_grad():  # what such memory may hold
+        for parameter, garbage in zip(model.parameters(), (math.nan, math.inf, 3e30, 200.0), strict=True):
+            parameter.fill_(garbage)
     apply_(model, generator=generator())
     other = ICNN(5, (40,), 3, positivity=positivity)
     other.reset_parameters(generator())
@@ -183,7 +225,7 @@ def test_example_inputs_may_be_a_tuple():
             return self.c(torch.relu(self.a(x) + self.b(y)))
 
     model = Two()
-    apply_(model, (torch.zeros(2, 3), torch.zeros(2, 5)), positive="c", activation="relu")
+    apply_(model, (torch.zeros(2, 3), torch.zeros(2, 5)), positive="c", fed_by="relu")
     assert (model.a.in_features, model.b.in_features, model.c.in_features) == (3, 5, 4)
     assert model.c.weight.min() > 0.0
 
@@ -224,6 +266,13 @@ def test_inside_no_grad_and_inference_mode():
         with mode():
             model = apply_(mlp(), generator=generator())
         assert model[2].weight.min() > 0.0
+
+
+def test_a_model_made_in_inference_mode_is_refused_outside_of_it():
+    with torch.inference_mode():
+        model = mlp()
+    with pytest.raises(ValueError, match="'2': its weight was made in inference mode"):
+        apply_(model)
 
 
 def test_apply_works_through_torchs_own_apply():

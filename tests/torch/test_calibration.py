@@ -193,8 +193,9 @@ def test_another_entry_point():
     assert ci.certify(model, x, entry="energy")
     with pytest.raises(ValueError, match="entry 'potential' is no method of Entered"):
         ci.plan(model, x, entry="potential")
-    with pytest.raises(ValueError, match="entry= needs a model that is run"):
-        ci.plan(model, entry="energy")
+    assert [layer.path for layer in ci.plan(model, entry="energy").layers] == [
+        layer.path for layer in ci.plan(model, x, entry="energy").layers
+    ]
 
 
 def test_the_users_word_on_bare_parameters():

@@ -252,7 +252,7 @@ def test_the_initialisation_and_the_marks_add_no_state_dict_keys():
 # 6. Round trips.
 
 LAYERS = {
-    "linear": lambda p: ConvexLinear(5, 4, positivity=p, activation="softplus"),
+    "linear": lambda p: ConvexLinear(5, 4, positivity=p, fed_by="softplus"),
     "linear without bias": lambda p: ConvexLinear(5, 4, False, positivity=p),
     "conv1d": lambda p: ConvexConv1d(4, 6, 3, groups=2, positivity=p),
     "conv2d": lambda p: ConvexConv2d(4, 6, 3, padding="same", positivity=p),
@@ -369,10 +369,10 @@ BAD = [
     ({"distribution": "cauchy"}, ValueError, "distribution 'cauchy'"),
     ({"positivity": "sigmoid"}, ValueError, "positivity 'sigmoid'"),
     ({"positivity": 3}, TypeError, "positivity"),
-    ({"activation": "tanh"}, ValueError, "activation 'tanh'"),
-    ({"activation": "nonsense"}, ValueError, "activation 'nonsense'"),
-    ({"activation": nn.GELU()}, ValueError, "GELU"),
-    ({"activation": 3}, TypeError, "activation"),
+    ({"fed_by": "tanh"}, ValueError, "activation 'tanh'"),
+    ({"fed_by": "nonsense"}, ValueError, "activation 'nonsense'"),
+    ({"fed_by": nn.GELU()}, ValueError, "GELU"),
+    ({"fed_by": 3}, TypeError, "activation"),
     ({"distribution": "two_point", "positivity": "exp"}, ValueError, "distribution 'two_point'"),
 ]
 
@@ -384,7 +384,9 @@ def test_bad_arguments_are_named_and_nothing_is_written(arguments, error, named)
         icnn_(weight, bias, **arguments)
     assert not weight.any()
     assert not bias.any()
-    model = positive_linear(5, 4)
+    model = positive_linear(
+        5, 4, arguments.get("positivity", "projection") if "distribution" in arguments else "projection"
+    )
     before = model[1].weight.detach().clone()
     with pytest.raises((ValueError, TypeError), match=named):
         apply_(model, **arguments)
@@ -404,6 +406,8 @@ def test_layers_name_bad_arguments(layer):
     with pytest.raises(ValueError, match="positivity 'sigmoid'"):
         layer(*sizes, positivity="sigmoid")
     with pytest.raises(ValueError, match="activation 'tanh'"):
-        layer(*sizes, activation="tanh")
+        layer(*sizes, fed_by="tanh")
+    with pytest.raises(TypeError, match="activation= is called fed_by="):
+        layer(*sizes, activation="relu")
     with pytest.raises(ValueError, match="correlation"):
         layer(*sizes).reset_parameters(correlation=2.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from convex_init.torch.drawing import Fill, fill_
+from convex_init.torch.write.drawing import Fill, fill_
 from convex_init_core import BLOCK, Normal
 from tests.torch.networks import generator
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import convex_init.torch as ci
-from convex_init.torch.evidence import kept_non_negative
+from convex_init.torch.model.clamping_methods import kept_non_negative
 
 
 class Base(nn.Module):
@@ -144,5 +144,5 @@ def test_a_layer_that_is_kept_non_negative_though_it_sees_the_input_is_a_contrad
 
     with pytest.raises(ValueError, match=r"'a': .*clip\(\)"):
         ci.plan(Contradiction(), torch.randn(4, 5))
-    named = ci.plan(Contradiction(), torch.randn(4, 5), positive=["a", "b"], activation={"a": "identity"})
+    named = ci.plan(Contradiction(), torch.randn(4, 5), positive=["a", "b"], fed_by={"a": "identity"})
     assert [layer.role for layer in named.layers] == ["positive", "positive"]

@@ -25,7 +25,7 @@ from convex_init.torch import (
     plan,
     project_after_step,
 )
-from convex_init.torch.fans import geometry
+from convex_init.torch.model.fans import geometry
 from convex_init_core import InitSettings, positive_recipe
 from tests.contract.convexity import convexity_violation
 from tests.contract.isometry import assert_isometric, assert_same_signal
@@ -201,7 +201,7 @@ def test_an_activation_without_a_bounded_slope_is_refused_with_its_layer():
     model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 4))
     before = parameters_of(model)
     with pytest.raises(ValueError, match=r"'1'.*bounded, positive slope"):
-        apply_(model, positive=["1"], activation=torch.exp, **ISOMETRIC)
+        apply_(model, positive=["1"], fed_by=torch.exp, **ISOMETRIC)
     assert_untouched(model, before)
     mark_projected(model[1])
 
@@ -290,6 +290,7 @@ def test_free_skips_spare_the_advice_and_a_network_can_be_told_its_method():
 def test_many_free_skips_are_a_risk_of_the_paper_s_gain():
     with pytest.warns(UserWarning, match="free skips is known to carry 10 positive layers, and there are 20"):
         model = deep(20, skip=True)
+        plan(model, method="log_normal")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert not plan(model, method="isometric").advice

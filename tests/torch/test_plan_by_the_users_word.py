@@ -1,6 +1,8 @@
-"""``positive=``, ``exclude=``, ``activation=``, ``positivity=``, and parametrizations of the user's own."""
+"""``positive=``, ``exclude=``, ``fed_by=``, ``positivity=``, and parametrizations of the user's own."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import pytest
 import torch
@@ -42,21 +44,21 @@ WAYS = {
 def test_the_user_names_the_positive_layers(way):
     torch.manual_seed(0)
     model = Dense()
-    apply_(model, positive=WAYS[way], activation="softplus", generator=generator())
+    apply_(model, positive=WAYS[way], fed_by="softplus", generator=generator())
     assert list(projected_parameters(model)) == ["wz.0.weight", "wz.1.weight"]
     assert all(layer.weight.min() > 0.0 for layer in model.wz)
     assert all((layer.weight < 0.0).any() and not layer.bias.any() for layer in model.wx)
 
 
 def test_a_model_initialised_by_name_trains_and_stays_convex():
-    model = apply_(Dense().double(), positive="wz.*", activation=F.softplus, generator=generator())
+    model = apply_(Dense().double(), positive="wz.*", fed_by=F.softplus, generator=generator())
     train(model, 100, project=True)
     assert convexity_violation(as_numpy(model), 3) <= 1e-12
 
 
 def test_one_activation_or_one_by_pattern():
     def fed_by(activation: object) -> list[str]:
-        layers = plan(Dense(), positive="wz.*", activation=activation).layers
+        layers = plan(Dense(), positive="wz.*", fed_by=activation).layers
         return [str(layer.recipe.activation) for layer in layers if layer.role == "positive"]
 
     assert fed_by("relu") == ["relu", "relu"]
@@ -67,10 +69,42 @@ def test_one_activation_or_one_by_pattern():
 
 def test_the_users_word_overrides_the_structure():
     model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.Softplus(), nn.Linear(4, 1))
-    found = plan(model, positive=["4"]).layers
+    found = plan(model, free=["2"]).layers
     assert [layer.role for layer in found] == ["free", "free", "positive"]
-    assert str(found[2].recipe.activation) == "softplus(1, 20)"  # still read from the chain
-    assert str(plan(model, activation={"4": "elu"}).layers[2].recipe.activation) == "elu(1)"
+    assert found[1].reason == "named in free="
+    assert str(found[2].recipe.activation) == "softplus(1, 20)"  # still read
+    assert str(plan(model, fed_by={"4": "elu"}).layers[2].recipe.activation) == "elu(1)"
+    assert [layer.role for layer in plan(model, positive="0").layers] == ["positive"] * 3
+
+
+@pytest.mark.parametrize("inputs", [(), (torch.randn(9, 4, generator=generator()),)], ids=["without inputs", "inputs"])
+def test_positive_frees_no_other_layer(inputs):
+    """What stands behind a non-linearity is positive anyway; otherwise the model would not be convex."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
+    apply_(model, *inputs, positive="2", generator=generator())
+    assert model[4].weight.min() > 0.0
+    assert list(projected_parameters(model)) == ["2.weight", "4.weight"]
+
+
+@pytest.mark.parametrize("inputs", [(), (torch.randn(9, 4, generator=generator()),)], ids=["without inputs", "inputs"])
+def test_predicates_see_path_and_module(inputs):
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 1))
+    seen = set()
+
+    def narrow(path: str, module: nn.Module) -> bool:
+        seen.add((path, module))
+        return module.out_features == 1
+
+    def roles(**arguments: object) -> dict[str, str]:
+        return {layer.path: layer.role for layer in plan(model, *inputs, **arguments).layers}
+
+    assert roles(free=narrow) == {"0": "free", "2": "positive", "4": "free"}
+    assert seen == {("0", model[0]), ("2", model[2]), ("4", model[4])}
+    assert roles(exclude=partial(lambda width, _, module: module.out_features == width, 1)) == roles(exclude=narrow)
+    assert roles(exclude=narrow) == {"0": "free", "2": "positive"}
+    assert roles(positive=lambda path, _: path == "0") == {"0": "positive", "2": "positive", "4": "positive"}
+    with pytest.raises(ValueError, match=r"exclude= accepts none of 0, 2, 4"):
+        plan(model, *inputs, exclude=lambda path, _: False)
 
 
 def test_excluded_layers_are_left_alone():

@@ -138,13 +138,11 @@ def test_weights_shared_by_two_layers():
     assert model.z[0] is model.z[1]
 
 
-def test_a_model_that_cannot_be_copied_is_refused_with_a_remedy():
-    model = Net()
+def test_a_model_that_python_cannot_copy_is_read_all_the_same():
+    model, x = Net(), torch.randn(64, 5)
+    expected = str(ci.plan(model, x))
     model.lock = threading.Lock()
-    before = state(model)
-    with pytest.raises(ValueError, match=r"Net cannot be copied .*lock.*positive="):
-        ci.apply_(model, torch.randn(64, 5))
-    assert same(before, model.state_dict())
+    assert str(ci.plan(model, x)) == expected
 
 
 def test_a_model_that_fails_on_the_inputs_says_so_itself():
@@ -166,5 +164,5 @@ def test_a_model_without_weights_is_refused():
         def forward(self, x):
             return x.relu()
 
-    with pytest.raises(ValueError, match="Nothing has no weight to initialise"):
+    with pytest.raises(ValueError, match="no weight to initialise"):
         ci.plan(Nothing(), torch.randn(4, 5))

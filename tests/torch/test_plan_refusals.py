@@ -9,8 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from convex_init.torch import ConvexLinear, Positive, Site, apply_, plan
-from convex_init_core import relu
+from convex_init.torch import ConvexLinear, Positive, apply_, plan
 from tests.torch.networks import assert_untouched, parameters_of
 
 
@@ -91,112 +90,113 @@ class Residual(nn.Sequential):
         return -super().forward(x)
 
 
-class SkipBesideExcluded(nn.Module):
+class Skip(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.a, self.b, self.across = nn.Linear(3, 4), nn.Linear(4, 2), nn.Linear(3, 2)
 
-    def convex_sites(self) -> list[Site]:
-        return [
-            Site("a", self.a, "free"),
-            Site("across", self.across, "skip", beside="b"),
-            Site("b", self.b, "positive", relu()),
-        ]
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b(torch.relu(self.a(x))) + self.across(x)
+
+
+class OneForTwoRoles(nn.Module):
+    """One matrix over what is concatenated: the features, and the input itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 4), nn.Linear(7, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b(torch.cat((torch.relu(self.a(x)), x), -1))
+
+
+class WithParameter(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel, self.layer = nn.Parameter(torch.randn(4, 1)), nn.Linear(4, 4)
+
+
+class TwoInputs(Skip):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return super().forward(x + y)
+
+
+def expanded() -> nn.Module:
+    model = behind(nn.ReLU())()
+    model[2].weight = nn.Parameter(torch.ones(4, 1).expand(4, 4))
+    return model
+
+
+def of_inference_mode() -> nn.Module:
+    with torch.inference_mode():
+        return behind(nn.ReLU())()
 
 
 # Each: a model, arguments, and what the message must say (the layer's path and the remedy).
+NORM = ["in '3'", "remove what else stands in the way"]
+ACTIVATION = ["in '3'", "use relu, leaky_relu, elu, celu or softplus"]
 REFUSED: dict[str, tuple[Callable[[], nn.Module], dict[str, object], list[str]]] = {
-    "LayerNorm": (behind(nn.LayerNorm(4)), {}, ["'3' (LayerNorm)", "remove it"]),
-    "GroupNorm": (behind(nn.GroupNorm(2, 4)), {}, ["'3' (GroupNorm)", "remove it"]),
-    "RMSNorm": (behind(nn.RMSNorm(4)), {}, ["'3' (RMSNorm)", "remove it"]),
-    "BatchNorm": (behind(nn.BatchNorm1d(4)), {}, ["'3' (BatchNorm1d)", "remove it", "positive="]),
-    "tanh": (behind(nn.Tanh()), {}, ["'3'", "Tanh", "concave", "use relu"]),
-    "sigmoid": (behind(nn.Sigmoid()), {}, ["'3'", "Sigmoid", "use relu"]),
-    "GELU": (behind(nn.GELU()), {}, ["'3'", "GELU", "use relu"]),
-    "SiLU": (behind(nn.SiLU()), {}, ["'3'", "SiLU", "use relu"]),
-    "SELU": (behind(nn.SELU()), {}, ["'3'", "SELU", "use relu"]),
-    "ReLU6": (behind(nn.ReLU6()), {}, ["'3'", "ReLU6", "use relu"]),
-    "RReLU": (behind(nn.RReLU()), {}, ["'3'", "RReLU", "leaky_relu"]),
-    "concave ELU": (behind(nn.ELU(2.0)), {}, ["'3'", "alpha must be at most 1"]),
-    "decreasing leaky ReLU": (behind(nn.LeakyReLU(-0.1)), {}, ["'3'", "negative_slope must be at least 0"]),
-    "several slopes": (
-        lambda: nn.Sequential(nn.Linear(4, 3), _prelu(0.1, 0.2, 0.3), nn.Linear(3, 1)),
-        {},
-        ["'1'", "initialise them to one"],
-    ),
-    "two activations in a row": (
-        behind(nn.ReLU(), nn.Softplus()),
-        {},
-        ["'4'", "softplus", "relu directly", "merge them"],
-    ),
-    "softmax": (behind(nn.Softmax(1)), {}, ["'3' (Softmax)", "positive=", "activation=", "convex_sites"]),
-    "Bilinear": (lambda: nn.Sequential(nn.Linear(4, 4), nn.Bilinear(4, 4, 1)), {}, ["'1' (Bilinear)", "remove it"]),
-    "unknown module": (behind(Unreadable()), {}, ["'3' (Unreadable)", "positive=", "convex_sites"]),
-    "unknown weight at the end": (
-        lambda: nn.Sequential(nn.Linear(4, 4), nn.ReLU(), OwnWeight()),
-        {},
-        ["'2' (OwnWeight)", "positive=", "convex_sites"],
-    ),
-    "a network inside": (
-        behind(SkipBesideExcluded()),
-        {},
-        ["'3' (SkipBesideExcluded)", "behind a non-linearity", "positive="],
-    ),
+    "LayerNorm": (behind(nn.LayerNorm(4)), {}, ["native_layer_norm", *NORM]),
+    "GroupNorm": (behind(nn.GroupNorm(2, 4)), {}, ["native_group_norm", *NORM]),
+    "RMSNorm": (behind(nn.RMSNorm(4)), {}, NORM),
+    "BatchNorm": (behind(nn.BatchNorm1d(4)), {}, ["batch_norm in '3'", "'3.weight'", "mark_projected", "remove it"]),
+    "tanh": (behind(nn.Tanh()), {}, ["tanh", "concave", *ACTIVATION]),
+    "sigmoid": (behind(nn.Sigmoid()), {}, ["sigmoid", *ACTIVATION]),
+    "GELU": (behind(nn.GELU()), {}, ["gelu", *ACTIVATION]),
+    "SiLU": (behind(nn.SiLU()), {}, ["silu", *ACTIVATION]),
+    "SELU": (behind(nn.SELU()), {}, ["its slope drops at 0 from 1.76 to 1.05", *ACTIVATION]),
+    "ReLU6": (behind(nn.ReLU6()), {}, ["hardtanh", *ACTIVATION]),
+    "RReLU": (behind(nn.RReLU()), {}, ACTIVATION),
+    "concave ELU": (behind(nn.ELU(2.0)), {}, ["its slope drops at 0 from 2 to 1", *ACTIVATION]),
+    "decreasing leaky ReLU": (behind(nn.LeakyReLU(-0.1)), {}, ["leaky_relu", "not non-decreasing", *ACTIVATION]),
+    "softmax": (behind(nn.Softmax(1)), {}, ["_softmax", *NORM]),
+    "Bilinear": (lambda: nn.Sequential(nn.Linear(4, 4), nn.Bilinear(4, 4, 1)), {}, ["example_inputs", "input2"]),
     "Sequential of another forward": (
         lambda: Residual(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)),
         {},
-        ["Residual", "positive=", "convex_sites"],
+        ["'2'", "neg subtracts it", "has to be added"],
     ),
     "transformer": (
         lambda: nn.TransformerEncoderLayer(4, 2, 8, batch_first=True),
         {},
-        ["TransformerEncoderLayer", "positive="],
+        ["'self_attn'", "attention", "free="],
     ),
-    "recurrent": (lambda: nn.LSTM(4, 4), {}, ["LSTM", "positive="]),
-    "empty": (lambda: nn.Sequential(), {}, ["Sequential has no layer", "Linear or convolution"]),
-    "no weights": (lambda: nn.Sequential(nn.ReLU(), nn.Flatten()), {}, ["Sequential has no layer"]),
-    "no bias": (
-        lambda: nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1, bias=False)),
-        {},
-        ["'2'", "no bias", "bias=True", "register_missing_bias=True"],
-    ),
+    "recurrent": (lambda: nn.LSTM(4, 4), {}, ["LSTM", "example_inputs"]),
+    "empty": (lambda: nn.Sequential(), {}, ["Sequential has no weight"]),
+    "no weights": (lambda: nn.Sequential(nn.ReLU(), nn.Flatten()), {}, ["Sequential has no weight"]),
+    "no forward": (WithParameter, {"positive": "kernel"}, ["WithParameter", "example_inputs"]),
+    "several inputs": (TwoInputs, {}, ["TwoInputs", "x, y", "example_inputs"]),
+    "one matrix in two roles": (OneForTwoRoles, {}, ["'b'", "0 to 3 are positive", "4 to 6 free", "two layers"]),
     "frozen weight": (lambda: frozen("weight"), {}, ["'4'", "weight is frozen", "unfreeze", "exclude="]),
     "frozen bias": (lambda: frozen("bias"), {}, ["'4'", "bias is frozen", "unfreeze", "exclude="]),
-    "tied with different laws": (tied_with_different_laws, {}, ["'4'", "tied to that of '2'", "untie", "exclude="]),
-    "tied free and positive": (tied_free_and_positive, {}, ["'2'", "tied to that of '0'", "untie", "exclude="]),
+    "tied behind two activations": (tied_with_different_laws, {}, ["'2'", "by relu and by elu", "untie"]),
+    "tied free and positive": (tied_free_and_positive, {}, ["'0'", "as free and as positive", "untie"]),
     "lazy": (
         lambda: nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.LazyLinear(1)),
         {},
-        ["'2'", "lazy", "example_inputs"],
+        ["'2.weight'", "lazy", "example_inputs"],
     ),
     "integer weight": (integer, {}, ["'2'", "int8", "before quantising"]),
-    "weight_norm hook": (weight_norm_hook, {}, ["'2'", "hook", "remove the hook", "exclude="]),
-    "parametrization of unknown shape": (
+    "weight_norm hook": (weight_norm_hook, {}, ["'2.weight_v'", "weight norm", "initialise it before", "exclude="]),
+    "map to negative numbers": (
         lambda: parametrized(Negative(), 2),
         {},
-        ["'2'", "Negative", "convex_init.torch.Positive", "exclude="],
-    ),
-    "parametrization that cannot be run": (
-        lambda: parametrized(Breaks(), 2),
-        {},
-        ["'2'", "Breaks", "could not be evaluated", "exclude="],
+        ["'2'", "does not keep it non-negative"],
     ),
     "orthogonal": (
         lambda: nn.utils.parametrizations.orthogonal(behind()()[2]),
         {},
-        ["the model itself", "_Orthogonal", "exclude="],
+        ["the model itself", "no weight to initialise"],
     ),
-    "positivity on the free layer": (
-        lambda: parametrized(Positive("exp"), 0),
-        {},
-        ["'0'", "by exp", "free", "plain layer", "positive="],
-    ),
+    "expanded weight": (expanded, {}, ["'2'", "share memory", "clone()"]),
+    "weight of inference mode": (of_inference_mode, {}, ["inference mode"]),
     "stride beyond the kernel": (
         lambda: nn.Sequential(nn.ReLU(), nn.ConvTranspose1d(4, 2, 2, stride=3)),
         {},
         ["'1'", "stride 3", "kernel_size >= stride"],
     ),
-    "unknown setting": (behind(nn.ReLU()), {"corelation": 0.5}, ["corelation", "correlation", "bias_noise"]),
+    "unknown setting": (behind(nn.ReLU()), {"corelation": 0.5}, ["corelation", "did you mean correlation="]),
+    "an old word": (behind(nn.ReLU()), {"activation": "relu"}, ["activation=", "fed_by="]),
     "out-of-range setting": (behind(nn.ReLU()), {"bias_noise": 1.5}, ["bias_noise", "[0, 1)"]),
     "unknown map": (behind(nn.ReLU()), {"positivity": "cube"}, ["positivity 'cube'", "softplus"]),
     "pattern that matches nothing": (
@@ -213,35 +213,17 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], dict[str, object], list[str]]]
     ),
     "activation for no layer": (
         behind(nn.ReLU()),
-        {"activation": {"layers.*": "elu"}},
-        ["activation=", "'layers.*'", "there are: 0, 2, 4"],
+        {"fed_by": {"layers.*": "elu"}},
+        ["fed_by=", "'layers.*'", "there are: 0, 2, 4"],
     ),
-    "bare parameter": (lambda: WithParameter(), {"positive": "kernel"}, ["'kernel'", "icnn_", "mark_projected"]),
-    "activation unknown": (lambda: Unreadable(), {"positive": "inner"}, ["'inner'", "activation="]),
-    "skip beside an excluded layer": (
-        lambda: SkipBesideExcluded(),
-        {"exclude": "b"},
-        ["'across'", "'b'", "exclude both"],
-    ),
-    "skips of no size": (lambda: SkipBesideExcluded(), {"skip_share": 0.0}, ["'across'", "skip_share"]),
+    "skips of no size": (Skip, {"skip_share": 0.0}, ["'across'", "skip_share"]),
+    "no such entry": (Skip, {"entry": "nope"}, ["'nope'", "Skip"]),
     "zeros under a map": (
         lambda: parametrized(Positive("exp"), 2),
         {"distribution": "two_point"},
         ["'2'", "'two_point'", "use positivity"],
     ),
 }
-
-
-class WithParameter(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.kernel, self.layer = nn.Parameter(torch.randn(4, 1)), nn.Linear(4, 4)
-
-
-def _prelu(*slopes: float) -> nn.PReLU:
-    module = nn.PReLU(len(slopes))
-    module.weight.data.copy_(torch.tensor(slopes))
-    return module
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -288,30 +270,28 @@ def test_a_model_of_another_type(wrong):
 
 
 def test_all_problems_are_listed_at_once():
-    model = nn.Sequential(
-        nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Linear(4, 4, bias=False)
-    )
-    model[0].weight.requires_grad_(False)
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    for layer in (model[0], model[2]):
+        layer.weight.requires_grad_(False)
+    model[4].bias.requires_grad_(False)
     with pytest.raises(ValueError, match="nothing was written") as refusal:
         apply_(model)
-    assert [line.partition(": ")[0].strip("'") for line in str(refusal.value).splitlines()][1:] == ["2", "4"]
-    assert "'0': its weight is frozen" in str(refusal.value)
+    for text in ("'0': its weight is frozen", "'2': its weight is frozen", "'4': its bias is frozen"):
+        assert text in str(refusal.value)
 
 
-def test_our_layer_where_a_free_one_belongs():
-    """It would be drawn with both signs and then clamped by the projection."""
+def test_our_layer_on_the_input_itself_is_positive():
+    """Its map says what its user wants: a function that rises with the input, too."""
     model = nn.Sequential(ConvexLinear(4, 4), nn.ReLU(), ConvexLinear(4, 1))
-    kept = model[0].weight.detach().clone()
-    with pytest.raises(ValueError, match=r"'0'.*non-negative.*free"):
-        apply_(model)
-    assert torch.equal(model[0].weight, kept)
-    apply_(model, positive=["0", "2"], activation={"0": "identity", "2": "relu"})
+    assert [layer.role for layer in plan(model).layers] == ["positive", "positive"]
+    assert "rise" in plan(model).layers[0].reason
+    apply_(model)
     assert model[0].weight.min() >= 0.0
 
 
 def test_remedies_that_name_exclude_work():
     """What a message offers must be possible."""
-    for case in ("frozen weight", "tied with different laws", "weight_norm hook", "parametrization of unknown shape"):
+    for case in ("frozen weight", "weight_norm hook", "map to negative numbers"):
         model = REFUSED[case][0]()
         path = next(word for word in REFUSED[case][2] if word.startswith("'")).strip("'")
         assert path not in [layer.path for layer in plan(model, exclude=path).layers]
@@ -323,8 +303,11 @@ def test_an_excluded_layer_of_a_marked_model():
     class Network(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.a, self.b = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), ConvexLinear(4, 1)
+            self.a, self.b = ConvexLinear(3, 4), nn.utils.parametrizations.spectral_norm(nn.Linear(4, 1))
 
-    with pytest.raises(ValueError, match=r"'a'.*_SpectralNorm.*exclude="):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.b(torch.relu(self.a(x)))
+
+    with pytest.raises(ValueError, match=r"'b'.*exclude="):
         plan(Network())
-    assert [layer.path for layer in plan(Network(), exclude="a").layers] == ["b"]
+    assert [layer.path for layer in plan(Network(), exclude="b").layers] == ["a"]

@@ -49,7 +49,7 @@ REFUSED = {
     ),
     "an empty batch": (Bare, {"example_inputs": torch.zeros(0, 4)}, ValueError, "example_inputs: input '0' is empty"),
     "a map that the forward does not apply": (Bare, {"positivity": "exp"}, ValueError, "its weight is used as it is"),
-    "a frozen bare bias": (frozen, {}, ValueError, r"'b': its bias is frozen .* exclude="),
+    "a frozen bare bias": (frozen, {}, ValueError, r"'b': it is frozen .* exclude="),
     "calibrate": (Bare, {"calibrate": "yes"}, TypeError, "calibrate must be True, False or None"),
     "entry": (Bare, {"entry": 3}, TypeError, "entry must be the name of a method"),
     "positive, empty": (Bare, {"positive": []}, ValueError, "positive= is empty"),

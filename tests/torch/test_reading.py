@@ -69,7 +69,7 @@ def test_every_model_of_the_zoo(name, depth):
         assert (found.role, found.fan_in, found.through) == (row.role, row.fan_in, row.through), path
         assert found.beside == set(row.beside), path
         if row.fed is not None:
-            assert found.fed == row.fed, path
+            assert found.fed.replace("None", "identity") == row.fed, path  # behind nothing at all, too
         if row.shift:
             assert row.shift in found.biases, path
 

@@ -53,7 +53,7 @@ def test_measured_values_are_those_computed_by_hand():
     for layer, features in zip(report.layers, (s[0].relu(), s[1].relu(), s[2]), strict=True):
         moving = features.std(0) > 0
         expected = np.corrcoef(features[:, moving].numpy().T)
-        assert layer.correlations[moving][:, moving].numpy() == pytest.approx(expected)
+        assert layer.correlations[moving][:, moving] == pytest.approx(expected)
 
 
 def test_gradients_are_those_of_one_sample():
@@ -224,7 +224,7 @@ def test_linear_layers_on_sequences():
             (other.mean, other.variance, other.correlation)
         )
         assert one.predicted.variance == pytest.approx(other.predicted.variance)
-        assert one.correlations.numpy() == pytest.approx(other.correlations.numpy(), abs=1e-9)
+        assert one.correlations == pytest.approx(other.correlations, abs=1e-9)
 
 
 def test_models_with_several_inputs_and_a_forward_of_their_own():
@@ -238,7 +238,7 @@ def test_models_with_several_inputs_and_a_forward_of_their_own():
 
     model = Network()
     inputs = torch.randn(5, 3), torch.randn(5, 3)
-    told = signal_report(model, inputs, positive="b", activation="relu")
+    told = signal_report(model, inputs, positive="b", fed_by="relu")
     assert len(told.layers) == 2
     for one, other in zip(signal_report(model, inputs).layers, told.layers, strict=True):  # the batch shows as much
         assert (one.path, one.variance, one.correlation, one.gradient) == pytest.approx(

@@ -90,6 +90,7 @@ def test_the_fixed_point_is_kept():
     """What the three targets say is what a layer fed with them gives back."""
     target = SignalStatistics(0.0, 3.0, 0.3)
     settings = {"correlation": 0.3, "variance": 3.0, "bias_noise": 0.4, "distribution": "spike_and_slab"}
+    settings["method"] = "log_normal"
     found = repeats(
         lambda: nn.Sequential(nn.CELU(0.5), nn.Linear(30, 300)),
         settings, target, 1500, 30, (), lambda s: list(unit_statistics(s, 0.0)),

@@ -53,7 +53,7 @@ def test_a_convolution_needs_its_fan_in():
 
 @pytest.mark.parametrize("activation", ["softplus", nn.Softplus(), torch.nn.functional.softplus])
 def test_the_activation_in_every_form(activation):
-    bias = icnn_(torch.empty(3, 4), torch.empty(3), activation=activation)[1]
+    bias = icnn_(torch.empty(3, 4), torch.empty(3), fed_by=activation)[1]
     assert bias.numpy() == pytest.approx(solve(4, "softplus").bias_mean, rel=1e-6)
 
 

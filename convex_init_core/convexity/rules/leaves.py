@@ -48,12 +48,18 @@ def fixed(node: Node, values: Values) -> Value:
     if node.name == "literal" and node.shape == () and not all(map(math.isfinite, bounds)):
         label = f"the number {bounds[0]:g}"
         return calculus.constant(Sign.ANY, label, f"{label} is not finite", finite=False)
-    return calculus.numbers(bounds[0], bounds[1], label)
+    found = calculus.numbers(bounds[0], bounds[1], label)
+    if not found.finite and not values.overwritten.isdisjoint(node.parameters):  # say, exp of memory that nobody set
+        return replace(_by_rule(node, values) or calculus.constant(), label=label)
+    return found
 
 
 def _assumed(node: Node, values: Values) -> Value | None:
-    if node.name == "parameter":
-        return calculus.constant(Sign.NON_NEGATIVE)
+    return calculus.constant(Sign.NON_NEGATIVE) if node.name == "parameter" else _by_rule(node, values)
+
+
+def _by_rule(node: Node, values: Values) -> Value | None:
+    """What the rule of its operation says of a constant."""
     if not node.inputs or node.op.convexity is None:
         return None
     found = node.op.convexity(node, values)

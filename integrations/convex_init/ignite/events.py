@@ -11,6 +11,16 @@ from ignite.engine.events import CallableEventWithFilter, EventsList
 Event = Events | CallableEventWithFilter | EventsList
 
 
+def check_engine(engine: object) -> None:
+    """Refuse what is no engine.
+
+    Raises:
+        TypeError: if ``engine`` is something else.
+    """
+    if not isinstance(engine, Engine):
+        raise TypeError(f"engine must be an ignite.engine.Engine, such as the trainer, got {type(engine).__name__}")
+
+
 def attached(engine: Engine) -> Iterator[Any]:
     """Yield every handler of ``engine``, as it was given: behind an event filter stands ignite's wrapper of it."""
     for handlers in engine._event_handlers.values():

@@ -10,9 +10,9 @@ from ignite.engine import Engine, Events
 from ignite.engine.events import RemovableEventHandle
 from torch import Tensor, nn
 
-from convex_init.ignite.events import Event
+from convex_init.ignite.events import Event, check_engine
 from convex_init.torch import Positive, projected_parameters
-from convex_init.torch.sharding import local
+from convex_init.torch.write.sharding import local
 
 
 class ConvexityGuard:
@@ -45,6 +45,7 @@ class ConvexityGuard:
 
     def attach(self, engine: Engine, event: Event = Events.ITERATION_COMPLETED) -> RemovableEventHandle:
         """Check at every ``event`` of ``engine``; returns a handle with ``remove()``."""
+        check_engine(engine)
         return engine.add_event_handler(event, self)
 
     @torch.no_grad()

@@ -10,7 +10,7 @@ from ignite.engine.events import RemovableEventHandle
 from ignite.handlers.base_logger import BaseLogger
 from torch import nn
 
-from convex_init.ignite.events import Event
+from convex_init.ignite.events import Event, check_engine
 from convex_init.torch import signal_report
 
 _NOW_AND_THEN = Events.ITERATION_COMPLETED(every=100)
@@ -51,6 +51,7 @@ class SignalMonitor:
         Raises:
             ValueError: if the model cannot be read, or the batch has fewer than two samples.
         """
+        check_engine(engine)
         self.columns()  # refuse now what cannot be measured, and not after hours of training
         return logger.attach_output_handler(
             engine,

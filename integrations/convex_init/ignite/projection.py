@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
 from ignite.engine import Engine, Events
 from ignite.engine.events import RemovableEventHandle
 from torch import Tensor, nn
+from torch.optim import LBFGS, Optimizer
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from convex_init.ignite.events import Event, attached, move_to_front
+from convex_init.ignite.events import Event, attached, check_engine, move_to_front
 from convex_init.torch import project_, projected_parameters
+from convex_init.torch.write.lbfgs import ProjectInClosure
+from convex_init.torch.write.marks import check_none_gone, marked_places
 
 
 class NonNegProjection:
@@ -20,6 +25,12 @@ class NonNegProjection:
     a ``Checkpoint`` saves, what was projected. Choose an event that follows each optimizer step; if gradients are
     accumulated over 4 iterations, ``Events.ITERATION_COMPLETED(every=4)``. With several ranks each projects its own
     weights, or its own shards of them, and nothing is sent.
+
+    While it is attached, an L-BFGS optimizer that holds one of these weights gets a closure that projects before each
+    evaluation, as by ``project_after_step``; projected after its step alone it would run away.
+
+    A layer that was projected when this was attached, and was replaced since by one without a mark, is an error, and so
+    is a weight that was put behind ``weight_norm`` or ``spectral_norm``; pruning is followed.
 
     It has no state, so a checkpoint holds nothing of it. To resume a run:
 
@@ -35,6 +46,18 @@ class NonNegProjection:
     if there is but one) with ``set_epoch`` at ``Events.EPOCH_STARTED``. With ``shuffle=True`` and no workers, ignite
     0.5 resumes an epoch in another order than it began.
 
+    Example:
+        >>> import torch
+        >>> from ignite.engine import Engine
+        >>> from convex_init.ignite import NonNegProjection
+        >>> from convex_init.torch import ICNN
+        >>> model = ICNN(4, [8], 1)
+        >>> trainer = Engine(lambda engine, batch: model.layers[1].weight.data.sub_(1.0))
+        >>> handle = NonNegProjection(model).attach(trainer)
+        >>> state = trainer.run([0])
+        >>> bool((model.layers[1].weight >= 0).all())
+        True
+
     Args:
         model_or_params: a model whose projected weights are marked, wrapped in ``DistributedDataParallel`` or sharded
             as it may be; or the tensors themselves.
@@ -48,7 +71,10 @@ class NonNegProjection:
         """Remember what to project; see the class."""
         if isinstance(model_or_params, Tensor):
             raise TypeError("model_or_params must be a model or a list of tensors, got one tensor; pass [tensor]")
+        if not isinstance(model_or_params, nn.Module | Iterable):
+            raise TypeError(f"model_or_params must be a model or tensors, got {type(model_or_params).__name__}")
         self.target = model_or_params if isinstance(model_or_params, nn.Module) else list(model_or_params)
+        self._known: tuple[str, ...] = ()
         if not isinstance(self.target, nn.Module):
             if not self.target:
                 raise ValueError("model_or_params is empty: there is nothing to project")
@@ -68,7 +94,9 @@ class NonNegProjection:
 
         Raises:
             ValueError: if ``engine`` already projects one of these weights.
+            TypeError: if ``engine`` is no engine.
         """
+        check_engine(engine)
         mine = {id(tensor) for tensor in self._tensors()}
         for other in attached(engine):
             if isinstance(other, NonNegProjection) and not mine.isdisjoint(map(id, other._tensors())):
@@ -77,13 +105,36 @@ class NonNegProjection:
                     "events by | if it shall run at more than one"
                 )
         self()
+        if isinstance(self.target, nn.Module):
+            self._known = tuple(marked_places(self.target))
         handle = engine.add_event_handler(event, self)
         move_to_front(engine, event)
+        self._project_in_closures(engine)
         return handle
 
     def __call__(self, *_: Any) -> None:
         """Project once; called by the engine."""
-        project_(self.target)  # looked up each time: wrapping, sharding and loading may replace parameters
+        # Looked up each time: wrapping, sharding and loading may replace parameters.
+        if isinstance(self.target, nn.Module):
+            check_none_gone(self._known, marked_places(self.target), "attach a new NonNegProjection")
+        project_(self.target)
+
+    def _project_in_closures(self, engine: Engine) -> None:
+        """An engine does not know its optimizers, so the hook is one of all; it is quiet when this is detached."""
+        inner = ProjectInClosure(self._tensors)
+        within = weakref.ref(engine)
+
+        def hook(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            engine = within() if isinstance(optimizer, LBFGS) and self._shares(optimizer) else None
+            if engine is None or not any(handler is self for handler in attached(engine)):
+                return None
+            return inner(optimizer, args, kwargs)
+
+        weakref.finalize(engine, register_optimizer_step_pre_hook(hook).remove)
+
+    def _shares(self, optimizer: Optimizer) -> bool:
+        held = {tensor for group in optimizer.param_groups for tensor in group["params"]}
+        return not held.isdisjoint(self.target.parameters() if isinstance(self.target, nn.Module) else self.target)
 
     def _tensors(self) -> list[Tensor]:
         return list(projected_parameters(self.target).values()) if isinstance(self.target, nn.Module) else self.target

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from convex_init.timm.flow import Flow, trace
-from convex_init.timm.initialising import (
+from convex_init.timm.blockers import blockers
+from convex_init.timm.findings import Blocker, FoundLayer, FoundScale
+from convex_init.timm.laws import (
     InitChoice,
     add_bias,
     fill_layers,
@@ -20,12 +22,14 @@ from convex_init.timm.initialising import (
     positive_recipe_for,
     reset_norm,
 )
-from convex_init.timm.replacing import chosen
-from convex_init.timm.values import Blocker, FoundLayer, FoundScale
+from convex_init.timm.replacements import chosen
+from convex_init.timm.survey import Survey, with_replacements
 from convex_init.torch import mark_projected, project_, projected_parameters
-from convex_init.torch.fans import AFFINE
-from convex_init.torch.positivity import raw_parameter, read_positivity
+from convex_init.torch.framework import TorchFramework
 from convex_init_core import identity, residual_gain
+from convex_init_core.planning import build
+from convex_init_core.planning.plan import LayerPlan
+from convex_init_core.planning.request import Options, Request, request
 
 
 class NotConvexifiable(ValueError):
@@ -82,7 +86,8 @@ def convexity_report(
 
     Arguments and errors are those of :func:`convexify`, but what stands in the way is reported and not raised.
     """
-    return _examine(model, example_input, replace)[0]
+    example = _example(model) if example_input is None else example_input
+    return _examine(model, example, replace)[0]
 
 
 def convexify(
@@ -96,21 +101,22 @@ def convexify(
     variance: float = 1.0,
     bias_noise: float = 0.0,
     distribution: str | None = None,
+    method: str | None = None,
 ) -> nn.Module:
     """Make every output of ``model`` a convex function of its input, in place and in evaluation mode, and return it.
 
-    The signal is followed operation by operation. Every weight behind a non-linearity, and every scale of a batch
-    normalisation or other learnt factor there, is declared non-negative, as by
-    :func:`convex_init.torch.mark_projected`; train it under ``project_after_step(optimizer, model)``. Then all layers
-    are initialised anew: free ones with LeCun's law, positive ones with the principled initialisation, and positive
-    ones that are normalised before the next non-linearity with
-    :func:`convex_init_core.solve_normalised`. Batch normalisations get scale 1 and shift 0; one that ends a residual
-    branch gets the scale 1/√(number of such branches), so that their variances add up to 1.
+    A copy of the model runs in evaluation mode, and its signal is followed operation by operation. Every weight behind
+    a non-linearity, and every scale of a batch normalisation or other learnt factor there, is declared non-negative, as
+    by :func:`convex_init.torch.mark_projected`; train it under ``project_after_step(optimizer, model)``. Then all
+    layers are initialised anew: free ones with LeCun's law, positive ones with the principled initialisation, and
+    positive ones that are normalised before the next non-linearity with :func:`convex_init_core.solve_normalised`.
+    Batch normalisations get scale 1 and shift 0; one that ends a residual branch gets the scale 1/√(number of such
+    branches), so that their variances add up to 1.
 
     In training mode a batch normalisation divides by a statistic of the batch, so only evaluation mode is convex. What
     is refused: attention, layer and group normalisation, squeeze-and-excitation and other gates, activations that are
-    not convex and non-decreasing, weights that the forward computes (weight standardisation), and every operation of
-    which nothing is known.
+    not convex and non-decreasing, weights that the forward computes (weight standardisation), and all that
+    :func:`convex_init.torch.certify` has no rule for.
 
     Args:
         model: a CNN of timm, or any module with one input and no control flow that depends on the input's values.
@@ -126,6 +132,9 @@ def convexify(
         bias_noise: β in [0, 1).
         distribution: of the positive weights: ``"log_normal"``, ``"gamma"``, ``"spike_and_slab"`` or ``"two_point"``;
             by default gamma in front of a normalisation, where log-normal samples miss their moments, else log-normal.
+        method: for the layers that no normalisation follows, ``"bounded_gain"``, ``"log_normal"`` or ``"isometric"`` as
+            for :func:`convex_init.torch.apply_`, which looks at all that is summed with them; nothing is measured. By
+            default each of them gets the paper's law by itself, as from :func:`init_weights`, and needs a bias.
 
     Returns:
         ``model``.
@@ -137,28 +146,37 @@ def convexify(
             bias. Nothing has been changed.
         TypeError: if the model is not a module.
     """
-    report, new_modules = _examine(model, example_input, replace)
+    example = _example(model) if example_input is None else example_input
+    report, new_modules = _examine(model, example, replace)
     if report.blockers:
         listed = "\n  ".join(map(str, report.blockers))
         raise NotConvexifiable(
             f"nothing was changed: {type(model).__name__} is not convex at\n  {listed}", report.blockers
         )
     choice = InitChoice(correlation, variance, bias_noise, distribution)
-    lacking = _check(report, choice, register_missing_bias)
+    planned: dict[nn.Module, LayerPlan] = {}
+    if method is not None:
+        options: Options = {"method": method, "register_missing_bias": register_missing_bias, "variance": variance}
+        options |= {"correlation": correlation, "bias_noise": bias_noise}
+        if distribution is not None:
+            options["distribution"] = distribution
+        planned = _planned(with_replacements(model, new_modules), example, report, request(**options))
+    lacking = _check(report, choice, register_missing_bias, planned)
 
     for path, module in new_modules.items():
         model.set_submodule(path, copy.deepcopy(module).train(model.training))
     for layer in report.layers:
         if layer.positive:
-            note_layer(layer.module, layer.fed_by or identity(), layer.normalised)
-            if read_positivity(layer.module) is None:
+            note_layer(layer.module, layer.fed_by or identity(), layer.normalised, layer.positivity)
+            if layer.is_projected:
                 mark_projected(layer.module)
     for scale in report.scales:
         if scale.positive:
             mark_projected(scale.module, scale.name)
     for module in lacking:
         add_bias(module)
-    fill_layers([layer.module for layer in report.layers], choice, generator)
+    recipes = {module: each.recipe for module, each in planned.items()}
+    fill_layers([layer.module for layer in report.layers], choice, generator, recipes)
     _reset_scales(report, choice)
     if projected_parameters(model):
         project_(model)
@@ -166,18 +184,17 @@ def convexify(
 
 
 def _examine(
-    model: nn.Module, example_input: Tensor | None, replace: Mapping[str, str] | None
+    model: nn.Module, example: Tensor, replace: Mapping[str, str] | None
 ) -> tuple[ConvexityReport, dict[str, nn.Module]]:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     new_modules = chosen(model, replace or {})
-    example = _example(model) if example_input is None else example_input
-    flow = Flow(model, trace(model, example), new_modules)
-    report = ConvexityReport(tuple(flow.blockers), tuple(flow.layers), tuple(flow.scales), tuple(new_modules))
+    found = Survey(model, example, new_modules)
+    report = ConvexityReport(blockers(found), tuple(found.layers), tuple(found.scales), tuple(new_modules))
     return report, new_modules
 
 
 def _example(model: nn.Module) -> Tensor:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     config = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
     size = dict(config).get("input_size") if config is not None else None
     first = next(model.parameters(), None)
@@ -187,15 +204,40 @@ def _example(model: nn.Module) -> Tensor:
     return torch.zeros(2, int(channels), *size[1:], dtype=first.dtype, device=first.device)
 
 
-def _check(report: ConvexityReport, choice: InitChoice, register_missing_bias: bool) -> list[nn.Module]:
+def _planned(model: nn.Module, example: Tensor, report: ConvexityReport, asked: Request) -> dict[nn.Module, LayerPlan]:
+    """Return the core's plan for the layers that no normalisation follows."""
+    marked = copy.deepcopy(model)
+    for scale in report.scales:
+        if scale.positive:
+            mark_projected(marked.get_submodule(scale.path), scale.name)
+    made = build.plan(TorchFramework(marked, ((example,), {})), asked)
+    layers = {layer.path: layer.module for layer in report.layers if not layer.normalised}
+    return {
+        layers[each.path]: dataclasses.replace(
+            each, recipe=dataclasses.replace(each.recipe, bias=made.biases.get(each.bias, each.recipe.bias))
+        )
+        for each in made.layers
+        if each.path in layers
+    }
+
+
+def _check(
+    report: ConvexityReport, choice: InitChoice, register_missing_bias: bool, planned: Mapping[nn.Module, LayerPlan]
+) -> list[nn.Module]:
     """Make sure that every parameter can be written; return the layers that get a bias."""
     problems, lacking = [], []
     for layer in report.layers:
         try:
-            _check_layer(layer.module)
+            if layer.obstacle:
+                raise ValueError(layer.obstacle)
+            if layer.module in planned:
+                lacking += [layer.module] * planned[layer.module].add_bias
+                continue
             if not layer.positive:
                 continue
-            recipe = positive_recipe_for(layer.module, layer.fed_by or identity(), layer.normalised, choice)
+            recipe = positive_recipe_for(
+                layer.module, layer.fed_by or identity(), layer.normalised, choice, layer.positivity
+            )
             if lacks_bias(layer.module, recipe):
                 if not register_missing_bias:
                     raise ValueError(
@@ -212,14 +254,6 @@ def _check(report: ConvexityReport, choice: InitChoice, register_missing_bias: b
     if problems:
         raise ValueError("nothing was changed: " + "\n".join(problems))
     return lacking
-
-
-def _check_layer(module: nn.Module) -> None:
-    if not isinstance(module, AFFINE):
-        raise ValueError(f"its weight belongs to a {type(module).__name__}, whose fan-in is not known")
-    for name, tensor in (("weight", raw_parameter(module)), ("bias", getattr(module, "bias", None))):
-        if isinstance(tensor, Tensor) and not (tensor.requires_grad and tensor.is_floating_point()):
-            raise ValueError(f"its {name} is frozen (requires_grad=False) or not floating; unfreeze it")
 
 
 def _reset_scales(report: ConvexityReport, choice: InitChoice) -> None:

@@ -41,7 +41,13 @@ class Variant:
         hidden = [settings.width or inputs] * settings.depth
         network = ICNN(inputs, hidden, outputs, skip=self.skip, positivity=self.positivity)
         if self.principled:
-            apply_(network, generator=generator, bias_noise=settings.bias_noise, distribution=settings.distribution)
+            apply_(
+                network,
+                generator=generator,
+                method="log_normal",  # the paper's
+                bias_noise=settings.bias_noise,
+                distribution=settings.distribution,
+            )
         else:
             he_(network, generator)
         return network.to(settings.device)

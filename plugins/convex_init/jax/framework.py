@@ -15,8 +15,8 @@ from convex_init.jax.parameters import Parameters
 from convex_init.jax.trace import Trace, follow, traced
 from convex_init.jax.trace.lowering import bounds
 from convex_init_core.framework import Fill, Observed, Parameter, Visit
+from convex_init_core.graph.compounds.rewritten import with_compounds
 from convex_init_core.graph.nodes import Constant, Graph, Node, Place
-from convex_init_core.graph.normalisations import with_normalisations
 from convex_init_core.graph.walks import alike
 from convex_init_core.reading.axes_of_weight import axes_of_weight
 from convex_init_core.signal.signal_moments import measured
@@ -69,7 +69,7 @@ class JaxFramework:
             params = self._parameters.rebuilt(self._running)
             args, kwargs = self.inputs
             self._made = traced(self.fn, params, args, kwargs, buffers=self._parameters.buffers)
-            with_normalisations(self._made.graph)
+            with_compounds(self._made.graph)
         return self._made.graph
 
     def parameters(self) -> Sequence[str]:

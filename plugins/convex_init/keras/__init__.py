@@ -12,16 +12,22 @@ from convex_init.keras.initializers import ICNNBias, ICNNInit, icnn
 from convex_init.keras.layers import ConvexConv1D, ConvexConv2D, ConvexConv3D, ConvexDense
 
 if TYPE_CHECKING:
-    from convex_init.keras.certificate import Certificate, assert_convex, certify
-    from convex_init.keras.network import ICNN
     from convex_init.keras.api import LayerPlan, Plan, apply_, plan
+    from convex_init.keras.certificate import Certificate, assert_convex, certify
+    from convex_init.keras.check import check_initializers
+    from convex_init.keras.guard import ConvexityGuard
+    from convex_init.keras.network import ICNN
+    from convex_init.keras.projection import NonNegProjection, project_
     from convex_init.keras.report import LayerSignal, SignalReport, signal_report
 
 # Nothing here is registered with Keras, so it can wait until it is first asked for, which keeps the import short.
 _ON_DEMAND = {
     **dict.fromkeys(("Certificate", "assert_convex", "certify"), "certificate"),
+    "check_initializers": "check",
+    "ConvexityGuard": "guard",
     "ICNN": "network",
     **dict.fromkeys(("LayerPlan", "Plan", "apply_", "plan"), "api"),
+    **dict.fromkeys(("NonNegProjection", "project_"), "projection"),
     **dict.fromkeys(("LayerSignal", "SignalReport", "signal_report"), "report"),
 }
 
@@ -32,19 +38,23 @@ __all__ = [
     "ConvexConv2D",
     "ConvexConv3D",
     "ConvexDense",
+    "ConvexityGuard",
     "ICNNBias",
     "ICNNInit",
     "LayerPlan",
     "LayerSignal",
     "NonNeg",
+    "NonNegProjection",
     "Plan",
     "SignalReport",
     "apply_",
     "assert_convex",
     "certify",
+    "check_initializers",
     "icnn",
     "kernel_fan_in",
     "plan",
+    "project_",
     "signal_report",
 ]
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from convex_init.keras.framework import KerasFramework
-from convex_init.keras.model.calls import Call, unchanged
+from convex_init.keras.model.calls import Call
 from convex_init.keras.model.inputs import given_call
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
@@ -84,10 +85,10 @@ def apply_(
     Warns:
         UserWarning: if the method is not known to carry so many positive layers in a row.
     """
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
         raise TypeError(f"seed must be an integer or None, got {seed!r}")
     framework, asked = asked_of(model, example_inputs, options)
-    build.execute(build.plan(framework, asked), framework, seed)
+    build.execute(build.plan(framework, asked), framework, None if seed is None else int(seed))
     return model
 
 
@@ -124,8 +125,7 @@ def framework_of(model: Any, example_inputs: Any, entry: str = "") -> KerasFrame
         return KerasFramework(model, None)
     call = given_call(model, example_inputs, entry)
     if not all(layer.built for layer in model._flatten_layers()):
-        with unchanged(model):
-            call.run(keras.tree.map_structure(keras.ops.convert_to_tensor, call.structure))
+        call.run(keras.tree.map_structure(keras.ops.convert_to_tensor, call.structure))
         call = given_call(model, example_inputs, entry)
     return KerasFramework(model, call)
 

@@ -11,6 +11,7 @@ from convex_init.keras.framework import KerasFramework
 from convex_init.keras.violations import search_violation
 from convex_init_core.convexity.certificate import Certificate
 from convex_init_core.convexity.judge import certificate_of, judge
+from convex_init_core.graph.nodes import Graph
 
 __all__ = ["Certificate", "assert_convex", "certify"]
 
@@ -60,7 +61,11 @@ def certify(
     chosen = call.floating if convex_inputs is None else chosen_names(convex_inputs, call)
     if not chosen:
         raise ValueError("the model has no floating-point input to be convex in")
-    certificate = _proof(framework, chosen, outputs)
+    try:
+        graph = framework.trace()
+    except Exception as error:  # whatever a model does with a tensor that has no numbers
+        return _untraced(error)
+    certificate = _proof(framework, graph, chosen, outputs)
     if certificate or not search:
         return certificate
     violation = search_violation(call, chosen, set(certificate.outputs), seed)
@@ -79,12 +84,17 @@ def assert_convex(model: Any, *args: Any, **kwargs: Any) -> Any:
     return model
 
 
-def _proof(framework: KerasFramework, chosen: list[str], outputs: Iterable[str] | str | None) -> Certificate:
-    try:
-        graph = framework.trace()
-    except Exception as error:  # whatever a model does with a tensor that has no numbers
-        first = str(error).strip().partition("\n")[0][:200]
-        return Certificate("cannot tell", (f"the model cannot be traced on its backend: {first}",), {})
+def _untraced(error: Exception) -> Certificate:
+    lines = str(error).strip().splitlines()
+    first = next(
+        (line for line in lines if line and not line.startswith("Exception encountered")), type(error).__name__
+    )
+    return Certificate("cannot tell", (f"the model cannot be traced on its backend: {first[:200]}",), {})
+
+
+def _proof(
+    framework: KerasFramework, graph: Graph, chosen: list[str], outputs: Iterable[str] | str | None
+) -> Certificate:
     values = judge(graph, chosen, framework=framework)
     certificate = certificate_of(graph, values, outputs)
     certificate = replace(certificate, notes=(_NOTE, *certificate.notes))

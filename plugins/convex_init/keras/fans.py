@@ -37,6 +37,38 @@ def layer_geometry(layer: Any) -> core.Geometry:
     return kernel_geometry(layer.kernel.shape, layout, getattr(layer, "strides", None), getattr(layer, "groups", 1))
 
 
+def layer_window(
+    layer: Any, layout: Layout, strides: int | Sequence[int] | None, groups: int | None
+) -> tuple[int | Sequence[int] | None, int | None]:
+    """Return strides and groups of the layer whose kernel is drawn, where it has any, else those given.
+
+    Args:
+        layer: the layer, or ``None`` if it is not known.
+        layout: that was given, and so were the following; ``None`` where not.
+        strides: likewise.
+        groups: likewise.
+
+    Raises:
+        ValueError: if what was given is not what the layer has.
+    """
+    if not isinstance(layer, AFFINE) or isinstance(layer, (layers.Dense, layers.EinsumDense)):
+        return strides, groups
+    its, _ = layer_layout(layer)
+    own_strides, own_groups = tuple(layer.strides), getattr(layer, "groups", 1)
+    given = (strides,) * len(own_strides) if isinstance(strides, int) else strides
+    for name, one, other in (
+        ("layout", layout if layout in ("conv", "conv_transpose", "depthwise") else None, its),
+        ("strides", None if given is None else tuple(given), own_strides),
+        ("groups", None if its == "depthwise" else groups, own_groups),
+    ):
+        if one is not None and one != other:
+            raise ValueError(
+                f"{name}={one!r} was given to the initializer, but {layer.name} ({type(layer).__name__}) has "
+                f"{other!r}; leave {name} out or let them agree"
+            )
+    return own_strides, own_groups
+
+
 def kernel_fan_in(shape: Sequence[int], layout: Layout = None, strides: int | Sequence[int] | None = None) -> float:
     """Return how many features one pre-activation sums.
 

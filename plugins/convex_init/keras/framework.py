@@ -20,8 +20,8 @@ from convex_init.keras.model.changes import Journal, add_bias, mark
 from convex_init.keras.model.inputs import made_call, moved_inputs
 from convex_init.keras.model.variables import Variables
 from convex_init_core.framework import Fill, Observed, Parameter, Visit
+from convex_init_core.graph.compounds.rewritten import with_compounds
 from convex_init_core.graph.nodes import Constant, Graph, Node
-from convex_init_core.graph.normalisations import with_normalisations
 from convex_init_core.graph.walks import alike
 from convex_init_core.signal.signal_moments import measured
 from convex_init_core.theory.moments import FeatureMoments
@@ -56,8 +56,8 @@ class KerasFramework:
     def trace(self, *, moved: bool = False) -> Graph:
         """See :class:`convex_init_core.framework.Framework`."""
         if moved:
-            return with_normalisations(self._runner.trace(moved_inputs(self.call)))
-        self._graph = with_normalisations(self._runner.trace(self.call.arrays))
+            return with_compounds(self._runner.trace(moved_inputs(self.call)))
+        self._graph = with_compounds(self._runner.trace(self.call.arrays))
         return self._graph
 
     def differs(self) -> bool:
@@ -81,7 +81,9 @@ class KerasFramework:
     def moments(self, constant: Constant) -> tuple[float, float] | None:
         """See :class:`convex_init_core.framework.Framework`."""
         numbers = self.numbers(constant)
-        return None if numbers is None or not numbers.size else (float(numbers.mean()), float(np.square(numbers).mean()))
+        return (
+            None if numbers is None or not numbers.size else (float(numbers.mean()), float(np.square(numbers).mean()))
+        )
 
     def numbers(self, constant: Constant) -> NDArray[np.float64] | None:
         """See :class:`convex_init_core.framework.Framework`."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from itertools import repeat
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -15,21 +16,13 @@ import convex_init_core as core
 from convex_init.keras.activations import ActivationSpec, activation_config, core_activation
 from convex_init.keras.constraints import NonNeg
 from convex_init.keras.drawing import BIAS, KERNEL, fresh_seed, seed_stream, wide
-from convex_init.keras.fans import Layout, kernel_fan_in, kernel_geometry
+from convex_init.keras.fans import Layout, kernel_fan_in, kernel_geometry, layer_window
 from convex_init.keras.settings import positivity_config, positivity_from
 from convex_init_core import InitSettings, Positivity, Recipe, needs_geometry, positive_recipe
 
 if TYPE_CHECKING:
     from convex_init_core import Geometry
 
-
-class _LastKernel(threading.local):
-    """What the kernel drawn last in this thread was, for the bias of the same layer, which is drawn next."""
-
-    drawn: tuple[tuple[int, ...], float, tuple[Any, ...], Geometry | None] | None = None
-
-
-_last_kernel = _LastKernel()
 
 _WIDE = 2.0**20  # a fan-in at which every law exists, to check what does not depend on it
 
@@ -52,6 +45,8 @@ class _ICNNInitializer(keras.initializers.Initializer):
             self._check(fan_in)  # refuses a bad one at once
         if isinstance(seed, dict):
             seed = keras.saving.deserialize_keras_object(seed)
+        if isinstance(seed, Integral):
+            seed = int(seed)  # NumPy's integers, too
         if seed is not None and not isinstance(seed, (int, keras.random.SeedGenerator)):
             raise TypeError(f"seed must be an integer, a keras.random.SeedGenerator or None, got {seed!r}")
         self._given_seed = seed
@@ -117,7 +112,9 @@ class ICNNInit(_ICNNInitializer):
             (``keras.utils.set_random_seed``). The first call of an instance depends on the seed alone, and each
             later call gets fresh numbers, so that layers may share an instance. A clone starts anew.
         layout: which axes are summed, see :func:`convex_init.keras.kernel_fan_in`; needed beyond two axes.
-        strides: of a transposed convolution.
+        strides: of a convolution. They and the groups are taken from the layer if it is one of Keras' own; elsewhere a
+            transposed convolution, and every convolution with ``"isometric"``, has to name them.
+        groups: of a convolution.
         fan_in: N, instead of ``layout``; if both are given they must agree.
         skip_share: share in [0, 1) of what bias noise leaves that a free skip into this layer carries; 0: no skip.
         method: ``"log_normal"``, the paper's; or ``"isometric"``, a permutation of the features (where widths differ,
@@ -143,29 +140,38 @@ class ICNNInit(_ICNNInitializer):
         *,
         layout: Layout = None,
         strides: int | Sequence[int] | None = None,
+        groups: int | None = None,
         fan_in: float | None = None,
         skip_share: float = 0.0,
         method: str = "log_normal",
         match_moments: bool = False,
     ) -> None:
+        _check_numbers(correlation=correlation, variance=variance)
         settings = InitSettings(correlation, variance, bias_noise, distribution, skip_share, method, match_moments)
         super().__init__(settings, activation, seed, fan_in)
         self.positivity = positivity_from(positivity)
         self.layout = layout if isinstance(layout, str) or layout is None else tuple(layout)
         self.strides = strides if isinstance(strides, int) or strides is None else tuple(strides)
+        self.groups = groups
         self._check(_WIDE if fan_in is None else fan_in, self.positivity)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Return a raw kernel of ``shape``; drawn in float32 or wider, cast to ``dtype`` last."""
-        fan_in = self._fan_in(shape)
-        where = None
-        if needs_geometry(self.settings):
-            where = kernel_geometry(shape, self.layout, self.strides)
-        recipe = self._recipe(fan_in, self.positivity, where)
-        from convex_init.keras.filling import drawn  # needed when a weight is drawn, and not before
+        # These are needed when a weight is drawn, and not before.
+        from convex_init.keras.callers import calling, layer_of
+        from convex_init.keras.check import layer_flaw
+        from convex_init.keras.filling import drawn
+        from convex_init.keras.last_kernel import remember_kernel
 
+        layer = layer_of(calling(keras.Variable))
+        strides, groups = layer_window(layer, self.layout, self.strides, self.groups)
+        fan_in = self._fan_in(shape, strides)
+        where = self._geometry(shape, strides, groups) if needs_geometry(self.settings) else None
+        recipe = self._recipe(fan_in, self.positivity, where)
         raw = drawn(recipe.weight, recipe.positivity, shape, wide(dtype), self._seeds())
-        _last_kernel.drawn = tuple(shape), fan_in, self._key(), where
+        remember_kernel(shape, fan_in, self._key(), where)
+        if layer is not None and (flaw := layer_flaw(layer)):
+            warnings.warn(flaw, UserWarning, stacklevel=2)
         return ops.cast(raw, keras.backend.standardize_dtype(dtype))
 
     def bound(self, positivity: Positivity, layout: str) -> ICNNInit:
@@ -198,13 +204,30 @@ class ICNNInit(_ICNNInitializer):
             method=chosen.method,
         )
 
-    def _fan_in(self, shape: Sequence[int]) -> float:
+    def _geometry(self, shape: Sequence[int], strides: int | Sequence[int] | None, groups: int | None) -> Geometry:
+        unknown = [
+            name
+            for name, value, layouts in (
+                ("strides", strides, ("conv", "conv_transpose", "depthwise")),
+                ("groups", groups, ("conv",)),
+            )
+            if value is None and self.layout in layouts
+        ]
+        if unknown:
+            raise ValueError(
+                f"method {self.settings.method!r} for layout {self.layout!r} needs {' and '.join(unknown)} of the "
+                "convolution, which are taken from one of Keras' layers only: pass "
+                + ", ".join(f"{name}=" for name in unknown)
+            )
+        return kernel_geometry(shape, self.layout, strides, groups or 1)
+
+    def _fan_in(self, shape: Sequence[int], strides: int | Sequence[int] | None) -> float:
         if self.fan_in is None:
-            return kernel_fan_in(shape, self.layout, self.strides)
-        if self.layout is not None and kernel_fan_in(shape, self.layout, self.strides) != self.fan_in:
+            return kernel_fan_in(shape, self.layout, strides)
+        if self.layout is not None and kernel_fan_in(shape, self.layout, strides) != self.fan_in:
             raise ValueError(
                 f"fan_in {self.fan_in:g} disagrees with layout {self.layout!r} of a kernel of shape {tuple(shape)}, "
-                f"which sums {kernel_fan_in(shape, self.layout, self.strides):g}; leave one of them out"
+                f"which sums {kernel_fan_in(shape, self.layout, strides):g}; leave one of them out"
             )
         return self.fan_in
 
@@ -217,6 +240,7 @@ class ICNNInit(_ICNNInitializer):
             "positivity": positivity_config(self.positivity),
             "layout": self.layout,
             "strides": self.strides,
+            "groups": self.groups,
         }
 
 
@@ -253,35 +277,30 @@ class ICNNBias(_ICNNInitializer):
         skip_share: float = 0.0,
         method: str = "log_normal",
     ) -> None:
+        _check_numbers(fan_in=fan_in, correlation=correlation, variance=variance)
         settings = InitSettings(correlation, variance, bias_noise, skip_share=skip_share, method=method)
         super().__init__(settings, activation, seed, fan_in)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Return a bias of ``shape``; drawn in float32 or wider, cast to ``dtype`` last."""
-        if self.fan_in is None or needs_geometry(self.settings):
-            fan_in, where = self._of_kernel(shape)
-        else:
-            fan_in, where = self.fan_in, None
         from convex_init.keras.filling import drawn
+        from convex_init.keras.last_kernel import kernel_of
 
+        fan_in, where = self.fan_in, None
+        if fan_in is None or needs_geometry(self.settings):
+            kernel = kernel_of(int(shape[-1]) if len(shape) else 1, self._key())
+            fan_in, where = kernel.fan_in, kernel.geometry
         bias = drawn(self._recipe(fan_in, geometry=where).bias, None, shape, wide(dtype), self._seeds())
         return ops.cast(bias, keras.backend.standardize_dtype(dtype))
 
-    def _of_kernel(self, shape: Sequence[int]) -> tuple[float, Geometry | None]:
-        found, _last_kernel.drawn = _last_kernel.drawn, None
-        if found is None:
-            raise ValueError(
-                "ICNNBias does not know its fan_in: no ICNNInit kernel was drawn just before it; use **icnn(...) or "
-                "kernel_initializer=ICNNInit(...) on the same layer, or pass fan_in="
+
+def _check_numbers(**given: Any) -> None:
+    for name, value in given.items():
+        if isinstance(value, str):
+            raise TypeError(
+                f"{name} must be a number, got {value!r}; name the activation that feeds the layer as "
+                f"activation={value!r}, or use **icnn({value!r})"
             )
-        kernel_shape, fan_in, key, where = found
-        units = int(shape[-1]) if len(shape) else 1
-        if key != self._key() or all(units % size for size in kernel_shape[-2:]):
-            raise ValueError(
-                f"ICNNBias for {tuple(shape)} does not go with the ICNNInit kernel of shape {kernel_shape} drawn just "
-                "before it: give both the same settings, on the same layer (**icnn(...) does), or pass fan_in="
-            )
-        return fan_in, where
 
 
 def icnn(
@@ -289,6 +308,7 @@ def icnn(
     *,
     layout: Layout = None,
     strides: int | Sequence[int] | None = None,
+    groups: int | None = None,
     fan_in: float | None = None,
     correlation: float = 0.5,
     variance: float = 1.0,
@@ -297,7 +317,7 @@ def icnn(
     skip_share: float = 0.0,
     method: str = "log_normal",
     match_moments: bool = False,
-    seed: int | None = None,
+    seed: Any = None,
 ) -> dict[str, Any]:
     """Return kernel initializer, bias initializer and constraint for one of Keras' layers.
 
@@ -310,6 +330,7 @@ def icnn(
             names are those of ``DepthwiseConv``.
         layout: see :class:`ICNNInit`.
         strides: see :class:`ICNNInit`.
+        groups: see :class:`ICNNInit`.
         fan_in: see :class:`ICNNInit`.
         correlation: see :class:`ICNNInit`.
         variance: see :class:`ICNNInit`.
@@ -329,6 +350,7 @@ def icnn(
         seed=seed,
         layout=layout,
         strides=strides,
+        groups=groups,
         fan_in=fan_in,
         skip_share=skip_share,
         method=method,

@@ -13,7 +13,7 @@ from convex_init.keras.settings import positivity_config, positivity_from
 from convex_init_core import Positivity
 
 
-class _Convex(layers.Layer):
+class Convex(layers.Layer):
     """What the layers below share; the next base of each is a Keras layer with a kernel.
 
     Their arguments are those of the Keras layer, with these differences:
@@ -40,6 +40,7 @@ class _Convex(layers.Layer):
         kernel_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
+        """Bind the initializer to the map and to the layer; see the class."""
         self.positivity = positivity_from(positivity)
         initializer = ICNNInit() if kernel_initializer is None else keras.initializers.get(kernel_initializer)
         if not isinstance(initializer, ICNNInit):
@@ -67,6 +68,10 @@ class _Convex(layers.Layer):
     @property
     def effective_kernel(self) -> Any:
         """The non-negative weights, a tensor of the kernel's shape."""
+        if not self.built:
+            raise ValueError(
+                f"{self.name} has not been built, so it has no kernel yet: call it once, or build(input_shape)"
+            )
         return self.weights_of(self.kernel)
 
     def get_config(self) -> dict[str, Any]:
@@ -76,7 +81,7 @@ class _Convex(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="convex_init")
-class ConvexDense(_Convex, layers.Dense):
+class ConvexDense(Convex, layers.Dense):
     """``keras.layers.Dense`` with non-negative effective weights; the arguments that differ are below.
 
     Args:
@@ -91,6 +96,14 @@ class ConvexDense(_Convex, layers.Dense):
 
     Raises:
         TypeError: if ``kernel_initializer`` is not an :class:`ICNNInit`: it would not know the map.
+
+    Example:
+        >>> import keras
+        >>> from convex_init.keras import ConvexDense, ICNNInit
+        >>> layer = ConvexDense(64, activation="relu", positivity="exp", kernel_initializer=ICNNInit(seed=0))
+        >>> layer.build((None, 784))
+        >>> bool(keras.ops.all(layer.effective_kernel > 0))
+        True
     """
 
     layout = "dense"
@@ -103,7 +116,7 @@ class ConvexDense(_Convex, layers.Dense):
         return outputs if self.activation is None else self.activation(outputs)
 
 
-class _ConvexConv(_Convex):
+class _ConvexConv(Convex):
     """Convolutions go through ``convolution_op``, which Keras offers for such changes."""
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:

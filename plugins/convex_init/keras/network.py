@@ -7,6 +7,7 @@ from itertools import count, pairwise
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from convex_init.keras.activations import ActivationSpec, core_activation
@@ -67,8 +68,18 @@ def ICNN(
 
     Raises:
         ValueError: if a width is below 1, there is no hidden layer, or a setting is out of range.
+
+    Example:
+        >>> import keras
+        >>> from convex_init.keras import ICNN
+        >>> model = ICNN(2, [64, 64], activation="softplus", seed=0)
+        >>> x, y = keras.random.normal((2, 100, 2), seed=0)
+        >>> middle, ends = model((x + y) / 2), (model(x) + model(y)) / 2
+        >>> bool(keras.ops.all(middle <= ends + 1e-5))
+        True
     """
-    widths = [in_features, *hidden, out_features]
+    widths = [_plain(width) for width in (in_features, *hidden, out_features)]
+    in_features, seed = widths[0], _plain(seed)
     if len(widths) < 3:
         raise ValueError("hidden must name at least one width; without a hidden layer the network is affine")
     if any(isinstance(width, bool) or not isinstance(width, int) or width < 1 for width in widths):
@@ -109,6 +120,10 @@ def ICNN(
             across = layers.Dense(m, use_bias=False, kernel_initializer=free, name=f"skip_{k}")
             s = layers.Add(name=f"sum_{k}")([s, across(x)])
     return keras.Model(x, s, name=name)
+
+
+def _plain(number: Any) -> Any:
+    return int(number) if isinstance(number, np.integer) else number
 
 
 def _activation(spec: ActivationSpec, name: str) -> Any:

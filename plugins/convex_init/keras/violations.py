@@ -12,6 +12,7 @@ from convex_init.keras.model.inputs import named_parts
 from convex_init_core.convexity.certificate import Violation
 
 _ROWS, _ROUNDS = 128, 12
+_FLOOR = 0.03  # values on the way to a small result may be of order 1, and are rounded as such
 _CLEAR = 100.0  # times the tolerance: no need to look for a clearer counterexample
 
 
@@ -48,15 +49,13 @@ def search_violation(call: Call, convex_inputs: list[str], outputs: set[str], se
     return best
 
 
-def _excess(
-    call: Call, rows: list[Any], a: dict[int, Any], b: dict[int, Any], outputs: set[str]
-) -> tuple[Any, Any]:
+def _excess(call: Call, rows: list[Any], a: dict[int, Any], b: dict[int, Any], outputs: set[str]) -> tuple[Any, Any]:
     """How far every output lies above its chord in the middle, a row for each segment, and what rounding explains."""
     middle = {i: 0.5 * (a[i] + b[i]) for i in a}
     values = [_run(call, rows, point, outputs) for point in (a, b, middle)]
     epsilon = float(np.finfo(np.float32).eps)
     with np.errstate(invalid="ignore"):  # where an output is not finite, it tells nothing
-        scale = np.maximum.reduce([np.abs(value) for value in values]) + 1e-3
+        scale = np.maximum.reduce([np.abs(value) for value in values]) + _FLOOR
         return values[2] - 0.5 * (values[0] + values[1]), 200.0 * epsilon * scale
 
 

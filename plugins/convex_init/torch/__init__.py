@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING, Any
 import torch as _torch  # noqa: F401  (so that who lacks it hears so here, and not at the first call)
 
 if TYPE_CHECKING:
-    from convex_init.torch.activations import read_activation
     from convex_init.torch.api import LayerPlan, Plan, apply_, plan
     from convex_init.torch.certificate import Certificate, assert_convex_, certify
+    from convex_init.torch.init_functions import icnn_, lecun_
     from convex_init.torch.layers import ConvexConv1d, ConvexConv2d, ConvexConv3d, ConvexLinear
     from convex_init.torch.level_sets import LevelSetPath, level_set_path
+    from convex_init.torch.model.activations import read_activation
     from convex_init.torch.network import ICNN
-    from convex_init.torch.positivity import Positive, mark_projected
-    from convex_init.torch.projection import project_, project_after_step, projected_parameters
     from convex_init.torch.report import LayerSignal, SignalReport, signal_report
-    from convex_init.torch.sites import Site
-    from convex_init.torch.tensors import icnn_, lecun_
+    from convex_init.torch.write.marks import projected_parameters
+    from convex_init.torch.write.positivity import Positive, mark_projected
+    from convex_init.torch.write.projection import project_, project_after_step
 
 # Where each name lives: it is imported when first asked for, which keeps the import short.
 _ON_DEMAND = {
-    "read_activation": "activations",
+    "read_activation": "model.activations",
     **dict.fromkeys(("LayerPlan", "Plan", "apply_", "plan"), "api"),
-    **dict.fromkeys(("Positive", "mark_projected"), "positivity"),
-    **dict.fromkeys(("project_", "project_after_step", "projected_parameters"), "projection"),
-    "Site": "sites",
-    **dict.fromkeys(("icnn_", "lecun_"), "tensors"),
+    **dict.fromkeys(("Positive", "mark_projected"), "write.positivity"),
+    "projected_parameters": "write.marks",
+    **dict.fromkeys(("project_", "project_after_step"), "write.projection"),
+    **dict.fromkeys(("icnn_", "lecun_"), "init_functions"),
     **dict.fromkeys(("Certificate", "assert_convex_", "certify"), "certificate"),
     **dict.fromkeys(("ConvexConv1d", "ConvexConv2d", "ConvexConv3d", "ConvexLinear"), "layers"),
     **dict.fromkeys(("LevelSetPath", "level_set_path"), "level_sets"),
@@ -50,7 +50,6 @@ __all__ = [
     "Plan",
     "Positive",
     "SignalReport",
-    "Site",
     "apply_",
     "assert_convex_",
     "certify",

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
+from torch.nn.utils.parametrize import is_parametrized
 
-from convex_init.torch.drawing import check_generator
 from convex_init.torch.framework import TorchFramework
-from convex_init.torch.inputs import arguments_of
-from convex_init.torch.sharding import reshard
+from convex_init.torch.model.activations import read_activation
+from convex_init.torch.model.fans import AFFINE
+from convex_init.torch.model.inputs import arguments_of
+from convex_init.torch.model.modules import all_modules
+from convex_init.torch.trace.containers import named_tensors
+from convex_init.torch.write.drawing import check_generator
+from convex_init.torch.write.sharding import reshard
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
 from convex_init_core.planning.request import Options, request
+from convex_init_core.theory.activations import Activation
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -36,7 +45,7 @@ def plan(model: nn.Module, example_inputs: Any = None, **options: Unpack[Options
         >>> [(layer.path, layer.role) for layer in convex_init.torch.plan(model).layers]
         [('0', 'free'), ('2', 'positive')]
     """
-    asked = request(**options)
+    asked = request(**adapted(model, options))
     return build.plan(framework_of(model, example_inputs, asked.entry), asked)
 
 
@@ -105,7 +114,7 @@ def apply_(
         True
     """
     check_generator(generator)
-    asked = request(**options)
+    asked = request(**adapted(model, options))
     framework = framework_of(model, example_inputs, asked.entry)
     made = build.plan(framework, asked)
     if made.unwritten:
@@ -116,6 +125,34 @@ def apply_(
         )
     build.execute(made, framework, generator)
     return model
+
+
+def adapted(model: nn.Module, options: Options) -> Options:
+    """Put torch's words into the core's: predicates ``f(path, module)`` as those of a path, modules as activations."""
+    found: dict[str, Any] = dict(options)
+    predicates = {
+        name: found[name]
+        for name in ("positive", "free", "exclude")
+        if inspect.isroutine(found.get(name)) or isinstance(found.get(name), partial)
+    }
+    if predicates:
+        modules = all_modules(written(model))
+
+        def of_path(accepts: Callable[[str, nn.Module], bool], path: str) -> bool:
+            owner = path if path in modules else path.rpartition(".")[0]
+            return bool(accepts(path, modules.get(owner, model)))
+
+        found |= {name: partial(of_path, accepts) for name, accepts in predicates.items()}
+    fed_by = found.get("fed_by")
+    if isinstance(fed_by, Mapping):
+        found["fed_by"] = {pattern: _activation(value) for pattern, value in fed_by.items()}
+    elif fed_by is not None:
+        found["fed_by"] = _activation(fed_by)
+    return cast("Options", found)
+
+
+def _activation(spec: Any) -> Any:
+    return spec if isinstance(spec, (str, Activation)) or not callable(spec) else read_activation(spec)
 
 
 def framework_of(model: nn.Module, example_inputs: Any, entry: str) -> TorchFramework:
@@ -133,12 +170,37 @@ def framework_of(model: nn.Module, example_inputs: Any, entry: str) -> TorchFram
         )
     reshard(model)
     inputs = None if example_inputs is None else arguments_of(example_inputs)
-    if any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters()):
+    lazy = [name for name, tensor in model.named_parameters() if isinstance(tensor, UninitializedParameter)]
+    if lazy:
         if inputs is None:
-            raise ValueError("model is lazy and has no shapes yet; run it once, or pass example_inputs")
+            raise ValueError(
+                f"{', '.join(map(repr, lazy))}: lazy, without a shape yet; run the model once, or pass example_inputs"
+            )
         with torch.no_grad(), torch.random.fork_rng():  # the values that torch gives them are overwritten anyway
             model(*inputs[0], **inputs[1])
+    for path, module in model.named_modules():
+        if not isinstance(module, AFFINE) or is_parametrized(module, "weight"):  # whose weight is computed when asked
+            continue
+        if isinstance(module.weight, Tensor) and not module.weight.is_floating_point():
+            dtype = module.weight.dtype
+            raise ValueError(f"{path!r}: its weight is {dtype}; initialise before quantising or converting")
+    _check_numbers(inputs)
     return TorchFramework(model, inputs, entry)
+
+
+def _check_numbers(inputs: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
+    """Refuse inputs on which nothing can be measured."""
+    args, kwargs = ((), {}) if inputs is None else inputs
+    for first, item in (*enumerate(args), *kwargs.items()):
+        for name, tensor in named_tensors(str(first), item):
+            if not tensor.is_floating_point() or tensor.is_meta:
+                continue
+            if tensor.numel() == 0:
+                raise ValueError(f"example_inputs: input {name!r} is empty; pass a sample of real data")
+            if not bool(torch.isfinite(tensor).all()):
+                raise ValueError(
+                    f"example_inputs: input {name!r} holds NaN or infinite values; pass a sample of real data"
+                )
 
 
 def written(model: nn.Module) -> nn.Module:

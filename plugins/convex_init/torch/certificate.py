@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
-from convex_init.torch.inputs import arguments_of, names_of, rebuilt
+from convex_init.torch.counterexample import Violation, search_violation
+from convex_init.torch.model.inputs import arguments_of, names_of, rebuilt
 from convex_init.torch.trace import copy_of, same_course, trace
 from convex_init.torch.trace.constants import Numbers
 from convex_init.torch.trace.containers import named_inputs, named_tensors
-from convex_init.torch.violations import Violation, search_violation
 from convex_init_core.convexity.certificate import Certificate
 from convex_init_core.convexity.judge import certificate_of, judge
 from convex_init_core.graph.nodes import Graph

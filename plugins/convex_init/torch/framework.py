@@ -10,18 +10,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch.autograd.graph import GradientEdge
 
-from convex_init.torch.drawing import Fill as TensorFill
-from convex_init.torch.drawing import fill_
-from convex_init.torch.fans import geometry_of, units
 from convex_init.torch.model.copies import copied, make_finite
 from convex_init.torch.model.example_inputs import made_inputs
+from convex_init.torch.model.fans import geometry_of, units
 from convex_init.torch.model.parameters import Parameters
 from convex_init.torch.model.state import state_of
-from convex_init.torch.positivity import mark_projected, unmark_projected
-from convex_init.torch.sharding import is_sharded, local, whole
 from convex_init.torch.trace import trace
+from convex_init.torch.write.drawing import Fill as TensorFill
+from convex_init.torch.write.drawing import fill_
+from convex_init.torch.write.marks import remember_places
+from convex_init.torch.write.positivity import mark_projected
+from convex_init.torch.write.sharding import is_sharded, local, whole
 from convex_init_core.framework import Fill, Observed, Parameter, Visit
 from convex_init_core.graph.nodes import Constant, Graph, Kind, Node, Place
 from convex_init_core.signal.signal_moments import measured
@@ -170,14 +171,23 @@ class TorchFramework:
 
     def observe(self, nodes: Sequence[Node], loss: Callable[[Any], Any] | None) -> dict[Node, Observed]:
         """See :class:`convex_init_core.framework.Framework`."""
-        by_place = {node.place: node for node in nodes}
+        asked = {node.place: node for node in nodes}
+        behind = {node.place for node in self._graph if any(part.place in asked for part in node.inputs)}
         values: dict[Node, NDArray[np.float64]] = {}
-        alive: dict[Node, Tensor] = {}
+        waiting: dict[Node, Tensor] = {}
+        edges: dict[Node, Tensor | GradientEdge] = {}
         results: list[Any] = []
 
+        def settle() -> None:
+            # What takes a value may overwrite it, as relu_ does: its place in autograd's graph is kept just before.
+            edges.update((node, _edge(tensor)) for node, tensor in waiting.items() if tensor.requires_grad)
+            waiting.clear()
+
         def seen(place: Place, tensor: Tensor) -> None:
-            values[by_place[place]] = _numpy(tensor.detach())
-            alive[by_place[place]] = tensor
+            settle()
+            if place in asked:
+                values[asked[place]] = _numpy(tensor.detach())
+                waiting[asked[place]] = tensor
 
         model = self._copy()
         call = self._call(model)
@@ -186,17 +196,18 @@ class TorchFramework:
             results.append(call(*args, **kwargs))
             return results[-1]
 
-        trace(model, *self._given(), kept, visit=seen, places=by_place, gradients=True)
+        trace(model, *self._given(), kept, visit=seen, places={*asked, *behind}, gradients=True)
+        settle()
         with torch.enable_grad():
             total = _total(results[-1]) if loss is None else loss(results[-1])
-        tensors = {node: tensor for node, tensor in alive.items() if tensor.requires_grad}
         gradients: dict[Node, Any] = {}
-        if tensors and total.requires_grad:
-            found = torch.autograd.grad(total, list(tensors.values()), allow_unused=True)
-            gradients = dict(zip(tensors, found, strict=True))
+        if edges and total.requires_grad:
+            taken = cast("list[GradientEdge]", list(edges.values()))  # a list may hold tensors, too
+            found = torch.autograd.grad(total, taken, allow_unused=True)
+            gradients = dict(zip(edges, found, strict=True))
         return {
-            node: Observed(values[node], None if gradients.get(node) is None else _numpy(gradients[node]))
-            for node in values
+            node: Observed(value, None if gradients.get(node) is None else _numpy(gradients[node]))
+            for node, value in values.items()
         }
 
     # Writes
@@ -253,9 +264,9 @@ class TorchFramework:
         """See :class:`convex_init_core.framework.Framework`."""
         for name in names:
             slot = self._parameters.slot(name)
-            if self._journal is not None and parametrize.is_parametrized(slot.module, slot.name) is False:
-                self._journal.marked.append((slot.module, slot.name))
             mark_projected(slot.module, slot.name)
+        if names:
+            remember_places(self.model)
 
     def snapshot(self) -> _Journal:
         """See :class:`convex_init_core.framework.Framework`; what is written from now on is kept first."""
@@ -374,7 +385,6 @@ class _Journal:
     def __init__(self) -> None:
         self.before: dict[str, tuple[Tensor, Tensor]] = {}
         self.added: list[nn.Module] = []
-        self.marked: list[tuple[nn.Module, str]] = []
 
     @torch.no_grad()
     def keep(self, name: str, tensor: Tensor) -> None:
@@ -387,8 +397,6 @@ class _Journal:
             tensor.copy_(values)
         for module in self.added:
             module.register_parameter("bias", None)
-        for module, name in self.marked:
-            unmark_projected(module, name)
 
 
 @contextmanager
@@ -411,6 +419,11 @@ def _mapped(tree: Any, function: Callable[[Tensor], Tensor]) -> Any:
 
 def _numpy(tensor: Tensor) -> NDArray[np.float64]:
     return cast("NDArray[np.float64]", whole(tensor.detach()).to(torch.float64, copy=True).cpu().numpy())
+
+
+def _edge(tensor: Tensor) -> Tensor | GradientEdge:
+    """Where the gradient with respect to the present numbers of a tensor can be asked for."""
+    return tensor if tensor.grad_fn is None else GradientEdge(tensor.grad_fn, tensor.output_nr)
 
 
 def _total(result: Any) -> Tensor:

@@ -8,31 +8,31 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from convex_init.torch.activations import ActivationLike, read_activation
-from convex_init.torch.fans import fan_in, geometry
-from convex_init.torch.positivity import Positive, mark_projected, raw_parameter, read_positivity
-from convex_init.torch.tensors import icnn_
+from convex_init.torch.init_functions import icnn_
+from convex_init.torch.model.activations import ActivationLike, read_activation
+from convex_init.torch.model.fans import fan_in, geometry
+from convex_init.torch.write.positivity import Positive, mark_projected, raw_parameter, read_positivity
 from convex_init_core import Activation, Positivity, as_positivity
 
 
 class _ConvexLayer(nn.Module):
     """What the convex layers share: the positivity map, the feeding activation, and initialisation through both."""
 
-    feeding_activation: Activation
-
     def __init__(
         self,
         *args: Any,
         positivity: str | Positivity = "projection",
-        activation: ActivationLike = "relu",
+        fed_by: ActivationLike = "relu",
         method: str = "log_normal",
         **kwargs: Any,
     ) -> None:
         """Make torch's layer and put the map on its weight; see the class."""
+        if "activation" in kwargs:
+            raise TypeError("activation= is called fed_by=: the layer applies none, it names what feeds the layer")
         super().__init__(*args, **kwargs)
         through = as_positivity(positivity)
         self.method = method
-        self.feeding_activation = read_activation(activation)
+        self.feeding_activation: Activation = read_activation(fed_by)  # TorchScript reads annotations of classes
         if through.reparametrises:
             parametrize.register_parametrization(self, "weight", Positive(through))
         else:
@@ -58,7 +58,7 @@ class _ConvexLayer(nn.Module):
             bias,
             fan_in=fan_in(self),
             geometry=geometry(self),
-            activation=self.feeding_activation,
+            fed_by=self.feeding_activation,
             positivity=read_positivity(self),
             generator=generator,
             **{"method": self.method, **settings},
@@ -92,12 +92,19 @@ class ConvexLinear(_ConvexLayer, nn.Linear):
             layer that is summed with this one.
         positivity: ``"projection"`` (clamp with :func:`project_after_step`) or a map: ``"exp"``, ``"softplus"``,
             ``"square"``, ``"abs"``, ``"relu"``, or a :class:`convex_init_core.Positivity`.
-        activation: what *feeds* the layer: a name, module or function.
+        fed_by: the activation that feeds the layer: a name, module or function.
         method: of initialisation, ``"log_normal"`` (the paper's) or ``"isometric"`` (for any depth); see ``icnn_``.
         **kwargs: of torch's layer.
 
     Raises:
         ValueError: if the positivity or the activation is unknown or may not be used.
+
+    Example:
+        >>> import torch
+        >>> from convex_init.torch import ConvexLinear
+        >>> layer = ConvexLinear(784, 100, positivity="softplus", fed_by="leaky_relu")
+        >>> str(layer.feeding_activation), bool((layer.weight >= 0).all())
+        ('leaky_relu(0.01)', True)
     """
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convex_init.torch.activations import read_activation
 from convex_init.torch.api import apply_
-from convex_init.torch.drawing import Fill, fill_
-from convex_init.torch.fans import fan_in
 from convex_init.torch.layers import ConvexLinear
-from convex_init.torch.positivity import raw_parameter
+from convex_init.torch.model.activations import read_activation
+from convex_init.torch.model.fans import fan_in
+from convex_init.torch.write.drawing import Fill, fill_
+from convex_init.torch.write.positivity import raw_parameter
 from convex_init_core import Activation, Normal, Positivity, identity, solve_centred
 
 
@@ -44,6 +44,14 @@ class ICNN(nn.Module):
 
     Raises:
         ValueError: if a width is below 1, there is no hidden layer, or an activation or positivity may not be used.
+
+    Example:
+        >>> import torch
+        >>> from convex_init.torch import ICNN
+        >>> model = ICNN(2, [64, 64], activation=torch.nn.Softplus(), positivity="exp")
+        >>> x, y = torch.randn(2, 100, 2)
+        >>> bool((model((x + y) / 2) <= (model(x) + model(y)) / 2 + 1e-5).all())
+        True
     """
 
     def __init__(
@@ -77,7 +85,7 @@ class ICNN(nn.Module):
             if positivity is None:
                 self.layers.append(nn.Linear(n, m, bias, **options))
             else:
-                layer = ConvexLinear(n, m, bias, positivity=positivity, activation=phi, **options)
+                layer = ConvexLinear(n, m, bias, positivity=positivity, fed_by=phi, **options)
                 self.layers.append(layer)
         # Somewhere there must be a bias for the centring shift: in the skips if not in the layers.
         self.skips = nn.ModuleList(nn.Linear(in_features, m, not bias, **options) for _, m in pairs) if skip else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from convex_init.plotting import SignalReport
-from convex_init.torch.api import framework_of
+from convex_init.torch.api import adapted, framework_of
 from convex_init_core.planning.request import Options, request
 from convex_init_core.reporting.build import report
 from convex_init_core.reporting.report import LayerSignal
@@ -48,5 +48,5 @@ def signal_report(
     """
     if batch is None:
         raise ValueError("batch is needed: a report measures the signal on it")
-    asked = request(**options)
+    asked = request(**adapted(model, options))
     return report(framework_of(model, batch, asked.entry), asked, loss, SignalReport)

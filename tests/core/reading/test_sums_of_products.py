@@ -104,18 +104,21 @@ def test_a_bias_that_is_also_in_the_value_at_zero_is_cancelled():
     assert last.cancelled >= {"b"}
 
 
-@pytest.mark.parametrize("way", ["softmax", "centred"])
-def test_a_bias_before_what_is_blind_to_shifts_is_cancelled(way):
+def test_a_bias_that_is_subtracted_again_is_cancelled():
     g = Drawing()
     _, z = stem(g)
     s = g.linear(z, "1", 8)
-    if way == "softmax":
-        g.softmax(s, axis=1)
-    else:
-        g.subtract(s, g.node("broadcast", g.node("mean", s, shape=(4, 1), axes=(1,), keepdims=True), shape=(4, 8)))
+    g.subtract(s, g.node("broadcast", g.node("mean", s, shape=(4, 1), axes=(1,), keepdims=True), shape=(4, 8)))
     last = g.read().sums[-1]
     assert not last.biases
     assert last.cancelled == {"1.bias"}
+
+
+def test_a_bias_in_front_of_a_softmax_centres_what_it_takes():
+    g = Drawing()
+    _, z = stem(g)
+    g.softmax(g.linear(z, "1", 8), axis=1)
+    assert g.read().sums[-1].biases == [("1.bias", 1.0)]
 
 
 def test_a_value_of_context_brings_its_own_bias():

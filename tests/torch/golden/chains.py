@@ -52,15 +52,15 @@ def nested() -> nn.Sequential:
 
 def ours() -> nn.Sequential:
     return nn.Sequential(
-        *(nn.Linear(5, 12), nn.Softplus(2.0), ConvexLinear(12, 12, positivity="softplus", activation="softplus")),
-        *(nn.Softplus(2.0), ConvexLinear(12, 3, activation="softplus")),
+        *(nn.Linear(5, 12), nn.Softplus(2.0), ConvexLinear(12, 12, positivity="softplus", fed_by="softplus")),
+        *(nn.Softplus(2.0), ConvexLinear(12, 3, fed_by="softplus")),
     )
 
 
 def our_images() -> nn.Sequential:
     return nn.Sequential(
-        *(nn.Conv2d(2, 4, 3, padding=1), nn.ELU(), ConvexConv2d(4, 4, 3, activation="elu", positivity="exp")),
-        *(nn.ELU(), nn.Flatten(), ConvexLinear(64, 2, activation="elu")),
+        *(nn.Conv2d(2, 4, 3, padding=1), nn.ELU(), ConvexConv2d(4, 4, 3, fed_by="elu", positivity="exp")),
+        *(nn.ELU(), nn.Flatten(), ConvexLinear(64, 2, fed_by="elu")),
     )
 
 

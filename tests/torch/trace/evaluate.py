@@ -179,9 +179,10 @@ def evaluated(node, inputs):
 
 
 def promoted(inputs):
-    return [part.to(torch.float32) if part.ndim == 0 and part.dtype == torch.float64 else part for part in inputs] if any(
-        part.ndim and part.dtype != torch.float64 for part in inputs
-    ) else inputs  # fmt: skip
+    """Literals are kept in double precision, and must not widen what they meet."""
+    if not any(part.ndim and part.dtype != torch.float64 for part in inputs):
+        return inputs
+    return [part.float() if part.ndim == 0 and part.dtype == torch.float64 else part for part in inputs]
 
 
 def contracted(a, b, axes, batch):

@@ -54,9 +54,7 @@ class Runner:
 
         follow(self._traces[graph], by_place, seen, learnt=self._present)
 
-    def observe(
-        self, graph: Graph, nodes: Sequence[Node], loss: Callable[[Any], Any] | None
-    ) -> dict[Node, Observed]:
+    def observe(self, graph: Graph, nodes: Sequence[Node], loss: Callable[[Any], Any] | None) -> dict[Node, Observed]:
         """See :class:`convex_init.keras.backend.runner.Runner`; gradients are those of zeros that are added."""
         places = {node.place: index for index, node in enumerate(nodes)}
         made = self._traces[graph]
@@ -73,7 +71,7 @@ class Runner:
             return (loss or total_of)(keras.tree.pack_sequence_as(self._result, outputs)), values
 
         zeros = [jax.numpy.zeros(node.shape, node.dtype) for node in nodes]
-        slopes, values = jax.grad(total, has_aux=True)(zeros)
+        slopes, values = jax.jit(jax.grad(total, has_aux=True))(zeros)
         return {
             node: Observed(wide(value), wide(slope)) for node, value, slope in zip(nodes, values, slopes, strict=True)
         }

@@ -37,9 +37,7 @@ class Runner(Protocol):
     def run(self, graph: Graph, nodes: Sequence[Node], visit: Visit) -> None:
         """See :meth:`convex_init_core.framework.Framework.run`; ``graph`` is the latest trace."""
 
-    def observe(
-        self, graph: Graph, nodes: Sequence[Node], loss: Callable[[Any], Any] | None
-    ) -> dict[Node, Observed]:
+    def observe(self, graph: Graph, nodes: Sequence[Node], loss: Callable[[Any], Any] | None) -> dict[Node, Observed]:
         """See :meth:`convex_init_core.framework.Framework.observe`."""
 
 

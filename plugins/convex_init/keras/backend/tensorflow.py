@@ -53,9 +53,7 @@ class Runner:
 
         follow(self._traces[graph], by_place, seen, afresh=True)
 
-    def observe(
-        self, graph: Graph, nodes: Sequence[Node], loss: Callable[[Any], Any] | None
-    ) -> dict[Node, Observed]:
+    def observe(self, graph: Graph, nodes: Sequence[Node], loss: Callable[[Any], Any] | None) -> dict[Node, Observed]:
         """See :class:`convex_init.keras.backend.runner.Runner`."""
         by_place = {node.place: node for node in nodes}
         values: dict[Place, Any] = {}

@@ -17,8 +17,8 @@ from convex_init.keras.model.calls import Call
 from convex_init.keras.model.variables import Variables
 from convex_init.torch.trace import same_course, trace
 from convex_init_core.framework import Observed, Visit
+from convex_init_core.graph.compounds.rewritten import with_compounds
 from convex_init_core.graph.nodes import Graph, Node, Place
-from convex_init_core.graph.normalisations import with_normalisations
 
 
 class Runner:
@@ -34,7 +34,7 @@ class Runner:
 
     def differ(self, first: Graph, inputs: Mapping[str, Any]) -> bool:
         """See :class:`convex_init.keras.backend.runner.Runner`."""
-        return not same_course(first, with_normalisations(self.trace(inputs)))
+        return not same_course(first, with_compounds(self.trace(inputs)))
 
     def run(self, graph: Graph, nodes: Sequence[Node], visit: Visit) -> None:
         """See :class:`convex_init.keras.backend.runner.Runner`."""
@@ -51,9 +51,7 @@ class Runner:
         if missing:
             raise ValueError(f"{', '.join(map(str, missing))} was not found when the model ran again")
 
-    def observe(
-        self, graph: Graph, nodes: Sequence[Node], loss: Callable[[Any], Any] | None
-    ) -> dict[Node, Observed]:
+    def observe(self, graph: Graph, nodes: Sequence[Node], loss: Callable[[Any], Any] | None) -> dict[Node, Observed]:
         """See :class:`convex_init.keras.backend.runner.Runner`."""
         by_place = {node.place: node for node in nodes}
         alive: dict[Node, Tensor] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -31,10 +32,20 @@ def given_call(model: Any, example_inputs: Any, entry: str = "") -> Call:
     if isinstance(example, tuple) and not positional:
         example = list(example) if len(example) > 1 else example[0]
     parts = named_parts("", example)
-    names = [name for name, _ in parts]
-    if len(own) == len(names) and not (isinstance(example, dict) and set(names) == {t.name for t in own}):
-        names = [tensor.name for tensor in own]
-    return Call(model, example, tuple(names), positional, entry)
+    if len(own) == len(parts):
+        names = tuple(tensor.name for tensor in own)
+        by_name = dict(parts)
+        flat = [by_name[name] for name in names] if set(by_name) == set(names) else [part for _, part in parts]
+        return Call(model, keras.tree.pack_sequence_as(_structure(model, own), flat), names)
+    return Call(model, example, tuple(name for name, _ in parts), positional, entry)
+
+
+def _structure(model: Any, own: list[Any]) -> Any:
+    """The inputs of a functional model as it takes them."""
+    found = getattr(model, "_inputs_struct", None)
+    if found is not None:
+        return found
+    return own[0] if len(own) == 1 else own
 
 
 def made_call(model: Any, runs: Callable[[Call], Any]) -> Call:
@@ -42,7 +53,7 @@ def made_call(model: Any, runs: Callable[[Call], Any]) -> Call:
 
     Args:
         model: that is built.
-        runs: raises if the model does not take the inputs; they have other sizes then.
+        runs: raises if the model does not take the inputs; those that may have any size have another one then.
 
     Raises:
         ValueError: if the model has no inputs that give shapes, or takes none of the sizes; the remedy is
@@ -54,14 +65,15 @@ def made_call(model: Any, runs: Callable[[Call], Any]) -> Call:
             f"model {model.name!r} ({type(model).__name__}) has no keras.Input that gives its shapes; pass "
             "example_inputs, a small batch of what it takes"
         )
-    structure = getattr(model, "_inputs_struct", None)
-    if structure is None:
-        structure = own[0] if len(own) == 1 else own
+    structure = _structure(model, own)
     names = tuple(tensor.name for tensor in own)
-    rng = np.random.default_rng(0)
+    is_open = any(None in tensor.shape[1:] for tensor in own)
     error: Exception | None = None
-    for size in _SIZES if any(None in tensor.shape[1:] for tensor in own) else _SIZES[:1]:
-        made = Call(model, keras.tree.map_structure(lambda tensor: _made(tensor, size, rng), structure), names)  # noqa: B023
+    for size in _SIZES:
+        rng = np.random.default_rng(0)
+        made = Call(model, keras.tree.map_structure(partial(_made, size=size, rng=rng), structure), names)
+        if not is_open:
+            return made
         try:
             runs(made)
         except Exception as found:  # whatever a model raises for inputs of another size

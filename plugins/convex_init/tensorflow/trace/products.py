@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import tensorflow as tf
+
 from convex_init.tensorflow.trace.lowering import Call, Rule
 from convex_init_core.graph.nodes import Node
 
@@ -126,7 +128,10 @@ def _convolved(call: Call, data: Node, weight: Node, shape: Sequence[int]) -> No
 def _depthwise(call: Call) -> Node | Sequence[Node]:
     data, weight = call.inputs
     height, width, channels, outputs = weight.shape
-    spread = call.make("reshape", weight, shape=(height, width, 1, channels * outputs))
+    shape = height, width, 1, channels * outputs
+    spread = call.make("reshape", weight, shape=shape)
+    if weight.constant is not None and weight.constant.handle is not None:
+        spread = call.builder.evaluated(spread, tf.reshape(weight.constant.handle, shape))
     return _convolved(call, data, spread, data.shape)
 
 

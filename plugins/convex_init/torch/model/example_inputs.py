@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from convex_init.torch.fans import AFFINE
+from convex_init.torch.model.fans import AFFINE
 
 _SAMPLES = 2
 _SIDES = (32, 28, 64, 16, 8, *range(1, 65), 224)  # of an image; the first that the model takes
@@ -55,6 +56,9 @@ def made_inputs(model: nn.Module, entry: str, run: Callable[[Tensor], Any]) -> t
 def _shapes(model: nn.Module) -> Iterator[tuple[int, ...]]:
     layers = [layer for layer in model.modules() if isinstance(layer, AFFINE)]
     seen: dict[tuple[int, ...], None] = {}
+    for module in model.modules():  # what begins by giving vectors the shape of images
+        if isinstance(module, nn.Unflatten) and module.dim == 1:
+            seen.setdefault((_SAMPLES, math.prod(module.unflattened_size)))
     for layer in layers:
         if isinstance(layer, nn.Linear):
             seen.setdefault((_SAMPLES, layer.in_features))

@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 
+import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils import parametrize
 
-from convex_init.torch.evidence import kept_non_negative
-from convex_init.torch.fans import AFFINE, caveats
-from convex_init.torch.positivity import projected_names
-from convex_init.torch.sharding import check_placements, is_sharded
-from convex_init.torch.sites import Slot
-from convex_init.torch.slots import all_modules, hidden_parameters, source_path
+from convex_init.torch.model.clamping_methods import kept_non_negative
+from convex_init.torch.model.fans import AFFINE, caveats
+from convex_init.torch.model.modules import Slot, all_modules, hidden_parameters, source_path
+from convex_init.torch.write.positivity import projected_names
+from convex_init.torch.write.sharding import check_placements, is_sharded
 from convex_init_core.framework import Parameter
 from convex_init_core.weights.positivity import as_positivity
 
@@ -33,14 +33,20 @@ class Parameters:
         """Find the modules once; each name is looked up in them."""
         self.model = model
         self._modules = all_modules(model)
-        self._first: dict[int, str] = {}
         self._facts: dict[str, Parameter] = {}
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Every name, in the order of the modules."""
-        pairs = (*self.model.named_parameters(), *hidden_parameters(self.model))
-        return tuple(name for name, _ in pairs)
+        """Every name, in the order of the modules; a parameter that several modules share has as many."""
+        return tuple(name for name, _ in self._named)
+
+    @cached_property
+    def _named(self) -> list[tuple[str, Tensor]]:
+        return [*self.model.named_parameters(remove_duplicate=False), *hidden_parameters(self.model)]
+
+    @cached_property
+    def _first(self) -> dict[int, str]:
+        return {id(tensor): name for name, tensor in reversed(self._named)}
 
     @cached_property
     def _kept(self) -> dict[str, str]:
@@ -80,7 +86,7 @@ class Parameters:
                 "it before that is put on it, or leave the layer out with exclude=",
             )
         raw = slot.raw
-        first = self._first.setdefault(id(raw), name)
+        first = self._first.get(id(raw), name)
         return replace(
             known,
             shape=() if isinstance(raw, UninitializedParameter) else tuple(raw.shape),
@@ -103,21 +109,22 @@ class Parameters:
 
 def _obstacle(raw: Tensor, own: str, is_layer: bool) -> str:
     """Why a tensor cannot be written, with the remedy."""
+    it = f"its {own}" if own in ("weight", "bias") else "it"
     if isinstance(raw, UninitializedParameter):
         return "it is lazy and has no shape yet; run the model once, or pass example_inputs"
     if not raw.is_floating_point():
-        return f"its {own} is {raw.dtype}; initialise before quantising or converting"
+        return f"{it} is {raw.dtype}; initialise before quantising or converting"
     if is_layer and own == "weight" and raw.ndim < 2:
         return (
             f"its weight has shape {tuple(raw.shape)}, flattened by a wrapper such as FullyShardedDataParallel; "
             "initialise before wrapping, or shard with fully_shard"
         )
     if not raw.requires_grad:
-        return f"its {own} is frozen (requires_grad=False); unfreeze it, or leave the layer out with exclude="
-    if raw.is_inference():
-        return f"its {own} was made in inference mode, where it cannot be written; make the model outside of it"
+        return f"{it} is frozen (requires_grad=False); unfreeze it, or leave it out with exclude="
+    if raw.is_inference() and not torch.is_inference_mode_enabled():
+        return f"{it} was made in inference mode, where it cannot be written; make the model outside of it"
     if raw.device.type != "meta" and not is_sharded(raw) and _overlaps(raw.shape, raw.stride()):
-        return f"the elements of its {own} share memory (it was expanded); write a clone() of it into the model"
+        return f"the elements of {it} share memory (it was expanded); write a clone() of it into the model"
     try:
         check_placements(raw)
     except ValueError as error:

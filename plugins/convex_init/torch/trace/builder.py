@@ -64,7 +64,7 @@ class Builder:
         if tensor is not None:
             shape, dtype = tensor.shape, name_of(tensor.dtype)
         if constant is None and may_be_fixed and inputs and all(node.is_fixed for node in inputs):
-            constant = _constant(operation, inputs, dtype, tensor)
+            constant = _constant(operation, inputs, shape, dtype, tensor)
         ordinal = self._made[name, module]
         self._made[name, module] += 1
         made = tuple(int(size) for size in shape)
@@ -91,9 +91,11 @@ class Builder:
             self.graph.notes.append(text)
 
 
-def _constant(operation: str, inputs: Sequence[Node], dtype: str, tensor: Tensor | None) -> Constant:
+def _constant(
+    operation: str, inputs: Sequence[Node], shape: Sequence[int], dtype: str, tensor: Tensor | None
+) -> Constant:
     if tensor is None:
-        return constants.folded(operation, inputs)
+        return constants.folded(operation, inputs, shape)
     first = inputs[0].constant
     is_same = operation in _SAME_NUMBERS and inputs[0].dtype == dtype and first is not None
     bounds = first.bounds if is_same and first is not None else None

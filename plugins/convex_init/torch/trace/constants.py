@@ -71,11 +71,14 @@ def parameters_of(nodes: Sequence[Node]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for node in nodes for name in node.parameters))
 
 
-def folded(operation: str, inputs: Sequence[Node]) -> Constant:
+def folded(operation: str, inputs: Sequence[Node], shape: Sequence[int]) -> Constant:
     """Return the constant of a step that is no operation of torch's own, computed if it is a plain one."""
     parts: list[Any] = [None if node.constant is None else node.constant.handle for node in inputs]
-    if operation in _FOLDED and all(isinstance(part, Tensor) for part in parts):
-        return constant(_FOLDED[operation](*parts), parameters_of(inputs))
+    if all(isinstance(part, Tensor) for part in parts):
+        if operation == "reshape":
+            return constant(parts[0].reshape(tuple(shape)).clone(), parameters_of(inputs))  # of its own memory
+        if operation in _FOLDED:
+            return constant(_FOLDED[operation](*parts), parameters_of(inputs))
     return Constant(None, None, parameters_of(inputs))
 
 

@@ -132,15 +132,23 @@ class Memory:
                 self._constants.setdefault(held.region.key, []).append(held.node)
         return held.node
 
-    def settle(self, tensor: Tensor) -> None:
-        """Take torch's count of writes to a tensor as it is when an operation is over; only then views share it."""
+    def settle(self, tensor: Tensor, writes: int) -> None:
+        """Take torch's count of writes to a tensor as it is when an operation is over; only then views share it.
+
+        Args:
+            tensor: that was made or written to.
+            writes: by which the count may have grown, if it shares its memory with no other tensor.
+        """
         held = self._held.get(tensor)
         if held is None:
             return
-        count, sharing = _version(tensor), self._sharing.get(held.region.key, ())
-        is_written = held.seen > 0 and count == held.version + 1
-        if is_written or len(sharing) > 1:
+        count = _version(tensor)
+        if count - held.version <= writes or len(self._sharing.get(held.region.key, ())) > 1:
             held.version = count
+
+    def sharing(self, tensor: Tensor) -> list[Tensor]:
+        """Return the tensors that share a tensor's memory."""
+        return list(self._sharing.get(Region.of(tensor).key, ()))
 
     def was_changed(self, tensor: Tensor) -> bool:
         """Whether torch counts writes to a tensor that were not recorded, such as those of another thread."""

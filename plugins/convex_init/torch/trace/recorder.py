@@ -17,7 +17,7 @@ from convex_init.torch.trace.containers import named_tensors, unnamed_objects
 from convex_init.torch.trace.course import Recording, plain
 from convex_init.torch.trace.lowering import is_part, lower
 from convex_init.torch.trace.lowering.call import Call, Signature
-from convex_init.torch.trace.memory import Later, Memory
+from convex_init.torch.trace.memory import Later, Memory, Region
 from convex_init.torch.trace.watches import READS, Weights, scripted_reads, weights_of
 from convex_init_core.graph.nodes import Node, Place
 
@@ -68,7 +68,7 @@ class Recorder(TorchDispatchMode):
         self.memory = Memory(self.builder, self._visited)
         self.running: list[str] = []
         self.index: dict[Node, int] = {}
-        self._fresh: list[Tensor] = []
+        self._fresh: tuple[list[Tensor], list[Tensor]] = [], []
         self._asked = where
         for kind, path, tensor in weights_of(model) if weights is None else weights:
             known = constants.constant(tensor, (path,) if kind == "parameter" else ())
@@ -132,6 +132,7 @@ class Recorder(TorchDispatchMode):
         if not signature.views_in_place:
             for tensor in written:
                 self.memory.before_write(tensor)
+        viewed = Region.of(signature.given(0, args, kwargs)) if signature.base == "as_strided" else None
         try:
             result = func(*args, **kwargs)
         except Exception:
@@ -144,13 +145,17 @@ class Recorder(TorchDispatchMode):
         if varies and signature.shaped_by_numbers and _looks_at_numbers(call):
             self.builder.doubt(f"{place} makes a result whose size depends on values of the input, {_OTHER_WAY}")
         for index, tensor in enumerate(made):
-            self._result(call.of_result(index, tensor), any(tensor is other for other in written), varies)
+            part = call.of_result(index, tensor)
+            part.is_whole = viewed is not None and viewed.is_same_as(Region.of(tensor))
+            self._result(part, any(tensor is other for other in written), varies)
         for tensor in written:
             if not any(tensor is other for other in made) and _writes(call):
                 node = call.of_result(0, tensor).opaque("writes to its arguments")
                 self.memory.write(tensor, node)
                 self._visited(tensor, node)
-        self._fresh = [*made, *written]
+        if signature.views_in_place:
+            written = [other for tensor in written for other in self.memory.sharing(tensor)]
+        self._fresh = made, written
         return result
 
     def _note_call(self, func: Any, call: Call, place: Place) -> None:
@@ -202,9 +207,12 @@ class Recorder(TorchDispatchMode):
         return found
 
     def _settle(self) -> None:
-        for last in self._fresh:  # torch counts writes, and lets views share the count, when an operation is over
-            self.memory.settle(last)
-        self._fresh = []
+        made, written = self._fresh  # torch counts writes, and lets views share the count, when an operation is over
+        for tensor in made:
+            self.memory.settle(tensor, 0)
+        for tensor in written:
+            self.memory.settle(tensor, 1)
+        self._fresh = [], []
 
     def _nodes(self, tree: Any) -> Any:
         if isinstance(tree, Tensor):

@@ -98,6 +98,7 @@ class Call:
         nodes: all nodes among them.
         index: which of the results it is.
         made: the result itself.
+        is_whole: whether it is a view of its first argument with the same elements in the same order.
     """
 
     def __init__(self, signature: Signature, given: dict[str, Any], builder: Builder, module: str) -> None:
@@ -106,6 +107,7 @@ class Call:
         self.nodes = nodes_in(list(given.values()))
         self.index = 0
         self.made: Tensor = _NOTHING
+        self.is_whole = False
         self._read: set[str] = set()
 
     def of_result(self, index: int, made: Tensor) -> Call:

@@ -37,6 +37,11 @@ def _viewed(call: Call) -> Node | str:
     return _moved("reshape")(call)
 
 
+def _strided(call: Call) -> Node | str:
+    """``as_strided``, with which torch's pooling lays its result out in memory as its input is."""
+    return _moved("reshape")(call) if call.is_whole else "reads memory in an order of its own"
+
+
 def _transposed(call: Call) -> Node | str:
     data = call.operand("self")
     axes = list(range(len(data.shape)))
@@ -167,6 +172,7 @@ def _joined(operation: str) -> Rule:
 MOVES: dict[str, Rule] = {
     **dict.fromkeys(_RESHAPES, _moved("reshape")),
     **dict.fromkeys(("view", "view_copy"), _viewed),
+    "as_strided": _strided,
     **dict.fromkeys(_BROADCASTS, _moved("broadcast")),
     **dict.fromkeys(_REARRANGES, _moved("rearrange")),
     **dict.fromkeys(("t", "transpose", "permute", "t_copy", "transpose_copy", "permute_copy"), _transposed),

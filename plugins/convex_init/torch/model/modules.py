@@ -1,0 +1,72 @@
+"""Find the parameters of a model: in its modules, or in lists and dicts that torch does not look into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from convex_init.torch.write.positivity import raw_parameter
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """One parameter and its place.
+
+    Attributes:
+        module: that holds it; for a parametrized one, the module that it belongs to.
+        name: of the parameter in the module, such as ``"weight"`` or ``"bias"``.
+        path: of the module, for the ``weight`` and ``bias`` of a layer; of the parameter itself otherwise.
+    """
+
+    module: nn.Module
+    name: str
+    path: str
+
+    @property
+    def raw(self) -> Tensor:
+        """The tensor to write to."""
+        return raw_parameter(self.module, self.name)
+
+
+def source_path(owner: str, name: str) -> str:
+    """Join the path of a module and the name of its parameter."""
+    return f"{owner}.{name}" if owner else name
+
+
+def all_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """Return every module by path, those in plain lists, tuples and dicts included."""
+    return {**dict(model.named_modules(remove_duplicate=False)), **dict(hidden_modules(model))}
+
+
+def hidden_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield modules in plain containers, with all of theirs; torch's ``named_modules`` does not see them."""
+    known = {id(module) for module in model.modules()}
+    for path, module in list(model.named_modules()):
+        for key, value in vars(module).items():
+            if not key.startswith("_"):
+                yield from _modules_in(source_path(path, key), value, known)
+
+
+def _modules_in(path: str, value: Any, known: set[int]) -> Iterator[tuple[str, nn.Module]]:
+    parts: Any = ()
+    if isinstance(value, nn.Module):
+        if id(value) not in known:
+            known.update(id(module) for module in value.modules())
+            for inner, module in value.named_modules(remove_duplicate=False):
+                yield (f"{path}.{inner}" if inner else path), module
+    elif isinstance(value, (list, tuple)):
+        parts = enumerate(value)
+    elif isinstance(value, Mapping):
+        parts = value.items()
+    for key, part in parts:
+        yield from _modules_in(f"{path}.{key}", part, known)
+
+
+def hidden_parameters(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield the parameters of hidden modules by path."""
+    for path, module in hidden_modules(model):
+        for name, parameter in module.named_parameters(recurse=False):
+            yield source_path(path, name), parameter

@@ -1,0 +1,178 @@
+"""Which tensors of a model are marked as non-negative by projection, and by which name each goes now."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from convex_init.torch.write.positivity import Positive, is_marked_tensor, projected_names, read_positivity
+from convex_init.torch.write.sharding import reshard
+
+Places = dict[str, tuple[str, Tensor | None]]
+"""For the path that a mark names: the path of the parameter to clamp, and the parameter; see :func:`marked_places`."""
+
+_REMEMBERED = "_convex_init_places"  # a plain attribute of a root: deepcopy and pickle keep it
+
+
+def projected_parameters(model: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters of ``model`` that are marked as non-negative by projection, by path, each once.
+
+    A mark hangs on the module and on the tensor itself, so a parameter that is moved to another module
+    (``SyncBatchNorm.convert_sync_batchnorm``) is found there. A pruned weight is found behind its mask
+    (``weight_orig``); a weight that a positivity map was put on since needs no projection and is left out. A Keras
+    model on the torch backend has its variables with a ``NonNeg`` constraint marked.
+
+    Example:
+        >>> from torch import nn
+        >>> from convex_init.torch import apply_, projected_parameters
+        >>> list(projected_parameters(apply_(nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 1)))))
+        ['2.weight']
+
+    Args:
+        model: any module.
+
+    Raises:
+        ValueError: if a marked weight is now computed from other tensors (``weight_norm``, ``spectral_norm``), or has
+            gone from a place that :func:`remember_places` knows; the message says what to do.
+    """
+    return {path: tensor for path, tensor in marked_places(model).values() if tensor is not None}
+
+
+def marked_places(model: nn.Module) -> Places:
+    """Return, for the path that each mark names, the path of the parameter to clamp, and the parameter.
+
+    In the place of a parameter stands ``None`` where nothing is to clamp: it is listed before (tied weights), or a
+    positivity map was put on it.
+    """
+    reshard(model)  # after a forward, fully_shard may have left gathered copies in the place of parameters
+    found: Places = {}
+    seen: set[Tensor] = set()
+    for place, path, parameter in _by_module(model):
+        if place not in found:  # a layer of Keras lists the variables of those within it, too
+            found[place] = path, None if parameter in seen else parameter
+        if parameter is not None:
+            seen.add(parameter)
+    for path, parameter in _by_tensor(model):
+        if parameter not in seen:
+            seen.add(parameter)
+            found[path] = path, parameter
+    _check_remembered(model, set(found))
+    return found
+
+
+def remember_places(model: nn.Module) -> None:
+    """Keep on ``model`` itself which parameters are marked now, by path, in the place of what was remembered before.
+
+    From then on :func:`projected_parameters` of the model, or of one that contains it, refuses when a layer at one of
+    these paths was replaced by one with parameters of its own and no mark, which would train unprojected. A layer
+    that was taken out, or replaced by one without parameters or with a marked one, is no reason to refuse.
+    """
+    setattr(model, _REMEMBERED, tuple(marked_places(model)))
+
+
+def check_none_gone(known: Iterable[str], places: Places, remedy: str) -> None:
+    """Refuse if a place that was projected is no longer marked.
+
+    Args:
+        known: the places that were projected.
+        places: those that are marked now.
+        remedy: what to do, as the end of the message.
+
+    Raises:
+        RuntimeError: if one is gone.
+    """
+    gone = sorted(set(known) - set(places))
+    if gone:
+        raise RuntimeError(
+            f"{', '.join(gone)} was projected, but is no marked weight of the model any more: its layer was replaced "
+            "or taken out since. Mark what is new (mark_projected, or apply_, which initialises), give it to the "
+            f"optimizer, and {remedy}"
+        )
+
+
+def _by_module(model: nn.Module) -> Iterator[tuple[str, str, Tensor | None]]:
+    """Yield place, path and parameter of each mark; no parameter where a map makes the projection needless."""
+    keras_layer = getattr(sys.modules.get("keras"), "Layer", ())  # without Keras there can be no layer of it
+    for path, module in model.named_modules():
+        for name in projected_names(module):
+            behind = _behind(module, name, _join(path, name))
+            yield _join(path, name), _join(path, behind[0] if behind else name), behind[1] if behind else None
+        if isinstance(module, keras_layer):
+            for variable in _constrained(module):
+                yield variable.path, variable.path, variable.value
+
+
+def _by_tensor(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for path, module in model.named_modules():
+        if not isinstance(module, parametrize.ParametrizationList):  # behind a map a tensor has no sign to keep
+            for name, parameter in module._parameters.items():
+                if parameter is not None and is_marked_tensor(parameter):
+                    yield _join(path, name), parameter
+
+
+def _constrained(layer: Any) -> list[Any]:
+    kind = sys.modules["keras"].constraints.NonNeg
+    return [variable for variable in layer.variables if isinstance(variable.constraint, kind)]
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _behind(module: nn.Module, name: str, place: str) -> tuple[str, Tensor] | None:
+    parameter = module._parameters.get(name)
+    if parameter is not None:
+        return name, parameter
+    if parametrize.is_parametrized(module, name):
+        chain = list(module.parametrizations[name])  # type: ignore[index]
+        if isinstance(chain[-1], Positive) or _is_a_map(module, name):
+            return None
+        what = " → ".join(type(part).__name__ for part in chain)
+        undo = f"torch.nn.utils.parametrize.remove_parametrizations(layer, {name!r})"
+        raise _refusal(place, f"is computed by {what}: {undo}")
+    raw = module._parameters.get(f"{name}_orig")
+    if raw is not None and f"{name}_u" in module._buffers:
+        raise _refusal(place, f"is divided by spectral_norm: torch.nn.utils.remove_spectral_norm(layer, {name!r})")
+    if f"{name}_g" in module._parameters:
+        raise _refusal(place, f"is computed by weight_norm: torch.nn.utils.remove_weight_norm(layer, {name!r})")
+    mask = module._buffers.get(f"{name}_mask")
+    if raw is not None and mask is not None and bool((mask >= 0).all()):
+        return f"{name}_orig", raw  # a mask of zeros and ones keeps the sign
+    raise _refusal(place, f"is no parameter of its {type(module).__name__} any more: put it back as one")
+
+
+def _is_a_map(module: nn.Module, name: str) -> bool:
+    try:
+        return read_positivity(module, name) is not None
+    except ValueError:
+        return False
+
+
+def _refusal(place: str, how: str) -> ValueError:
+    return ValueError(
+        f"{place} is marked as non-negative by projection, but it {how}, or let a positivity map have the last "
+        "word (convex_init.torch.Positive, registered last); to clamp what is behind it would not surely keep it "
+        "non-negative"
+    )
+
+
+def _check_remembered(model: nn.Module, named: set[str]) -> None:
+    for path, module in model.named_modules():
+        for place in module.__dict__.get(_REMEMBERED, ()):
+            whole = _join(path, place)
+            if whole not in named and _holds_unmarked(model, whole, named):
+                raise ValueError(
+                    f"{whole} was marked as non-negative by projection, but the layer there was replaced by one "
+                    "without the mark, and would train unprojected: mark_projected(layer) if its weights may be "
+                    "clamped as they are, else initialise it by apply_(model)"
+                )
+
+
+def _holds_unmarked(model: nn.Module, place: str, named: set[str]) -> bool:
+    layer = place.rpartition(".")[0]
+    inside = [path for path, _ in model.named_parameters() if path.startswith(f"{layer}.") or not layer]
+    return bool(inside) and named.isdisjoint(inside)

@@ -1,0 +1,19 @@
+"""The examples in the docstrings of the torch plug-in say what happens."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.examples import examples_in, failures_of, names_without
+
+EXAMPLES = examples_in("convex_init.torch")
+SHOWN = "ICNN ConvexLinear Positive icnn_ lecun_ mark_projected"
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example(name: str) -> None:
+    assert not failures_of(EXAMPLES[name])
+
+
+def test_the_names_that_users_meet_have_examples() -> None:
+    assert not names_without("convex_init.torch", SHOWN)
