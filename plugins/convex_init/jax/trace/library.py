@@ -94,9 +94,10 @@ def _patterns(dtype: str) -> Patterns:
 
 def recognised(node: Node) -> Found | None:
     """Return the function that a node completes, if there is one."""
-    if node.name == "divide" and node.kind is Kind.FLOATING:
-        return _averaged(*node.inputs)
-    return _patterns(node.dtype).match(node) if node.kind is Kind.FLOATING and not node.dtype[-1].isalpha() else None
+    if node.kind is not Kind.FLOATING or node.dtype[-1].isalpha():
+        return None
+    averaged = _averaged(*node.inputs) if node.name == "divide" else None
+    return averaged or _patterns(node.dtype).match(node)
 
 
 def _averaged(total: Node, count: Node) -> Found | None:
