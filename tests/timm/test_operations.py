@@ -58,6 +58,30 @@ def test_a_blur_filter_is_checked_by_its_values():
         ct.convexify(Wrapped(blurred, sharpening), example((3, 8, 8)))
 
 
+def test_a_computed_weight_of_the_input_may_be_of_either_sign_and_stays():
+    from timm.layers import ScaledStdConv2d
+
+    model = Wrapped(lambda m, s: torch.relu(s))
+    model.first = ScaledStdConv2d(3, 4, 3, padding=1)
+    before = model.first.weight.clone()
+    ct.convexify(model, example((3, 8, 8)))
+    assert torch.equal(model.first.weight, before)
+    assert_convex(model, (3, 8, 8))
+    model.last = ScaledStdConv2d(4, 4, 3, padding=1)
+    with pytest.raises(ct.NotConvexifiable, match=r"'last' \(ScaledStdConv2d\): .* takes both signs$"):
+        ct.convexify(model, example((3, 8, 8)))
+
+
+def test_buffers_of_a_large_model_are_looked_at(monkeypatch):
+    from timm.layers import BlurPool2d
+
+    from convex_init.torch import framework
+
+    monkeypatch.setattr(framework, "_LARGE", 10)
+    model = Wrapped(lambda m, s: m.extra[0](torch.relu(s)), BlurPool2d(4))
+    assert ct.convexity_report(model, example((3, 8, 8))).convexifiable
+
+
 def test_tied_weights_of_two_roles_are_refused():
     model = Wrapped(lambda m, s: torch.relu(m.extra[0](torch.relu(m.extra[0](s)))), nn.Conv2d(4, 4, 1))
     with pytest.raises(ct.NotConvexifiable, match="two places"):

@@ -37,13 +37,19 @@ class TorchFramework(Writer):
         model: any module; ``write``, ``scale``, ``shift``, ``set_statistics``, ``add_bias`` and ``mark`` change it.
         inputs: positional and keyword inputs; ``None`` to make some.
         entry: name of the method that is called.
+        with_numbers: whether a large model, too, is traced with numbers: what buffers hold may be asked for then.
 
     Raises:
         ValueError: if there is no such method, or inputs are needed and cannot be made.
     """
 
     def __init__(
-        self, model: nn.Module, inputs: tuple[tuple[Any, ...], dict[str, Any]] | None, entry: str = "forward"
+        self,
+        model: nn.Module,
+        inputs: tuple[tuple[Any, ...], dict[str, Any]] | None,
+        entry: str = "forward",
+        *,
+        with_numbers: bool = False,
     ) -> None:
         """Check the method; made-up inputs have the shape that the first layers ask for."""
         if not callable(getattr(model, entry, None)):
@@ -57,7 +63,7 @@ class TorchFramework(Writer):
         sharded = any(is_sharded(tensor) for tensor in model.parameters())
         large = sum(tensor.numel() for tensor in model.parameters()) > _LARGE
         self._without_numbers = on_meta or sharded
-        self._try_without_numbers = large and not on_meta
+        self._try_without_numbers = large and not on_meta and not with_numbers
         self._inputs = inputs if inputs is not None else (made_inputs(model, entry, self._runner()), {})
 
     # Structure
