@@ -10,7 +10,8 @@ from convex_init_core.convexity.judge import judge
 from convex_init_core.methods.depth_advice import warn_of_depth
 from convex_init_core.planning import refusals
 from convex_init_core.planning.calibrate import calibrate
-from convex_init_core.planning.decide import Decision, Decisions, decide
+from convex_init_core.planning.decide import decide
+from convex_init_core.planning.decisions import Decision, Decisions
 from convex_init_core.planning.plan import LayerPlan, Plan
 from convex_init_core.planning.refusals import shown
 from convex_init_core.planning.request import Chosen, Request

@@ -188,7 +188,7 @@ class TorchFramework(Writer):
                 values[asked[place]] = numpy_of(tensor.detach())
                 waiting[asked[place]] = tensor
 
-        model = self._copy()
+        model = self._copy(as_it_is=True)
         call = self._call(model)
 
         def kept(*args: Any, **kwargs: Any) -> Any:
@@ -240,10 +240,12 @@ class TorchFramework(Writer):
         tensor = constant.handle
         return tensor.detach() if isinstance(tensor, Tensor) and not tensor.is_meta else None
 
-    def _copy(self, *, share: Any = (), on_meta: bool = False) -> nn.Module:
+    def _copy(self, *, share: Any = (), on_meta: bool = False, as_it_is: bool = False) -> nn.Module:
         """A copy in evaluation mode that has settled: it does at its next run what it did at the one before."""
         shared = list(share)
-        model = make_finite(copied(self.model, share=shared, on_meta=on_meta), {id(tensor) for tensor in shared}).eval()
+        model = copied(self.model, share=shared, on_meta=on_meta).eval()
+        if not as_it_is:
+            make_finite(model, {id(tensor) for tensor in shared})
         for _ in range(self._settles_after):
             with torch.no_grad(), _no_draws():
                 args, kwargs = self._on_meta() if on_meta else self._given()
