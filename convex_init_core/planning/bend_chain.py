@@ -16,8 +16,8 @@ from convex_init_core.weights.laws import Normal
 if TYPE_CHECKING:
     from convex_init_core.graph.nodes import Node
     from convex_init_core.planning.decisions import Decision, Decisions
-    from convex_init_core.planning.request import Request
     from convex_init_core.reading.parts import Reading, Sum
+    from convex_init_core.request import Request
 
 _CHANGES = ("sum", "cumulative_sum", "pad")
 """Operations among those that pass features on which change what a unit gets."""

@@ -15,9 +15,9 @@ from convex_init_core.methods.sum_budget import TIED_GAIN, Budget, Fed, fixed_po
 from convex_init_core.planning import refusals
 from convex_init_core.planning.decisions import Decision, Decisions, add_bias
 from convex_init_core.planning.facts import Facts, shows_input
-from convex_init_core.planning.request import Chosen, Request
 from convex_init_core.reading.factors import Numbers
 from convex_init_core.reading.signals import Signals, as_factor
+from convex_init_core.request import Chosen, Request
 from convex_init_core.signal.signal_moments import activated, are_close, pre_activation
 from convex_init_core.theory.activations import Activation, identity, relu
 from convex_init_core.weights.laws import Normal

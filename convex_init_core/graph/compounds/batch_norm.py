@@ -28,7 +28,7 @@ class _Slope:
 
 
 def become_batch_norm(node: Node) -> bool:
-    """Make a node a ``batch_norm``, if it ends ``(x − mean) · scale / sqrt(variance + ε) + shift``, however it is written.
+    """Make a node a ``batch_norm`` if it ends ``(x − mean) · scale / sqrt(variance + ε) + shift``, in whatever order.
 
     Mean and variance are buffers, scale and shift parameters; the last two may be missing.
     """

@@ -1,7 +1,7 @@
 """Functions of a layer that a library computes from simpler operations and from weights, as one node each.
 
-Unlike those of :mod:`convex_init_core.graph.compounds.patterns` they are known by what stands behind their parts: which is a
-buffer, which a parameter.
+Unlike those of :mod:`convex_init_core.graph.compounds.patterns` they are known by what stands behind their parts:
+which is a buffer, which a parameter.
 """
 
 from __future__ import annotations

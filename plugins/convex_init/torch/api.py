@@ -23,7 +23,7 @@ from convex_init.torch.write.drawing import check_generator
 from convex_init.torch.write.sharding import reshard
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
-from convex_init_core.planning.request import Options, request
+from convex_init_core.request import Options, request
 from convex_init_core.theory.activations import Activation
 
 if TYPE_CHECKING:
