@@ -288,8 +288,8 @@ def test_free_skips_spare_the_advice_and_a_network_can_be_told_its_method():
 
 
 def test_many_free_skips_are_a_risk_of_the_paper_s_gain():
+    model = deep(20, skip=True)
     with pytest.warns(UserWarning, match="free skips is known to carry 10 positive layers, and there are 20"):
-        model = deep(20, skip=True)
         plan(model, method="log_normal")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
