@@ -84,7 +84,7 @@ class Value:
         self.description, self.number, self.shape = description, number, shape
 
     def dense(self, layer: str, units: int, *, bias: bool = True, through: str = "") -> Value:
-        """``x @ through(W) + b``; ``through``: "", "softplus", "softplus_mean" (over fan_in), "exp", "square", "relu"."""
+        """``x @ through(W) + b``; ``through``: softplus, softplus_mean (softplus over fan_in), exp, square or relu."""
         known = {"inputs": self.shape[-1], "units": units, "bias": bias, "through": through}
         return self._then("dense", (*self.shape[:-1], units), layer=layer, **known)
 

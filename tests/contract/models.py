@@ -206,25 +206,15 @@ def exponential_head(x: Value) -> Value:
     return z.dense("last", 1).act("exp")
 
 
+_OF_VECTORS = (
+    *(chain, deep_chain, without_biases, leaky_chain, elu_chain, skips),
+    *(softplus_weights, softplus_weights_over_fan_in, exponential_weights, squared_weights, clamped_weights),
+    *(residual, residual_of_features, scaled_residual, quadratic, squares_beside_layers),
+    *(several_positive_layers, concatenation, tied_weights, normalised, normalised_with_free_scales),
+    *(log_sum_exp, maxout, with_an_affine_output, saturating, exponential_head),
+)
 _MODELS = [
-    *map(
-        lambda write: described(write, VECTOR),
-        (
-            *(chain, deep_chain, without_biases, leaky_chain, elu_chain, skips),
-            *(softplus_weights, softplus_weights_over_fan_in, exponential_weights, squared_weights, clamped_weights),
-            *(residual, residual_of_features, scaled_residual, quadratic, squares_beside_layers),
-            *(
-                several_positive_layers,
-                concatenation,
-                tied_weights,
-                normalised,
-                normalised_with_free_scales,
-                log_sum_exp,
-                maxout,
-            ),
-            *(with_an_affine_output, saturating, exponential_head),
-        ),
-    ),
+    *(described(write, VECTOR) for write in _OF_VECTORS),
     described(two_inputs, VECTOR, (5,)),
     described(gates_by_context, VECTOR, (5,), convex_inputs=(0,)),
     described(convolutions, IMAGE),

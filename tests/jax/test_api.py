@@ -79,7 +79,7 @@ def test_one_key_reproduces_and_layers_differ():
 
 @pytest.mark.parametrize("key", [None, 0, jnp.zeros(2), jax.random.split(KEY)])
 def test_what_is_no_key_is_refused(key):
-    with pytest.raises(TypeError, match="key must be one key of jax.random"):
+    with pytest.raises(TypeError, match="key must be one key of"):
         apply(icnn, network(), X, key=key)
 
 
@@ -160,7 +160,7 @@ def test_statistics_of_a_normalisation_are_measured():
     z = 3 * X @ new["first"]["w"] + new["first"]["b"]
     np.testing.assert_allclose(new["norm"]["mean"], z.mean(0), atol=1e-4)
     np.testing.assert_allclose(new["norm"]["var"], z.var(0, ddof=1), rtol=1e-4)
-    with pytest.raises(ValueError, match="buffers names 'norm.moment'"):
+    with pytest.raises(ValueError, match=r"buffers names 'norm\.moment'"):
         plan(normalised, params, X, buffers=["norm.moment"])
 
 

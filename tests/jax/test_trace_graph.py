@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from convex_init.jax.trace import run, trace, traced
+from convex_init_core.graph.compounds.rewritten import with_compounds
 from convex_init_core.graph.nodes import Place
 
 RNG = np.random.default_rng(1)
@@ -195,3 +196,39 @@ def test_a_run_to_nowhere_is_refused():
     made = traced(batched, network(), (X,))
     with pytest.raises(ValueError, match="nothing is computed at \"cosh in 'm'\""):
         run(made, [Place("cosh", "m", 0)], lambda place, array: None)
+
+
+NORMALISATIONS = {
+    "one factor after the other": lambda p, x: (x - p["mean"]) * jax.lax.rsqrt(p["var"] + 1e-5) * p["scale"] + p["b"],
+    "one slope": lambda p, x: (x - p["mean"]) * (p["scale"] * jax.lax.rsqrt(p["var"] + 1e-5)) + p["b"],
+    "quotient": lambda p, x: (x - p["mean"]) / jnp.sqrt(p["var"] + 1e-5) * p["scale"] + p["b"],
+    "slope of a quotient": lambda p, x: (x - p["mean"]) * (p["scale"] / jnp.sqrt(p["var"] + 1e-5)) + p["b"],
+    "without scale": lambda p, x: (x - p["mean"]) / jnp.sqrt(p["var"] + 1e-5) + p["b"],
+    "without scale and shift": lambda p, x: (x - p["mean"]) * jax.lax.rsqrt(p["var"] + 1e-5),
+}
+
+
+@pytest.mark.parametrize("name", NORMALISATIONS)
+def test_a_normalisation_is_one_node_however_it_is_written(name):
+    params = {"scale": jnp.arange(1.0, 5.0), "b": jnp.ones(4), "mean": jnp.full(4, 0.5), "var": jnp.full(4, 2.0)}
+    graph = with_compounds(trace(NORMALISATIONS[name], params, (np.ones((5, 4), np.float32),), buffers=("mean", "var")))
+    (node,) = (node for node in graph if node.name == "batch_norm")
+    assert graph.outputs["output"] is node
+    _, scale, shift, mean, variance = (part.params.get("name", part.number) for part in node.inputs)
+    assert (scale, shift) == (1.0 if "without" in name else "scale", 0.0 if name.endswith("shift") else "b")
+    assert (mean, variance) == ("mean", "var")
+    assert node.params == {"epsilon": pytest.approx(1e-5), "axis": 1}
+
+
+OTHERS = {
+    "two scales": lambda p, x: (x - p["mean"]) * jax.lax.rsqrt(p["var"] + 1e-5) * p["scale"] * p["scale"],
+    "a learnt variance": lambda p, x: (x - p["mean"]) * jax.lax.rsqrt(p["scale"] + 1e-5),
+    "divided by the scale": lambda p, x: (x - p["mean"]) * (jax.lax.rsqrt(p["var"] + 1e-5) / p["scale"]),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_none_is_not_taken_for_one(name):
+    params = {"scale": jnp.arange(1.0, 5.0), "mean": jnp.full(4, 0.5), "var": jnp.full(4, 2.0)}
+    graph = with_compounds(trace(OTHERS[name], params, (np.ones((5, 4), np.float32),), buffers=("mean", "var")))
+    assert graph.outputs["output"].name != "batch_norm"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,8 @@ from convex_init_core.weights.sampling import is_matched, is_structured, sample_
 if TYPE_CHECKING:
     from convex_init_core.framework import Fill
     from convex_init_core.methods.isometric import Isometric
+    from convex_init_core.weights.exact_moments import Matched
+    from convex_init_core.weights.laws import Law
     from convex_init_core.weights.weight_axes import Geometry
 
 
@@ -33,7 +35,10 @@ _PRIMITIVES: dict[str, Callable[..., jax.Array]] = {
 def _compiled(name: str, shape: tuple[int, ...], dtype: Any, sharding: Any) -> Callable[..., jax.Array]:
     """One function for all laws, which is compiled once for each shape, and makes each shard where it lies."""
     primitive = _PRIMITIVES[name]
-    return jax.jit(lambda key, *numbers: primitive(key, shape, dtype, *numbers), out_shardings=sharding)
+    compiled: Callable[..., jax.Array] = jax.jit(
+        lambda key, *numbers: primitive(key, shape, dtype, *numbers), out_shardings=sharding
+    )
+    return compiled
 
 
 class JaxDraw:
@@ -100,7 +105,7 @@ def root_of(key: Any) -> jax.Array:
 
 
 def _is_old(key: jax.Array) -> bool:
-    return key.ndim == 1 and key.dtype == jnp.uint32
+    return bool(key.ndim == 1 and key.dtype == jnp.uint32)
 
 
 def drawn(fill: Fill, raw: Any, key: jax.Array, axes: Callable[[], Geometry]) -> jax.Array:
@@ -117,15 +122,16 @@ def drawn(fill: Fill, raw: Any, key: jax.Array, axes: Callable[[], Geometry]) ->
         return jnp.full(raw.shape, fill.law.mean, raw.dtype, device=sharding)
     if is_structured(fill.law):
         return _structured(fill, fill.law, raw, key)
+    law = cast("Law | Matched", fill.law)
     shape, wide = tuple(raw.shape), jnp.promote_types(raw.dtype, jnp.float32)
-    if not is_matched(fill.law) or len(shape) < 2:
-        return sample_raw(fill.law, fill.positivity, JaxDraw(key, shape, wide, sharding), jnp).astype(raw.dtype)
+    if not is_matched(law) or len(shape) < 2:
+        return sample_raw(law, fill.positivity, JaxDraw(key, shape, wide, sharding), jnp).astype(raw.dtype)
     # The weights of one unit have to follow one another.
     units = axes().outputs
     order = [*units, *(axis for axis in range(len(shape)) if axis not in units)]
     moved = tuple(shape[axis] for axis in order)
     row = math.prod(moved[len(units) :])
-    made = sample_raw(fill.law, fill.positivity, JaxDraw(key, (math.prod(shape) // row, row), wide), jnp, row)
+    made = sample_raw(law, fill.positivity, JaxDraw(key, (math.prod(shape) // row, row), wide), jnp, row)
     back = [order.index(axis) for axis in range(len(shape))]
     placed = made.reshape(moved).transpose(back).astype(raw.dtype)
     return placed if sharding is None else jax.device_put(placed, sharding)

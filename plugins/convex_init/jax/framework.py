@@ -96,7 +96,7 @@ class JaxFramework:
 
     def numbers(self, constant: Constant) -> NDArray[np.float64] | None:
         """See :class:`convex_init_core.framework.Framework`."""
-        array = constant.handle
+        array: Any = constant.handle
         if array is None or isinstance(array, jax.ShapeDtypeStruct):
             return None
         if isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.extended):  # a key
