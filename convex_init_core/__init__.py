@@ -24,7 +24,8 @@ if TYPE_CHECKING:
         residual_gain,
         solve_normalised,
     )
-    from convex_init_core.methods.recipes import Recipe, free_recipe, needs_geometry, positive_recipe, skip_recipe
+    from convex_init_core.methods.recipe import Recipe
+    from convex_init_core.methods.recipes import free_recipe, needs_geometry, positive_recipe, skip_recipe
     from convex_init_core.settings import METHODS, InitSettings
     from convex_init_core.signal.convolution import FieldStatistics, forward_convolution
     from convex_init_core.signal.fixed_point import (
@@ -91,7 +92,8 @@ _HOMES = {
         "expected_output forward_normalised forward_residual normalised_recipe participation residual_gain "
         "solve_normalised"
     ),
-    "methods.recipes": "Recipe free_recipe needs_geometry positive_recipe skip_recipe",
+    "methods.recipe": "Recipe",
+    "methods.recipes": "free_recipe needs_geometry positive_recipe skip_recipe",
     "settings": "InitSettings METHODS",
     "signal.convolution": "FieldStatistics forward_convolution",
     "signal.fixed_point": "Stability feature_sum feature_sum_derivative stability stable_fan_in",

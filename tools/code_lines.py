@@ -2,7 +2,7 @@
 
 Comments, blank lines and strings that stand by themselves, such as docstrings, do not count. A folder within a part has
 a row of its own; the part's row counts it, too. ``python tools/code_lines.py FOLDER ...`` counts other folders of the
-checkout.
+checkout; ``--page`` writes the table of docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 CORE = "convex_init_core"
+PAGE = CHECKOUT / "docs" / "architecture.md"
+BEGIN, END = "<!-- code lines -->", "<!-- /code lines -->"
 PARTS = (
     CORE,
     *("plugins/convex_init/torch", "plugins/convex_init/jax", "plugins/convex_init/tensorflow"),
@@ -57,8 +59,27 @@ def rows(folders: list[Path]) -> list[tuple[str, int, int]]:
     return found
 
 
+def table(found: list[tuple[str, int, int]], of_core: int) -> str:
+    """Return rows as Markdown; folders of tests and the like are left out."""
+    lines = ["| part | files | lines | per line of the core |", "|---|---:|---:|---:|"]
+    of_code = False
+    for name, files, count in found:
+        is_inner = name.startswith("  ")
+        of_code = of_code if is_inner else name.startswith(("convex_init", "plugins", "integrations"))
+        if of_code or not is_inner:
+            shown = f"… `{name.strip()}`" if is_inner else f"`{name}`"
+            lines.append(f"| {shown} | {files} | {count:,} | {count / of_core:.2f} |")
+    return "\n".join(lines)
+
+
 def main(arguments: list[str]) -> None:
-    """Print a row for each part."""
+    """Print a row for each part, or write them into the page."""
+    if arguments == ["--page"]:
+        found = rows([CHECKOUT / part for part in PARTS])
+        before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+        made = table(found, counts(CHECKOUT / CORE)[1])
+        PAGE.write_text(f"{before}{BEGIN}\n{made}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        return
     folders = [Path(argument).resolve() for argument in arguments] or [CHECKOUT / part for part in PARTS]
     of_core = counts(CHECKOUT / CORE)[1]
     print(f"{'part':36}{'files':>7}{'lines':>8}{'per line of the core':>23}")

@@ -57,7 +57,7 @@ PARTS: dict[str, tuple[list[str], list[str], list[str]]] = {
         [f"tests/keras/test_{name}.py" for name in _KERAS_TESTS.split()],
         ["torch", "keras"],
     ),
-    "timm": (["integrations/convex_init/timm/icnn.py"], ["tests/timm"], ["torch"]),
+    "timm": (["integrations/convex_init/timm/networks.py"], ["tests/timm"], ["torch"]),
 }
 """Sources and tests of each part, and what all tests import: it is imported once."""
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from convex_init_core.graph.compounds.patterns import Found
 from convex_init_core.graph.nodes import Constant, Graph, Node, Place
 from convex_init_core.graph.ops import OPS
-from convex_init_core.graph.patterns import Found
 
 
 @dataclass(eq=False)

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from convex_init_core.methods.isometric import FRESH, Isometric
-from convex_init_core.methods.recipes import Recipe
+from convex_init_core.methods.recipe import Recipe
 from convex_init_core.settings import InitSettings
 from convex_init_core.weights.laws import Normal
 

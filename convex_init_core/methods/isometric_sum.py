@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convex_init_core.methods.isometric import BACKGROUND, solve_isometric
-from convex_init_core.methods.recipes import Recipe
+from convex_init_core.methods.recipe import Recipe
 from convex_init_core.settings import InitSettings
 from convex_init_core.theory.activations import Activation
 from convex_init_core.weights.laws import Normal

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from convex_init_core import _checks
-from convex_init_core.methods.recipes import Recipe
+from convex_init_core.methods.recipe import Recipe
 from convex_init_core.settings import InitSettings
 from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
 from convex_init_core.theory.moments import FeatureMoments, derivative_moments, feature_moments

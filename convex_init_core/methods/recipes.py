@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convex_init_core.methods.log_normal import solve, solve_free
+from convex_init_core.methods.recipe import Recipe
 from convex_init_core.settings import InitSettings
 from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
 from convex_init_core.theory.statistics import LayerStatistics
@@ -21,28 +21,8 @@ from convex_init_core.weights.positivity import Positivity, as_positivity
 from convex_init_core.weights.sampling import law_under
 
 if TYPE_CHECKING:
-    from convex_init_core.methods.isometric import Isometric
     from convex_init_core.weights.exact_moments import Matched
     from convex_init_core.weights.weight_axes import Geometry
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to draw the parameters of one layer.
-
-    Attributes:
-        statistics: the moments behind the laws.
-        weight: law of the *effective* weight.
-        bias: law of the bias.
-        positivity: map from raw parameter to effective weight; ``None`` for a layer of free sign.
-        activation: φ that feeds the layer.
-    """
-
-    statistics: LayerStatistics
-    weight: Law | Matched | Isometric
-    bias: Normal
-    positivity: Positivity | None
-    activation: Activation
 
 
 def positive_recipe(

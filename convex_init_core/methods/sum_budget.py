@@ -132,7 +132,7 @@ def solve_sum(
     amplitude = shared if not present else max(shared - taken_amplitude, least * shared)
     left = unshared if not present else max(unshared - taken_variance, least * unshared)
     maps = free + len(squares)
-    gamma = 0.0 if not maps else share * (1.0 - beta) if fed else 1.0
+    gamma = share * (1.0 - beta) if maps else 0.0
     free_variance = 0.0
     if not fed:  # free maps see nothing that is shared: the whole variance is theirs
         whole = sigma2 if not present else max(sigma2 - taken_variance - taken_amplitude**2, least * sigma2)

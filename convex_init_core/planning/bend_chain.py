@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from convex_init_core.methods.bend_spread import spread_bends
-from convex_init_core.planning.decide import add_bias
+from convex_init_core.planning.decisions import add_bias
 from convex_init_core.planning.refusals import shown
 from convex_init_core.reading.fed_by import is_passed_on
 from convex_init_core.theory.activations import Activation, relu
@@ -15,9 +15,9 @@ from convex_init_core.weights.laws import Normal
 
 if TYPE_CHECKING:
     from convex_init_core.graph.nodes import Node
-    from convex_init_core.planning.decide import Decision, Decisions
-    from convex_init_core.planning.request import Request
+    from convex_init_core.planning.decisions import Decision, Decisions
     from convex_init_core.reading.parts import Reading, Sum
+    from convex_init_core.request import Request
 
 _CHANGES = ("sum", "cumulative_sum", "pad")
 """Operations among those that pass features on which change what a unit gets."""

@@ -10,18 +10,19 @@ from convex_init_core.convexity.judge import judge
 from convex_init_core.methods.depth_advice import warn_of_depth
 from convex_init_core.planning import refusals
 from convex_init_core.planning.calibrate import calibrate
-from convex_init_core.planning.decide import Decision, Decisions, decide
+from convex_init_core.planning.decide import decide
+from convex_init_core.planning.decisions import Decision, Decisions
 from convex_init_core.planning.plan import LayerPlan, Plan
 from convex_init_core.planning.refusals import shown
-from convex_init_core.planning.request import Chosen, Request
 from convex_init_core.planning.to_measure import Measured, to_measure
 from convex_init_core.reading.factors import Numbers
 from convex_init_core.reading.products_and_sums import read
 from convex_init_core.reading.select import choose
+from convex_init_core.request import Chosen, Request
 
 if TYPE_CHECKING:
     from convex_init_core.framework import Framework
-    from convex_init_core.methods.recipes import Recipe
+    from convex_init_core.methods.recipe import Recipe
     from convex_init_core.planning.facts import Facts
     from convex_init_core.reading.parts import Reading
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from convex_init_core.methods.isometric_sum import Part, isometric_sum
 from convex_init_core.methods.normalised import normalised_recipe
-from convex_init_core.methods.recipes import Recipe, free_recipe_of, needs_geometry, recipe_of
+from convex_init_core.methods.recipe import Recipe
+from convex_init_core.methods.recipes import free_recipe_of, needs_geometry, recipe_of
 from convex_init_core.methods.sum_budget import TIED_GAIN, Budget, Fed, fixed_point_budget, gain_limit, solve_sum
 from convex_init_core.planning import refusals
+from convex_init_core.planning.decisions import Decision, Decisions, add_bias
 from convex_init_core.planning.facts import Facts, shows_input
-from convex_init_core.planning.request import Chosen, Request
 from convex_init_core.reading.factors import Numbers
 from convex_init_core.reading.signals import Signals, as_factor
+from convex_init_core.request import Chosen, Request
 from convex_init_core.signal.signal_moments import activated, are_close, pre_activation
 from convex_init_core.theory.activations import Activation, identity, relu
 from convex_init_core.weights.laws import Normal
@@ -30,56 +32,6 @@ if TYPE_CHECKING:
 
 SHARE_OF_STEPS = 2 / 3
 """Share of a free map that is a skip in some sums and alone in others, as at the first step of a recurrent network."""
-
-
-@dataclass(eq=False)
-class Decision:
-    """What is decided for one weight.
-
-    Attributes:
-        product: the use of the weight that decides.
-        role: ``"free"``, ``"positive"`` or ``"skip"``.
-        recipe: laws of weight and, for the layer that carries it, the shift.
-        beside: paths of the (other) positive layers of its sum.
-        shift: the bias that takes the sum's shift, for a positive layer; empty if none does.
-        adds_bias: whether that bias is registered in the layer, which has none.
-        doubt: the operation for which there is no theory, if the sum should be measured.
-        reason: why it has the role.
-        notes: anything else.
-    """
-
-    product: Product
-    role: str
-    recipe: Recipe
-    beside: tuple[str, ...] = ()
-    shift: str = ""
-    adds_bias: bool = False
-    doubt: str = ""
-    reason: str = ""
-    notes: list[str] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class Decisions:
-    """What is decided for a whole reading.
-
-    Attributes:
-        facts: counts over the reading.
-        of_weight: by the name of the weight.
-        biases: law of each bias.
-        carrier: the bias that takes the shift of each sum.
-        adding: the product whose layer gets a bias for its sum.
-        doubtful: sums for which there is no theory.
-        problems: what could not be decided, and why.
-    """
-
-    facts: Facts
-    of_weight: dict[str, Decision] = field(default_factory=dict)
-    biases: dict[str, Normal] = field(default_factory=dict)
-    carrier: dict[Sum, str] = field(default_factory=dict)
-    adding: dict[Sum, Product] = field(default_factory=dict)
-    doubtful: set[Sum] = field(default_factory=set)
-    problems: list[str] = field(default_factory=list)
 
 
 def decide(reading: Reading, framework: Framework, request: Request, chosen: Chosen | None = None) -> Decisions:
@@ -333,17 +285,6 @@ class _Decider:
             return 1.0
         second = self.signals.of(data)[0].second
         return second if second > 0.0 else 1.0
-
-
-def add_bias(made: Decisions, found: Sum, law: Normal) -> str:
-    """Let a positive layer of a sum have a new bias with this law for the sum; return its name, empty if none can."""
-    for term in found.positive:
-        weight, factor = made.facts.parameter(term.product.source), term.factor.mean
-        if weight.may_take_bias and weight.bias not in made.biases:
-            made.biases[weight.bias] = Normal(law.mean / factor, law.std / factor)
-            made.carrier[found], made.adding[found] = weight.bias, term.product
-            return weight.bias
-    return ""
 
 
 def _outer_scale(term: Term) -> float:

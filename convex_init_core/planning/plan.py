@@ -10,9 +10,9 @@ from convex_init_core.framework import Fill
 from convex_init_core.tables import fitted, html_table
 
 if TYPE_CHECKING:
-    from convex_init_core.methods.recipes import Recipe
-    from convex_init_core.planning.request import Request
+    from convex_init_core.methods.recipe import Recipe
     from convex_init_core.planning.to_measure import Measured, Normalised
+    from convex_init_core.request import Request
     from convex_init_core.settings import InitSettings
     from convex_init_core.weights.laws import Normal
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from convex_init_core.framework import Framework, Parameter
     from convex_init_core.graph.nodes import Graph, Node
     from convex_init_core.planning.facts import Facts
-    from convex_init_core.planning.request import Chosen
     from convex_init_core.reading.parts import Product, Reading
+    from convex_init_core.request import Chosen
 
 
 class Judge(Protocol):

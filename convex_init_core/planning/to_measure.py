@@ -12,9 +12,9 @@ from convex_init_core.planning.refusals import behind_moves
 
 if TYPE_CHECKING:
     from convex_init_core.graph.nodes import Node
-    from convex_init_core.planning.decide import Decisions
-    from convex_init_core.planning.request import Request
+    from convex_init_core.planning.decisions import Decisions
     from convex_init_core.reading.parts import Product, Reading, Sum, Term
+    from convex_init_core.request import Request
     from convex_init_core.weights.positivity import Positivity
 
 LEFT_ALONE = 1.5

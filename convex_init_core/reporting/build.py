@@ -18,8 +18,8 @@ from convex_init_core.reporting.statistics import correlations_of, rows_of, samp
 if TYPE_CHECKING:
     from convex_init_core.framework import Framework, Observed
     from convex_init_core.graph.nodes import Node
-    from convex_init_core.planning.request import Request
     from convex_init_core.reading.parts import Reading, Sum
+    from convex_init_core.request import Request
 
 Kind = TypeVar("Kind", bound=SignalReport)
 

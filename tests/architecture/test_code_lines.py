@@ -8,7 +8,8 @@ import pytest
 
 from tests.architecture.checkout import CHECKOUT
 
-code_lines = runpy.run_path(str(CHECKOUT / "tools" / "code_lines.py"))["code_lines"]
+TOOL = runpy.run_path(str(CHECKOUT / "tools" / "code_lines.py"))
+code_lines, table = TOOL["code_lines"], TOOL["table"]
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,12 @@ code_lines = runpy.run_path(str(CHECKOUT / "tools" / "code_lines.py"))["code_lin
 )
 def test_only_code_counts(source, count):
     assert code_lines(source) == count
+
+
+def test_the_table_of_the_page_leaves_out_folders_of_tests():
+    found = [("convex_init_core", 2, 1000), ("  theory", 1, 500), ("tests", 3, 3000), ("  core", 2, 2000)]
+    assert table(found, 1000).splitlines()[2:] == [
+        "| `convex_init_core` | 2 | 1,000 | 1.00 |",
+        "| … `theory` | 1 | 500 | 0.50 |",
+        "| `tests` | 3 | 3,000 | 3.00 |",
+    ]

@@ -12,7 +12,10 @@ from tests.architecture.checkout import ADAPTERS, CORE, FRAMEWORKS, NEEDED, modu
 
 
 def imports(source: str, *, at_import_time: bool = False) -> set[str]:
-    """Dotted names of all absolute imports; with ``at_import_time`` those inside functions do not count."""
+    """Dotted names of all absolute imports; with ``at_import_time`` those inside functions do not count.
+
+    What stands under ``if TYPE_CHECKING`` is for type checkers, and never imported.
+    """
     names: set[str] = set()
     waiting: list[ast.AST] = [ast.parse(source)]
     while waiting:
@@ -22,7 +25,9 @@ def imports(source: str, *, at_import_time: bool = False) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             # `from convex_init import torch` imports convex_init.torch.
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-        if not (at_import_time and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            waiting.extend(node.orelse)
+        elif not (at_import_time and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)):
             waiting.extend(ast.iter_child_nodes(node))
     return names
 
@@ -38,7 +43,7 @@ def sources(folder: Path) -> list[str]:
 
 
 def test_the_reader_of_imports_sees_every_form():
-    source = "import a.b\nfrom c import d\nfrom . import e\ndef f():\n    import g\n"
+    source = "import a.b\nfrom c import d\nfrom . import e\ndef f():\n    import g\nif TYPE_CHECKING:\n    import h\n"
     assert imports(source) == {"a.b", "c.d", "g"}
     assert imports(source, at_import_time=True) == {"a.b", "c.d"}
 

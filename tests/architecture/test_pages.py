@@ -1,4 +1,4 @@
-"""What the pages say is there: the files and names of docs/architecture.md exist, and all code on the pages is Python."""
+"""What the pages say is there: files and names of docs/architecture.md exist, and all code on the pages is Python."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def run_tests(tmp_path):
         "import pytest\n"
         "def test_plain(): pass\n"
         "def test_data(shared_data): assert False\n"
-        "pytest.mark.gpu\n"
+        "@pytest.mark.gpu\n"
         "def test_gpu(): assert False\n"
     )
     for module in (CHECKOUT / "tests").glob("*.py"):

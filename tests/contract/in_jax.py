@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import jax
@@ -115,11 +114,9 @@ class Adapter:
         return convex_init.jax.plan(self.network, self.params, self.inputs, buffers=self.buffers, **self.options)
 
     def apply(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.params = convex_init.jax.apply(
-                *(self.network, self.params, self.inputs), key=jax.random.key(0), buffers=self.buffers, **self.options
-            )
+        self.params = convex_init.jax.apply(
+            *(self.network, self.params, self.inputs), key=jax.random.key(0), buffers=self.buffers, **self.options
+        )
 
     def certificate(self) -> Any:
         convex = self.options.get("convex_inputs")

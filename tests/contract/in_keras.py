@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import keras
@@ -108,9 +107,7 @@ class Adapter:
         return convex_init.keras.plan(self.network, self.inputs, **self.options)
 
     def apply(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            convex_init.keras.apply_(self.network, self.inputs, seed=0, **self.options)
+        convex_init.keras.apply_(self.network, self.inputs, seed=0, **self.options)
 
     def certificate(self) -> Any:
         convex = self.options.get("convex_inputs")

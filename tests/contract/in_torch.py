@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -125,9 +124,7 @@ class Adapter:
         return convex_init.torch.plan(self.network, self.inputs, **self.options)
 
     def apply(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            convex_init.torch.apply_(self.network, self.inputs, generator=torch.Generator(), **self.options)
+        convex_init.torch.apply_(self.network, self.inputs, generator=torch.Generator(), **self.options)
 
     def certificate(self) -> Any:
         convex = self.options.get("convex_inputs")

@@ -100,12 +100,12 @@ def scaled_residual(x: Value) -> Value:
 def quadratic(x: Value) -> Value:
     z = x.dense("first", WIDTH).act("softplus")
     z = z.dense("last", 1)
-    return z + x.dense("square", 8, bias=False).act("square").over_features("sum").scaled(0.5)
+    return z + x.dense("quadratic", 8, bias=False).act("square").over_features("sum").scaled(0.5)
 
 
 def squares_beside_layers(x: Value) -> Value:
     z = x.dense("first", WIDTH).act("softplus")
-    z = (z.dense("second", WIDTH) + x.dense("square", WIDTH, bias=False).act("square")).act("softplus")
+    z = (z.dense("second", WIDTH) + x.dense("squared", WIDTH, bias=False).act("square")).act("softplus")
     return z.dense("last", 1)
 
 

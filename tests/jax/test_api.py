@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from convex_init.jax import apply, assert_convex, certify, plan, signal_report
-from convex_init_core import positive_recipe
+from convex_init_core import InitSettings, positive_recipe
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(256, 10)).astype(np.float32)
@@ -59,7 +59,7 @@ def test_new_parameters_have_the_laws_of_the_plan_and_the_old_ones_stay():
     params = network(width=256)
     new = apply(icnn, params, X, key=KEY, method="log_normal")
     assert np.isnan(params["first"]["w"]).all()
-    recipe = positive_recipe(256, "relu")
+    recipe = positive_recipe(256, "relu", InitSettings())
     kernel = np.asarray(new["layers"][0]["w"], np.float64)
     assert (kernel >= 0).all()
     # of 65,536 log-normal weights: the relative deviation of their mean is √(variance)/mean/256
@@ -128,16 +128,16 @@ def test_weights_are_written_through_their_maps(through):
 
     params = {"a": dense(10, 200), "b": dense(200, 200)}
     new = apply(mapped, params, X, key=KEY, method="log_normal")
-    expected = positive_recipe(200, "relu").statistics
+    expected = positive_recipe(200, "relu", InitSettings()).statistics
     spread = np.sqrt(expected.weight_variance) / expected.weight_mean / 200
-    assert np.mean(through(new["b"]["w"]), dtype=np.float64) == pytest.approx(expected.weight_mean, rel=5 * spread)
+    assert np.asarray(through(new["b"]["w"]), np.float64).mean() == pytest.approx(expected.weight_mean, rel=5 * spread)
     assert certify(mapped, new, X)
 
 
 def test_units_are_matched_by_the_axis_of_their_outputs():
     params = network(width=200)
     new = apply(icnn, params, X, key=KEY, method="log_normal", match_moments=True)
-    expected = positive_recipe(200, "relu").statistics
+    expected = positive_recipe(200, "relu", InitSettings()).statistics
     np.testing.assert_allclose(np.mean(new["layers"][0]["w"], axis=0), expected.weight_mean, rtol=1e-3)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -98,6 +100,7 @@ def test_predicates_see_path_and_module(inputs):
 
     assert roles(free=narrow) == {"0": "free", "2": "positive", "4": "free"}
     assert seen == {("0", model[0]), ("2", model[2]), ("4", model[4])}
+    assert roles(exclude=partial(lambda width, _, module: module.out_features == width, 1)) == roles(exclude=narrow)
     assert roles(exclude=narrow) == {"0": "free", "2": "positive"}
     assert roles(positive=lambda path, _: path == "0") == {"0": "positive", "2": "positive", "4": "positive"}
     with pytest.raises(ValueError, match=r"exclude= accepts none of 0, 2, 4"):

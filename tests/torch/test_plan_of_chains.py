@@ -11,7 +11,7 @@ from torch import nn
 
 from convex_init.torch import ICNN, ConvexLinear, apply_, icnn_, plan, projected_parameters
 from convex_init_core import custom
-from convex_init_core.methods.recipes import Recipe
+from convex_init_core.methods.recipe import Recipe
 from tests.torch.networks import generator
 
 

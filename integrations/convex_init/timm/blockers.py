@@ -12,7 +12,7 @@ from torch import nn
 
 from convex_init.timm.findings import Blocker
 from convex_init.timm.replacements import suggestion
-from convex_init.timm.survey import Survey, without_exclude
+from convex_init.timm.survey import Survey
 from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import Curvature, Sign, Value
 from convex_init_core.convexity.judge import judge
@@ -43,10 +43,10 @@ class _Search:
                 self._block_concave(output, values)
         for node in survey.untied:
             self._block_at(node, "its weight is used at two places that need different laws")
-        for source, reason in survey.reading.problems:
+        for source, reason in survey.problems:
             path = survey.framework.parameter(source).layer
             if path not in (blocker.path for blocker in self.found):
-                self._block(path, without_exclude(reason))
+                self._block(path, reason)
 
     def _judged(self, *, goes_on: bool) -> Mapping[Node, Value]:
         """Judge the graph; if asked, note each value of which nothing is known, and go on as if it were convex."""

@@ -29,7 +29,7 @@ from convex_init.torch.framework import TorchFramework
 from convex_init_core import identity, residual_gain
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan
-from convex_init_core.planning.request import Options, Request, request
+from convex_init_core.request import Options, Request, request
 
 
 class NotConvexifiable(ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -48,7 +49,7 @@ class Survey:
     def __init__(self, model: nn.Module, example: Tensor, replaced: Mapping[str, nn.Module]) -> None:
         """Trace the model and read it."""
         self._model, self.changed = model, with_replacements(model, replaced)
-        self.framework = TorchFramework(self.changed, ((example,), {}))
+        self.framework = TorchFramework(self.changed, ((example,), {}), with_numbers=True)
         self.reading = self._read(example)
         graph = self.reading.graph
         self.alive: dict[Node, None] = {}
@@ -82,6 +83,15 @@ class Survey:
         owned = [(layer.path, "weight") for layer in self.layers if layer.is_projected]
         owned += [(scale.path, scale.name) for scale in self.scales if scale.positive]
         return {f"{path}.{name}".lstrip(".") for path, name in owned}
+
+    @property
+    def problems(self) -> list[tuple[str, str]]:
+        """Weights of a convex signal that the reader cannot follow back to a parameter, by name, and why."""
+        taken = [node for node in self.alive if not node.is_fixed and node.name in ("contract", "convolve", "multiply")]
+        convex = {
+            name for node in taken if self.reading.is_convex(_data(node)) for p in node.inputs for name in p.parameters
+        }
+        return [(source, without_exclude(why)) for source, why in self.reading.problems if source in convex]
 
     # Layers
 
@@ -184,7 +194,7 @@ def with_replacements(model: nn.Module, replaced: Mapping[str, nn.Module]) -> nn
 
 def without_exclude(message: str) -> str:
     """Return the core's message without the remedy that ``convexify`` does not have."""
-    return message.partition(", or leave the layer out with exclude=")[0].partition(", and leave it out with")[0]
+    return re.sub(r",? (or|and) leave (it|the layer) out with exclude=", "", message)
 
 
 def _data(node: Node) -> Node:

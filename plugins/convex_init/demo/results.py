@@ -76,7 +76,7 @@ def write(results: Results, path: Path) -> None:
 
     def keep(losses: list[float | None]) -> str:
         lists.append(json.dumps(losses))
-        return f"{len(lists) - 1}@"
+        return f"@{len(lists) - 1}@"
 
     short = {
         **results,
@@ -87,7 +87,7 @@ def write(results: Results, path: Path) -> None:
     }
     text = json.dumps(short, indent=2, ensure_ascii=False)
     for i, line in enumerate(lists):
-        text = text.replace(f'"{i}@"', line)
+        text = text.replace(f'"@{i}@"', line)
     path.write_text(text + "\n", encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ from convex_init.jax.framework import JaxFramework
 from convex_init.jax.inputs import arguments_of
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
-from convex_init_core.planning.request import Options, Request, request
+from convex_init_core.request import Options, Request, request
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

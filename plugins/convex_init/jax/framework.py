@@ -15,7 +15,7 @@ from convex_init.jax.parameters import Parameters
 from convex_init.jax.trace import Trace, follow, traced
 from convex_init.jax.trace.lowering import bounds
 from convex_init_core.framework import Fill, Observed, Parameter, Visit
-from convex_init_core.graph.compounds import with_compounds
+from convex_init_core.graph.compounds.rewritten import with_compounds
 from convex_init_core.graph.nodes import Constant, Graph, Node, Place
 from convex_init_core.graph.walks import alike
 from convex_init_core.reading.axes_of_weight import axes_of_weight

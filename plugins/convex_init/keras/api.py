@@ -13,12 +13,12 @@ from convex_init.keras.model.calls import Call
 from convex_init.keras.model.inputs import given_call
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
-from convex_init_core.planning.request import Options, request
+from convex_init_core.request import Options, request
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from convex_init_core.planning.request import Request
+    from convex_init_core.request import Request
 
 __all__ = ["LayerPlan", "Plan", "apply_", "plan"]
 

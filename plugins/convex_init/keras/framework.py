@@ -20,7 +20,7 @@ from convex_init.keras.model.changes import Journal, add_bias, mark
 from convex_init.keras.model.inputs import made_call, moved_inputs
 from convex_init.keras.model.variables import Variables
 from convex_init_core.framework import Fill, Observed, Parameter, Visit
-from convex_init_core.graph.compounds import with_compounds
+from convex_init_core.graph.compounds.rewritten import with_compounds
 from convex_init_core.graph.nodes import Constant, Graph, Node
 from convex_init_core.graph.walks import alike
 from convex_init_core.signal.signal_moments import measured

@@ -9,9 +9,9 @@ import keras
 
 from convex_init.keras.api import asked_of
 from convex_init.plotting import SignalReport
-from convex_init_core.planning.request import Options
 from convex_init_core.reporting.build import report
 from convex_init_core.reporting.report import LayerSignal
+from convex_init_core.request import Options
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

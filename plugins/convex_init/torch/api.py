@@ -23,7 +23,7 @@ from convex_init.torch.write.drawing import check_generator
 from convex_init.torch.write.sharding import reshard
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
-from convex_init_core.planning.request import Options, request
+from convex_init_core.request import Options, request
 from convex_init_core.theory.activations import Activation
 
 if TYPE_CHECKING:
@@ -130,7 +130,11 @@ def apply_(
 def adapted(model: nn.Module, options: Options) -> Options:
     """Put torch's words into the core's: predicates ``f(path, module)`` as those of a path, modules as activations."""
     found: dict[str, Any] = dict(options)
-    predicates = {name: found[name] for name in ("positive", "free", "exclude") if inspect.isroutine(found.get(name))}
+    predicates = {
+        name: found[name]
+        for name in ("positive", "free", "exclude")
+        if inspect.isroutine(found.get(name)) or isinstance(found.get(name), partial)
+    }
     if predicates:
         modules = all_modules(written(model))
 

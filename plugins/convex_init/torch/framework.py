@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -14,57 +14,56 @@ from torch.autograd.graph import GradientEdge
 
 from convex_init.torch.model.copies import copied, make_finite
 from convex_init.torch.model.example_inputs import made_inputs
-from convex_init.torch.model.fans import geometry_of, units
-from convex_init.torch.model.parameters import Parameters
+from convex_init.torch.model.fans import geometry_of
+from convex_init.torch.model.inputs import mapped, numpy_of
 from convex_init.torch.model.state import state_of
 from convex_init.torch.trace import trace
-from convex_init.torch.write.drawing import Fill as TensorFill
-from convex_init.torch.write.drawing import fill_
-from convex_init.torch.write.marks import remember_places
-from convex_init.torch.write.positivity import mark_projected
-from convex_init.torch.write.sharding import is_sharded, local, whole
-from convex_init_core.framework import Fill, Observed, Parameter, Visit
+from convex_init.torch.write.sharding import is_sharded, whole
+from convex_init.torch.write.writer import Writer
+from convex_init_core.framework import Observed, Parameter, Visit
 from convex_init_core.graph.nodes import Constant, Graph, Kind, Node, Place
 from convex_init_core.signal.signal_moments import measured
 from convex_init_core.theory.moments import FeatureMoments
-from convex_init_core.weights.positivity import Positivity
 from convex_init_core.weights.weight_axes import Geometry
 
 _LARGE = 50_000_000  # elements; a copy of so many is made without numbers, if the model runs so
 _SETTLES = 4  # runs after which a model that changes itself does the same again, or never will
 
 
-class TorchFramework:
+class TorchFramework(Writer):
     """One model and one set of example inputs, as the core asks for them.
 
     Args:
         model: any module; ``write``, ``scale``, ``shift``, ``set_statistics``, ``add_bias`` and ``mark`` change it.
         inputs: positional and keyword inputs; ``None`` to make some.
         entry: name of the method that is called.
+        with_numbers: whether a large model, too, is traced with numbers: what buffers hold may be asked for then.
 
     Raises:
         ValueError: if there is no such method, or inputs are needed and cannot be made.
     """
 
     def __init__(
-        self, model: nn.Module, inputs: tuple[tuple[Any, ...], dict[str, Any]] | None, entry: str = "forward"
+        self,
+        model: nn.Module,
+        inputs: tuple[tuple[Any, ...], dict[str, Any]] | None,
+        entry: str = "forward",
+        *,
+        with_numbers: bool = False,
     ) -> None:
         """Check the method; made-up inputs have the shape that the first layers ask for."""
         if not callable(getattr(model, entry, None)):
             raise ValueError(f"entry {entry!r} is no method of {type(model).__name__}")
-        self.model, self.entry, self.has_inputs = model, entry, inputs is not None
-        self._parameters = Parameters(model)
+        self.entry, self.has_inputs = entry, inputs is not None
+        super().__init__(model)
         self._graph = Graph()
         self._moments: dict[Node, FeatureMoments | None] = {}
         self._settles_after = 0
-        self._written: dict[str, Tensor] = {}
-        self._journal: _Journal | None = None
-        self._running: nn.Module | None = None
         on_meta = any(tensor.is_meta for tensor in model.parameters())
         sharded = any(is_sharded(tensor) for tensor in model.parameters())
         large = sum(tensor.numel() for tensor in model.parameters()) > _LARGE
         self._without_numbers = on_meta or sharded
-        self._try_without_numbers = large and not on_meta
+        self._try_without_numbers = large and not on_meta and not with_numbers
         self._inputs = inputs if inputs is not None else (made_inputs(model, entry, self._runner()), {})
 
     # Structure
@@ -108,7 +107,7 @@ class TorchFramework:
     def numbers(self, constant: Constant) -> NDArray[np.float64] | None:
         """See :class:`convex_init_core.framework.Framework`."""
         tensor = self._tensor(constant)
-        return None if tensor is None or tensor.is_complex() else _numpy(tensor)
+        return None if tensor is None or tensor.is_complex() else numpy_of(tensor)
 
     def measured(self, node: Node) -> FeatureMoments | None:
         """See :class:`convex_init_core.framework.Framework`."""
@@ -158,7 +157,7 @@ class TorchFramework:
 
         def seen(place: Place, tensor: Tensor) -> Tensor | None:
             missing.discard(place)
-            replaced = visit(by_place[place], _numpy(tensor))
+            replaced = visit(by_place[place], numpy_of(tensor))
             return None if replaced is None else torch.from_numpy(replaced).to(tensor)
 
         model = self._copy(share=self._written.values())
@@ -186,10 +185,10 @@ class TorchFramework:
         def seen(place: Place, tensor: Tensor) -> None:
             settle()
             if place in asked:
-                values[asked[place]] = _numpy(tensor.detach())
+                values[asked[place]] = numpy_of(tensor.detach())
                 waiting[asked[place]] = tensor
 
-        model = self._copy()
+        model = self._copy(as_it_is=True)
         call = self._call(model)
 
         def kept(*args: Any, **kwargs: Any) -> Any:
@@ -206,77 +205,9 @@ class TorchFramework:
             found = torch.autograd.grad(total, taken, allow_unused=True)
             gradients = dict(zip(edges, found, strict=True))
         return {
-            node: Observed(value, None if gradients.get(node) is None else _numpy(gradients[node]))
+            node: Observed(value, None if gradients.get(node) is None else numpy_of(gradients[node]))
             for node, value in values.items()
         }
-
-    # Writes
-
-    def write(self, fills: Sequence[Fill], seed: Any) -> None:
-        """See :class:`convex_init_core.framework.Framework`; the seed is a generator, or ``None`` for torch's own."""
-        drawn = []
-        for fill in fills:
-            raw = self._to_write(fill.name)
-            drawn.append(TensorFill(raw, fill.law, fill.positivity))
-        fill_(drawn, seed)
-        with torch.no_grad():
-            for fill in fills:
-                if fill.positivity is not None and fill.positivity.reparametrises:
-                    self._read_back(fill)
-
-    @torch.no_grad()
-    def scale(self, name: str, factor: float, positivity: Positivity | None) -> None:
-        """See :class:`convex_init_core.framework.Framework`."""
-        raw = self._to_write(name)
-        if positivity is None:
-            raw.mul_(factor)
-            return
-        wide = raw.double()
-        effective = positivity.value(wide, torch)
-        image = positivity.inverse(effective * factor, torch)
-        raw.copy_(torch.where(effective > 0, image, wide).to(raw.dtype))
-
-    @torch.no_grad()
-    def shift(self, name: str, amount: float) -> None:
-        """See :class:`convex_init_core.framework.Framework`."""
-        self._to_write(name).add_(amount)
-
-    @torch.no_grad()
-    def set_statistics(self, name: str, values: NDArray[np.float64]) -> None:
-        """See :class:`convex_init_core.framework.Framework`."""
-        buffer = dict(self.model.named_buffers())[name]
-        if self._journal is not None:
-            self._journal.keep(name, buffer)
-        buffer.copy_(torch.from_numpy(values))
-        if self._running is not None:
-            dict(self._running.named_buffers())[name].copy_(buffer)
-
-    def add_bias(self, name: str) -> None:
-        """See :class:`convex_init_core.framework.Framework`."""
-        slot = self._parameters.slot(name)
-        weight = slot.module.weight
-        assert isinstance(weight, Tensor)
-        slot.module.bias = nn.Parameter(weight.new_zeros(units(slot.module)))
-        if self._journal is not None:
-            self._journal.added.append(slot.module)
-
-    def mark(self, names: Sequence[str]) -> None:
-        """See :class:`convex_init_core.framework.Framework`."""
-        for name in names:
-            slot = self._parameters.slot(name)
-            mark_projected(slot.module, slot.name)
-        if names:
-            remember_places(self.model)
-
-    def snapshot(self) -> _Journal:
-        """See :class:`convex_init_core.framework.Framework`; what is written from now on is kept first."""
-        self._journal = _Journal()
-        return self._journal
-
-    def restore(self, snapshot: _Journal) -> None:
-        """See :class:`convex_init_core.framework.Framework`."""
-        snapshot.undo()
-        self._journal = None
 
     # The model's own side
 
@@ -309,31 +240,12 @@ class TorchFramework:
         tensor = constant.handle
         return tensor.detach() if isinstance(tensor, Tensor) and not tensor.is_meta else None
 
-    def _to_write(self, name: str) -> Tensor:
-        raw = self._parameters.slot(name).raw
-        if self._journal is not None:
-            self._journal.keep(name, raw)
-        self._written[name] = raw
-        return raw
-
-    def _read_back(self, fill: Fill) -> None:
-        """Compute the effective weight and make sure that it can be used; of a shard, every rank its own."""
-        slot = self._parameters.slot(fill.name)
-        held = local(slot.raw)
-        if held.numel() == 0 or held.is_meta:
-            return
-        assert fill.positivity is not None
-        low, high = torch.aminmax(fill.positivity.value(held, torch))
-        if not (bool(torch.isfinite(low)) and bool(torch.isfinite(high)) and float(low) >= 0.0):
-            raise RuntimeError(
-                f"{slot.path!r}: effective weights between {float(low):g} and {float(high):g} came back through "
-                f"positivity {fill.positivity} in {held.dtype}; use a wider dtype"
-            )
-
-    def _copy(self, *, share: Any = (), on_meta: bool = False) -> nn.Module:
+    def _copy(self, *, share: Any = (), on_meta: bool = False, as_it_is: bool = False) -> nn.Module:
         """A copy in evaluation mode that has settled: it does at its next run what it did at the one before."""
         shared = list(share)
-        model = make_finite(copied(self.model, share=shared, on_meta=on_meta), {id(tensor) for tensor in shared}).eval()
+        model = copied(self.model, share=shared, on_meta=on_meta).eval()
+        if not as_it_is:
+            make_finite(model, {id(tensor) for tensor in shared})
         for _ in range(self._settles_after):
             with torch.no_grad(), _no_draws():
                 args, kwargs = self._on_meta() if on_meta else self._given()
@@ -365,7 +277,7 @@ class TorchFramework:
         return self._on_meta() if self._without_numbers else self._inputs
 
     def _on_meta(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return cast("tuple[tuple[Any, ...], dict[str, Any]]", _mapped(self._inputs, lambda tensor: tensor.to("meta")))
+        return cast("tuple[tuple[Any, ...], dict[str, Any]]", mapped(self._inputs, lambda tensor: tensor.to("meta")))
 
     def _moved(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The same inputs with other numbers, to see whether the code looks at them."""
@@ -376,27 +288,7 @@ class TorchFramework:
                 return tensor
             return tensor * 0.5 + torch.randn(tensor.shape, generator=generator, dtype=torch.float32).to(tensor)
 
-        return cast("tuple[tuple[Any, ...], dict[str, Any]]", _mapped(self._given(), other))
-
-
-class _Journal:
-    """What was there before it was written, and what was added, to undo all of it."""
-
-    def __init__(self) -> None:
-        self.before: dict[str, tuple[Tensor, Tensor]] = {}
-        self.added: list[nn.Module] = []
-
-    @torch.no_grad()
-    def keep(self, name: str, tensor: Tensor) -> None:
-        if name not in self.before and not tensor.is_meta:
-            self.before[name] = tensor, tensor.clone()
-
-    @torch.no_grad()
-    def undo(self) -> None:
-        for tensor, values in self.before.values():
-            tensor.copy_(values)
-        for module in self.added:
-            module.register_parameter("bias", None)
+        return cast("tuple[tuple[Any, ...], dict[str, Any]]", mapped(self._given(), other))
 
 
 @contextmanager
@@ -404,21 +296,6 @@ def _no_draws() -> Iterator[None]:
     """Leave the global generators as they were."""
     with torch.random.fork_rng():
         yield
-
-
-def _mapped(tree: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(tree, Tensor):
-        return function(tree)
-    if isinstance(tree, Mapping):
-        return {key: _mapped(part, function) for key, part in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        parts = [_mapped(part, function) for part in tree]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
-    return tree
-
-
-def _numpy(tensor: Tensor) -> NDArray[np.float64]:
-    return cast("NDArray[np.float64]", whole(tensor.detach()).to(torch.float64, copy=True).cpu().numpy())
 
 
 def _edge(tensor: Tensor) -> Tensor | GradientEdge:

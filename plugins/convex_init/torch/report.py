@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from convex_init.plotting import SignalReport
 from convex_init.torch.api import adapted, framework_of
-from convex_init_core.planning.request import Options, request
 from convex_init_core.reporting.build import report
 from convex_init_core.reporting.report import LayerSignal
+from convex_init_core.request import Options, request
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -9,7 +9,7 @@ import numpy as np
 from convex_init_core.graph.nodes import Node
 from convex_init_core.planning.build import execute, plan
 from convex_init_core.planning.plan import LayerPlan, Plan
-from convex_init_core.planning.request import request
+from convex_init_core.request import request
 from tests.core.planning.numpy_framework import Builder, NumpyFramework
 
 FEATURES, WIDTH, SAMPLES = 20, 64, 512

@@ -57,8 +57,12 @@ NO_CHAIN = {
     "a factor": (lambda: with_parts(lambda b, z: b.map("multiply", z, 2.0)), "'1'.*it is scaled"),
     "no bias": (lambda: chain(bias=False), "'1'.*it has no bias .register_missing_bias=True adds one"),
     "a function between": (
-        lambda: with_parts(lambda b, z: b.map("exp", z)),
+        lambda: with_parts(lambda b, z: b.map("multiply", b.relu(z), 2.0)),
         "'2'.*it does not follow '1' through a ReLU alone",
+    ),
+    "an exponential between": (
+        lambda: with_parts(lambda b, z: b.map("exp", z)),
+        "'2': activation relu∘exp has no bounded, positive slope",
     ),
 }
 

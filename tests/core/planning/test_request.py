@@ -3,7 +3,7 @@ from functools import partial
 import pytest
 
 from convex_init_core import InitSettings, relu, softplus
-from convex_init_core.planning.request import request
+from convex_init_core.request import request
 
 
 def test_the_method_of_a_whole_model_bounds_the_gain() -> None:

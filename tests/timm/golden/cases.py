@@ -8,7 +8,7 @@ from typing import Any
 import timm
 
 from tests.timm.golden.recording import Case, recorded
-from tests.timm.test_convexify import CONVEX, NOT_CONVEX, Wrapped, modules, resnet
+from tests.timm.models import CONVEX, NOT_CONVEX, Wrapped, modules, resnet
 
 
 def _of_timm(name: str, replace: dict[str, str] | None = None, size: int = 64, **options: Any) -> Case:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from convex_init.jax.trace.lowering import Call, Rule
+from convex_init_core.graph.compounds.patterns import number_in
 from convex_init_core.graph.nodes import Kind, Node
-from convex_init_core.graph.patterns import number_in
 
 _SAME = {
     **{name: name for name in ("exp", "expm1", "log", "log1p", "square", "sqrt", "rsqrt", "abs", "sign", "tanh")},

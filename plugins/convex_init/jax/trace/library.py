@@ -17,8 +17,8 @@ from convex_init.jax.trace.products import RULES as PRODUCTS
 from convex_init.jax.trace.program import LONGEST_LOOP, flat
 from convex_init.jax.trace.reductions import RULES as REDUCTIONS
 from convex_init_core.graph.builder import Builder
+from convex_init_core.graph.compounds.patterns import MARK, Family, Found, Pattern, Patterns, number_in
 from convex_init_core.graph.nodes import Graph, Kind, Node, Place
-from convex_init_core.graph.patterns import MARK, Family, Found, Pattern, Patterns, number_in
 
 
 def _refused(why: str) -> Rule:
@@ -94,9 +94,10 @@ def _patterns(dtype: str) -> Patterns:
 
 def recognised(node: Node) -> Found | None:
     """Return the function that a node completes, if there is one."""
-    if node.name == "divide" and node.kind is Kind.FLOATING:
-        return _averaged(*node.inputs)
-    return _patterns(node.dtype).match(node) if node.kind is Kind.FLOATING and not node.dtype[-1].isalpha() else None
+    if node.kind is not Kind.FLOATING or node.dtype[-1].isalpha():
+        return None
+    averaged = _averaged(*node.inputs) if node.name == "divide" else None
+    return averaged or _patterns(node.dtype).match(node)
 
 
 def _averaged(total: Node, count: Node) -> Found | None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from convex_init.jax.trace.lowering import Call, Rule
+from convex_init_core.graph.compounds.patterns import number_in
 from convex_init_core.graph.nodes import Node
-from convex_init_core.graph.patterns import number_in
 
 
 def _broadcast(call: Call) -> Node | Sequence[Node]:

@@ -17,7 +17,7 @@ from convex_init.keras.model.calls import Call
 from convex_init.keras.model.variables import Variables
 from convex_init.torch.trace import same_course, trace
 from convex_init_core.framework import Observed, Visit
-from convex_init_core.graph.compounds import with_compounds
+from convex_init_core.graph.compounds.rewritten import with_compounds
 from convex_init_core.graph.nodes import Graph, Node, Place
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from convex_init.tensorflow.trace.lowering import Call, Rule
+from convex_init_core.graph.compounds.patterns import number_in, shortest
 from convex_init_core.graph.nodes import Kind, Node
-from convex_init_core.graph.patterns import number_in, shortest
 
 _SAME: dict[str, tuple[str, dict[str, Any]]] = {
     **{name.capitalize(): (name, {}) for name in ("exp", "expm1", "log", "log1p", "square", "sqrt", "rsqrt", "abs")},

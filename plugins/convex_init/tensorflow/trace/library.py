@@ -17,8 +17,8 @@ from convex_init.tensorflow.trace.products import RULES as PRODUCTS
 from convex_init.tensorflow.trace.program import LONGEST_LOOP, flat
 from convex_init.tensorflow.trace.reductions import RULES as REDUCTIONS
 from convex_init_core.graph.builder import Builder
+from convex_init_core.graph.compounds.patterns import MARK, Family, Found, Pattern, Patterns
 from convex_init_core.graph.nodes import Graph, Kind, Node, Place
-from convex_init_core.graph.patterns import MARK, Family, Found, Pattern, Patterns
 
 
 def _refused(why: str) -> Rule:

@@ -1,11 +1,16 @@
-"""Names for the inputs of a model, however they are passed."""
+"""The inputs of a model, however they are passed, and the numbers of tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from convex_init.torch.write.sharding import whole
 
 
 def arguments_of(example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -45,3 +50,20 @@ def rebuilt(item: Any, parts: list[Any]) -> Any:
 def names_of(chosen: Iterable[str | int] | str | int) -> list[str]:
     """Return a choice of inputs, by name or position, as names."""
     return [str(chosen)] if isinstance(chosen, (str, int)) else [str(name) for name in chosen]
+
+
+def mapped(tree: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """Return nested inputs with every tensor replaced by a function of it."""
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if isinstance(tree, Mapping):
+        return {key: mapped(part, function) for key, part in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        parts = [mapped(part, function) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    return tree
+
+
+def numpy_of(tensor: Tensor) -> NDArray[np.float64]:
+    """Return the numbers of a tensor, the whole one if it is sharded, in double precision."""
+    return cast("NDArray[np.float64]", whole(tensor.detach()).to(torch.float64, copy=True).cpu().numpy())

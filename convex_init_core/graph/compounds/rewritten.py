@@ -1,7 +1,7 @@
 """Functions of a layer that a library computes from simpler operations and from weights, as one node each.
 
-Unlike those of :mod:`convex_init_core.graph.patterns` they are known by what stands behind their parts: which is a
-buffer, which a parameter.
+Unlike those of :mod:`convex_init_core.graph.compounds.patterns` they are known by what stands behind their parts:
+which is a buffer, which a parameter.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from convex_init_core.graph.compounds.batch_norm import become_batch_norm
 from convex_init_core.graph.nodes import Graph, Node
-from convex_init_core.graph.normalisations import become_batch_norm
 from convex_init_core.graph.ops import OPS
 
 _LEAVES = ("input", "parameter", "buffer")

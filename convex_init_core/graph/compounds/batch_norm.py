@@ -28,7 +28,7 @@ class _Slope:
 
 
 def become_batch_norm(node: Node) -> bool:
-    """Make a node a ``batch_norm``, if it ends ``(x − mean) · scale / sqrt(variance + ε) + shift``, however it is written.
+    """Make a node a ``batch_norm`` if it ends ``(x − mean) · scale / sqrt(variance + ε) + shift``, in whatever order.
 
     Mean and variance are buffers, scale and shift parameters; the last two may be missing.
     """
@@ -48,7 +48,7 @@ def become_batch_norm(node: Node) -> bool:
     if data.name == "subtract" and data.inputs[1].is_fixed and _leaf(data.inputs[1], "buffer") is not None:
         data, mean = data.inputs[0], _leaf(data.inputs[1], "buffer")
         own = None if shift is None or node.name == "subtract" else _leaf(shift, "parameter")
-        if shift is not None and own is None:
+        if shift is not None and own is None and not _is_number(shift, 0.0):
             return False
     else:
         parts = None if shift is None else _shift(shift, slope, subtracted=node.name == "subtract")
@@ -94,8 +94,8 @@ def _slope(weight: Node, rank: int, root: str) -> _Slope | None:
             known = _under_root(_unmoved(other), "sqrt" if inner.name == "divide" else "rsqrt")
             if known is not None:
                 found, scale = known, _leaf(own, "parameter")
-        if scale is None:
-            return None
+                if scale is None and not _is_number(own, 1.0):
+                    return None
     return None if found is None else _Slope(inner, scale, *found, axis)
 
 
@@ -145,6 +145,11 @@ def _mean(node: Node, slope: _Slope, sign: int) -> Node | None:
                 factor, own = factor.inputs[0], -sign
             return _leaf(factor, "buffer") if own == -1 else None
     return None
+
+
+def _is_number(node: Node, number: float) -> bool:
+    """Whether a constant stands for a scale or a shift that is not there."""
+    return node.number == number and not node.parameters
 
 
 def _leaf(node: Node, kind: str) -> Node | None:

@@ -1,0 +1,74 @@
+"""What was decided for the weights and biases of a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from convex_init_core.methods.recipe import Recipe
+from convex_init_core.planning.facts import Facts
+from convex_init_core.weights.laws import Normal
+
+if TYPE_CHECKING:
+    from convex_init_core.reading.parts import Product, Sum
+
+
+@dataclass(eq=False)
+class Decision:
+    """What is decided for one weight.
+
+    Attributes:
+        product: the use of the weight that decides.
+        role: ``"free"``, ``"positive"`` or ``"skip"``.
+        recipe: laws of weight and, for the layer that carries it, the shift.
+        beside: paths of the (other) positive layers of its sum.
+        shift: the bias that takes the sum's shift, for a positive layer; empty if none does.
+        adds_bias: whether that bias is registered in the layer, which has none.
+        doubt: the operation for which there is no theory, if the sum should be measured.
+        reason: why it has the role.
+        notes: anything else.
+    """
+
+    product: Product
+    role: str
+    recipe: Recipe
+    beside: tuple[str, ...] = ()
+    shift: str = ""
+    adds_bias: bool = False
+    doubt: str = ""
+    reason: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Decisions:
+    """What is decided for a whole reading.
+
+    Attributes:
+        facts: counts over the reading.
+        of_weight: by the name of the weight.
+        biases: law of each bias.
+        carrier: the bias that takes the shift of each sum.
+        adding: the product whose layer gets a bias for its sum.
+        doubtful: sums for which there is no theory.
+        problems: what could not be decided, and why.
+    """
+
+    facts: Facts
+    of_weight: dict[str, Decision] = field(default_factory=dict)
+    biases: dict[str, Normal] = field(default_factory=dict)
+    carrier: dict[Sum, str] = field(default_factory=dict)
+    adding: dict[Sum, Product] = field(default_factory=dict)
+    doubtful: set[Sum] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+
+
+def add_bias(made: Decisions, found: Sum, law: Normal) -> str:
+    """Let a positive layer of a sum have a new bias with this law for the sum; return its name, empty if none can."""
+    for term in found.positive:
+        weight, factor = made.facts.parameter(term.product.source), term.factor.mean
+        if weight.may_take_bias and weight.bias not in made.biases:
+            made.biases[weight.bias] = Normal(law.mean / factor, law.std / factor)
+            made.carrier[found], made.adding[found] = weight.bias, term.product
+            return weight.bias
+    return ""

@@ -1,0 +1,22 @@
+"""The code of docs/jax.md, run as it stands there, and what it says comes out."""
+
+from __future__ import annotations
+
+import re
+
+import jax
+
+from tests.architecture.checkout import CHECKOUT
+
+
+def test_the_page_on_jax(capsys):
+    text = (CHECKOUT / "docs" / "jax.md").read_text(encoding="utf-8")
+    known: dict = {}
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        exec(compile(block, "docs/jax.md", "exec"), known)
+    assert "\nconvex\n" in capsys.readouterr().out
+    assert known["names"] == ("last.w",)
+    negative = jax.tree.map(lambda array: -abs(array) - 1.0, known["params"])
+    made = known["project"](negative)
+    assert float(made["last"]["w"].min()) == 0.0
+    assert float(made["second"]["w"].max()) < 0.0
