@@ -328,7 +328,7 @@ def test_a_layer_that_counts_its_calls_is_certified_and_keeps_its_count():
 def test_wrong_arguments_are_named():
     with pytest.raises(TypeError, match="model must be"):
         certify(layers.ReLU())
-    with pytest.raises(ValueError, match="unbuilt.*example_inputs"):
+    with pytest.raises(ValueError, match=r"unbuilt.*example_inputs"):
         certify(keras.Sequential([layers.Dense(2)]))
     assert certify(keras.Sequential([layers.Dense(2)]), normal(2, 3))
     with pytest.raises(ValueError, match=r"convex_inputs names 'y'.*x0"):

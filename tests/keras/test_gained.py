@@ -152,7 +152,7 @@ def test_context_is_left_alone():
     apply_(model, convex_inputs="x", seed=1)
     np.testing.assert_array_equal(before, array(model.get_layer("gate").kernel))
     assert certify(model, None, "x")
-    with pytest.raises(ValueError, match="convex_inputs names 'y'.*x, context"):
+    with pytest.raises(ValueError, match=r"convex_inputs names 'y'.*x, context"):
         plan(model, convex_inputs="y")
 
 

@@ -131,7 +131,7 @@ class Subclassed(keras.Model):
 
 def test_a_subclassed_model_is_read_and_the_users_word_counts_more():
     model = Subclassed()
-    with pytest.raises(ValueError, match="'mine' is unbuilt.*example_inputs"):
+    with pytest.raises(ValueError, match=r"'mine' is unbuilt.*example_inputs"):
         plan(model)
     x = normal(2, 5)
     assert roles(model, example_inputs=x) == [("first", "free"), ("hidden", "positive"), ("outside", "positive")]

@@ -169,9 +169,10 @@ class KerasFramework:
         effective = fill.positivity.value(self._present(fill.name))
         low, high = float(effective.min()), float(effective.max())
         if not (np.isfinite(low) and np.isfinite(high) and low >= 0.0):
+            layer, dtype = self.parameter(fill.name).layer, self.variables.slots[fill.name].variable.dtype
             raise RuntimeError(
-                f"{self.parameter(fill.name).layer!r}: effective weights between {low:g} and {high:g} came back through "
-                f"positivity {fill.positivity} in {self.variables.slots[fill.name].variable.dtype}; use a wider dtype"
+                f"{layer!r}: effective weights between {low:g} and {high:g} came back through positivity "
+                f"{fill.positivity} in {dtype}; use a wider dtype"
             )
 
     def scale(self, name: str, factor: float, positivity: Positivity | None) -> None:

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from convex_init.keras import ICNN, ConvexConv2D
@@ -60,6 +61,12 @@ def within_another() -> keras.Model:
     return keras.Model(x, layers.Dense(1, name="last")(inner(h)))
 
 
+def with_context() -> tuple[keras.Model, dict[str, np.ndarray]]:
+    model, inputs = test_certificate.subclassed()
+    model.gate.kernel.assign(np.full((2, 5), 0.5, "float32"))  # Keras' own draw is each backend's own
+    return model, inputs
+
+
 MODELS = {
     "network": lambda: network(),
     "images": images,
@@ -88,15 +95,16 @@ MODELS = {
     "used twice": test_bends.twice_used,
     "two inputs": test_bends.with_two_inputs,
     "two branches": test_bends.with_two_branches,
-    "subclassed": test_bends.subclassed,
+    "subclassed": lambda: (test_bends.subclassed(), np.zeros((4, 6), "float32")),
     **{f"convex, {name}": make for name, make in test_certificate.CONVEX.items()},
     **{f"other, {name}": make for name, (make, _) in test_certificate.NOT_CONVEX.items()},
 }
 
 SETTINGS: dict[str, dict[str, Any]] = {
+    "the paper's": {"method": "log_normal"},
     "isometric": {"method": "isometric"},
     "isometric, threshold 0.5": {"method": "isometric", "threshold": 0.5},
-    "threshold without isometric": {"threshold": 0.5},
+    "threshold without isometric": {"method": "log_normal", "threshold": 0.5},
     "bias noise": {"bias_noise": 0.5},
     "spike and slab": {"distribution": "spike_and_slab"},
     "two point": {"distribution": "two_point"},
@@ -112,20 +120,24 @@ CHOICES: list[tuple[str, str, dict[str, Any]]] = [
     ("images", "isometric", {"method": "isometric"}),
     ("images", "isometric, threshold 0.5", {"method": "isometric", "threshold": 0.5}),
     ("images", "bias noise", {"bias_noise": 0.5}),
+    *(
+        (name, "the paper's", {"method": "log_normal"})
+        for name in ("images", "down and up", "sequences", "a free skip", "within another")
+    ),
     ("images", "without the last", {"exclude": ["d"]}),
-    ("images", "positive by name", {"positive": "[bcd]", "activation": "relu"}),
-    ("images", "another activation for one layer", {"activation": {"d": "elu"}}),
+    ("images", "positive by name", {"positive": "[bcd]", "fed_by": "relu"}),
+    ("images", "another activation for one layer", {"fed_by": {"d": "elu"}}),
     ("images", "no such layer", {"positive": "e"}),
     ("images", "an unknown setting", {"corelation": 0.2}),
-    ("joined, residual", "positive by name", {"positive": ["last"], "activation": "relu"}),
-    ("subclassed", "all positive", {"positive": "*", "activation": "relu"}),
+    ("joined, residual", "positive by name", {"positive": ["last"], "fed_by": "relu"}),
+    ("subclassed", "all positive", {"positive": "*", "fed_by": "relu"}),
     ("sequences", "isometric", {"method": "isometric"}),
     ("down and up", "isometric", {"method": "isometric"}),
 ]
 
 
 def _cases() -> dict[str, Case]:
-    context = Case(test_certificate.subclassed, convex_inputs="x")
+    context = Case(with_context, convex_inputs="x")
     settings = {
         f"{name}, {setting}": Case(MODELS[name], options) for setting, options in SETTINGS.items() for name in SET
     }
@@ -133,13 +145,14 @@ def _cases() -> dict[str, Case]:
     return {**{name: Case(make) for name, make in MODELS.items()}, **settings, **choices, "context": context}
 
 
-# Plans and certificates are the same on every backend; weights are drawn by each.
+# Plans and certificates are the same on every backend, but for names of operations; weights are drawn by each.
 PLANS, WEIGHTS = "keras", f"keras_weights_{keras.backend.backend()}"
+OF_EACH = ("weights", "texts")
 CASES = _cases()
 _recorded = cache(lambda name: recorded(CASES[name]))
-FILES = {PLANS: CASES, WEIGHTS: [name for name in CASES if "weights" in _recorded(name)]}
+FILES = {PLANS: CASES, WEIGHTS: CASES}
 
 
 def found(file: str, name: str) -> dict[str, Any]:
-    """What the case comes to now: its weights, or all but these."""
-    return {part: value for part, value in _recorded(name).items() if (part == "weights") == (file == WEIGHTS)}
+    """What the case comes to now: what is each backend's own, or all but this."""
+    return {part: value for part, value in _recorded(name).items() if (part in OF_EACH) == (file == WEIGHTS)}

@@ -14,12 +14,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from convex_init.keras import apply_, certify, plan
-from tests.golden.outcome import attempted, certified, planned, raised, weighed
+from convex_init.keras import LayerPlan, apply_, certify, plan
+from tests.golden.outcome import attempted, certified, raised, weighed
 from tests.keras.arrays import array
 
-# Numbers that Keras' own initializers drew, and what a backend says of an operation that it does not know.
-OF_THE_BACKEND = re.compile(r"(goes down to|than keras\.ops:) (?:-[\d.e-]*\d|[\s\S]+)")
+OF_KERAS = re.compile(r"(?<=goes down to )-[\d.e-]*\d")  # numbers that Keras' own initializers drew
 
 UNOPTIMISED = "JAX_DISABLE_MOST_OPTIMIZATIONS"  # fuses other operations, and rounds otherwise
 
@@ -44,30 +43,52 @@ def recorded(case: Case) -> dict[str, Any]:
         except (ValueError, TypeError) as error:
             return {"building": raised(error)}
         model, inputs = made if isinstance(made, tuple) else (made, None)
-        found = {"plan": attempted(partial(_plan, case, model))}
-        if "raises" not in found["plan"]:
-            found["weights"] = attempted(partial(_weights, case, model))
-        found["certificate"] = attempted(partial(_certificate, case, model, inputs))
-        return found
+        plan, why = _told(attempted(partial(_plan, case, model, inputs)))
+        weights = attempted(partial(_weights, case, model, inputs)) if "raises" not in plan else {}
+        certificate, reasons = _told(attempted(partial(_certificate, case, model, inputs)))
+        texts = {"plan": why, "certificate": reasons}
+        return {"plan": plan, "certificate": certificate, "texts": texts, **({"weights": weights} if weights else {})}
 
 
-def _plan(case: Case, model: keras.Model) -> dict[str, Any]:
-    decided = plan(model, **case.options)
-    found = planned(decided)
-    for row, layer in zip(found["layers"], decided.layers, strict=True):
-        row["shift into"], row["constraint"] = layer.shift_into, "is added" if layer.add_constraint else ""
-    return found
+def _told(found: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """An outcome, and apart from it the words for it, which name operations of the backend."""
+    return found, found.pop("texts", None) or found.pop("saying", "")
 
 
-def _weights(case: Case, model: keras.Model) -> dict[str, Any]:
-    apply_(model, **case.options, seed=1)
+def _plan(case: Case, model: keras.Model, inputs: Any) -> dict[str, Any]:
+    decided = plan(model, inputs, convex_inputs=case.convex_inputs, **case.options)
+    free = {variable.path for variable in model.variables if variable.constraint is None} & set(decided.project)
+    rows = [{**_row(layer), "constraint": "is added" if layer.name in free else ""} for layer in decided.layers]
+    return {"layers": rows, "advice": decided.advice, "texts": [layer.why for layer in decided.layers]}
+
+
+def _row(layer: LayerPlan) -> dict[str, str]:
+    """What a table of four digits shows of a layer, and the bias that takes its shift."""
+    found = layer.to_dict()
+    spread = f" ± {found['bias_variance'] ** 0.5:.3g}" if found["bias_variance"] else ""
+    return {
+        "layer": found["path"],
+        "role": found["role"],
+        "fan_in": f"{found['fan_in']:g}",
+        "fed by": (found["fed_by"] or "-").replace("softplus(1, inf)", "softplus(1, 20)"),  # the same in torch
+        "weight law": found["law"],
+        "mean": f"{found['mean']:.4g}",
+        "variance": f"{found['variance']:.4g}",
+        "bias": f"{found['bias_mean']:.4g}{spread}",
+        "through": found["positivity"] or "-",
+        "shift into": found["shift_into"],
+    }
+
+
+def _weights(case: Case, model: keras.Model, inputs: Any) -> dict[str, Any]:
+    apply_(model, inputs, convex_inputs=case.convex_inputs, **case.options, seed=1)
     return {"drawn": weighed({weight.path: array(weight) for weight in model.weights})}
 
 
 def _certificate(case: Case, model: keras.Model, inputs: Any) -> dict[str, Any]:
     found = certified(certify(model, inputs, case.convex_inputs, search=False))
-    found["reasons"] = [OF_THE_BACKEND.sub(r"\1 …", reason) for reason in found["reasons"]]
-    return found
+    reasons = [OF_KERAS.sub("…", reason) for reason in found.pop("reasons")]
+    return {**found, "texts": reasons}
 
 
 def circumstances(file: str) -> dict[str, str]:

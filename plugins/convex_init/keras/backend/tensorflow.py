@@ -36,9 +36,12 @@ class Runner:
         variables = {name: slot.variable.value for name, slot in slots.items()}
         buffers = {name for name, slot in slots.items() if not slot.learnt}
         made = traced(function, variables, (), dict(inputs), buffers=buffers)
-        rename_places((*made.nodes.values(), *made.graph), lambda scope: self.variables.path_in(scope.split(".")))
+        rename_places((*made.nodes.values(), *made.graph), self._path)
         self._traces = {made.graph: made}
         return made.graph
+
+    def _path(self, scope: str) -> str:
+        return self.variables.path_in(scope.split("."), numbered=True)
 
     def differ(self, first: Graph, inputs: Mapping[str, Any]) -> bool:
         """Tell no: the trace has shown the function to have no way to look at numbers."""

@@ -85,16 +85,20 @@ class Variables:
         """Return the name of a variable; empty if there is none."""
         return next((name for name, slot in self.slots.items() if slot.variable is variable), "")
 
-    def path_in(self, scope: list[str]) -> str:
+    def path_in(self, scope: list[str], *, numbered: bool = False) -> str:
         """Return the path of the layer in which a scope of names lies, as far as it is one.
 
-        Backends number the scopes of a layer that is entered again: ``"dense_1"`` may be ``"dense"``.
+        Args:
+            scope: names from the outside in; that of the model may be the first.
+            numbered: whether the backend numbers the scopes of a layer that is entered again, so that ``"dense_1"`` is
+                ``"dense"``.
         """
-        if scope and self.model.name in (scope[0], _unnumbered(scope[0])):
-            scope = scope[1:]
+        names = [(_unnumbered(part), part) if numbered else (part,) for part in scope]
+        if names and self.model.name in names[0]:
+            names = names[1:]
         path = ""
-        for part in scope:
-            ahead = (f"{path}/{name}".lstrip("/") for name in (_unnumbered(part), part))
+        for known in names:
+            ahead = (f"{path}/{name}".lstrip("/") for name in known)
             found = next((name for name in ahead if name in self._layers), None)
             if found is None:
                 break

@@ -140,6 +140,19 @@ def _pad(call: Call) -> Node | Sequence[Node]:
     return call.make("pad", call.inputs[0], value, widths=tuple((int(low), int(high)) for low, high in widths))
 
 
+def _space_to_batch(call: Call) -> Node | Sequence[Node]:
+    """Windows that are stretched are taken in pieces, each of which is a batch of its own."""
+    widths, data = call.array(2), call.inputs[0]
+    if widths is None:
+        return call.opaque("pads by widths that are not known")
+    pairs = [(int(low), int(high)) for low, high in widths]
+    pairs = [(0, 0), *pairs, *[(0, 0)] * (len(data.shape) - len(pairs) - 1)]
+    if any(map(any, pairs)):
+        shape = [size + sum(pair) for size, pair in zip(data.shape, pairs, strict=True)]
+        data = call.make("pad", data, call.number(0.0), shape=shape, widths=tuple(pairs))
+    return call.make("rearrange", data)
+
+
 def _gather(call: Call) -> Node:
     call.unread -= {"batch_dims", "bad_indices_policy", "validate_indices"}
     return call.make("gather", *call.inputs[:2])
@@ -175,6 +188,8 @@ RULES: dict[str, Rule] = {
     "Unpack": _unstack,
     "Split": _split,
     "SplitV": _split,
+    "SpaceToBatchND": _space_to_batch,
+    "BatchToSpaceND": _rearrange,
     "Pad": _pad,
     "PadV2": _pad,
     "GatherV2": _gather,
