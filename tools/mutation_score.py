@@ -20,6 +20,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -342,10 +343,9 @@ def try_again(part: str, root: Path, tests: list[str]) -> None:
         if mutant is None:
             row["remark"] = "the line is gone"
             continue
-        for test in tests:
-            if not survives(root, mutant, [test], 600.0):
-                row["noticed_since_by"] = test
-                break
+        if not survives(root, mutant, tests, 600.0):
+            said = re.search(r"^(?:FAILED|ERROR) ([^:\s]+)", (root / "log").read_text(encoding="utf-8"), re.MULTILINE)
+            row["noticed_since_by"] = said[1] if said else "a run without end"
         print(row["file"], row["change"], row.get("noticed_since_by"), file=sys.stderr, flush=True)
     report["noticed_since"] = sum("noticed_since_by" in row for row in report["survived"])
     _save(part, report)
