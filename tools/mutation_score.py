@@ -336,6 +336,8 @@ def score(part: str, root: Path, count: int, seed: int) -> None:
 def try_again(part: str, root: Path, tests: list[str]) -> None:
     """Run some tests against the survivors without a remark, and note beside each the one that now notices it."""
     report = _read()[part]
+    if run_apart(root, tests):
+        raise SystemExit(f"a test fails without a mutant:\n{(root / 'log').read_text()[-3000:]}")
     for row in report["survived"]:
         if "remark" in row or "noticed_since_by" in row:
             continue
