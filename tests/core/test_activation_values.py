@@ -57,6 +57,15 @@ def test_slope_jumps_only_at_declared_kinks(case: Case) -> None:
     assert set(case.kinks) == set(case.activation.kinks)
 
 
+def test_defaults_are_those_of_the_frameworks() -> None:
+    assert core.softplus() == core.softplus(1.0, 20.0)
+    assert core.squared_softplus() == core.squared_softplus(1.0, 20.0)
+    assert core.elu() == core.elu(1.0)
+    assert core.celu() == core.celu(1.0)
+    assert core.leaky_relu() == core.leaky_relu(0.01)
+    assert core.prelu() == core.prelu(0.25)
+
+
 def test_square_falls_on_the_left() -> None:
     square = SQUARE.activation
     with pytest.raises(ValueError, match=r"square.*not non-decreasing"):

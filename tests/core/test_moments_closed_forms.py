@@ -25,6 +25,12 @@ def arc(rho: float) -> float:
     return math.sqrt(1.0 - rho * rho) + rho * math.acos(-rho)
 
 
+def test_without_more_said_the_signal_is_standard() -> None:
+    for moments in (core.feature_moments, core.derivative_moments):
+        for activation in (core.leaky_relu(0.2), core.softplus()):
+            assert moments(activation, 0.4) == moments(activation, 0.4, 1.0, 0.0)
+
+
 @pytest.mark.parametrize("variance", [0.3, 1.0, 17.0])
 @pytest.mark.parametrize("slope", SLOPES)
 def test_moments_of_one(slope: float, variance: float) -> None:
