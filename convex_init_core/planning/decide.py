@@ -151,8 +151,12 @@ class _Decider:
         """The paper's equations, for one layer behind a signal at its target, and free skips; else ``None``."""
         if len(fed) != 1 or fed[0].factor != 1.0 or any(term.squares for term in found.free):
             return None
-        phi = self._feeding(found.positive[0])
-        if phi is None or not are_close(activated(phi, self._target()), fed[0].features):
+        phi, data = self._feeding(found.positive[0]), found.positive[0].product.data
+        if phi is None:
+            return None
+        first = self.facts.feeding.activation_at(data)  # of the input itself, which stands for a pre-activation then
+        is_first = first is not None and shows_input(first[1])
+        if not is_first and not are_close(activated(phi, self._target()), fed[0].features):
             return None
         return fixed_point_budget(fed[0].fan_in, phi, self.settings, len(found.free))
 
