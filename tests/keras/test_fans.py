@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from convex_init.keras import ConvexConv2D, ConvexDense, ICNNInit, kernel_fan_in
-from convex_init.keras.fans import layer_layout
+from convex_init.keras.model.fans import layer_layout
 from tests.keras.arrays import array
 
 CASES = {

@@ -12,7 +12,7 @@ import pytest
 from keras import layers
 
 from convex_init.keras import ConvexConv2D, ConvexDense, ICNNInit, apply_, icnn, plan
-from convex_init.keras.activations import core_activation
+from convex_init.keras.serialisation import core_activation
 from convex_init_core import (
     InitSettings,
     SignalStatistics,

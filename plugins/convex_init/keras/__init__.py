@@ -7,27 +7,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from convex_init.keras.constraints import NonNeg
-from convex_init.keras.fans import kernel_fan_in
 from convex_init.keras.initializers import ICNNBias, ICNNInit, icnn
 from convex_init.keras.layers import ConvexConv1D, ConvexConv2D, ConvexConv3D, ConvexDense
 
 if TYPE_CHECKING:
     from convex_init.keras.api import LayerPlan, Plan, apply_, plan
     from convex_init.keras.certificate import Certificate, assert_convex, certify
-    from convex_init.keras.check import check_initializers
-    from convex_init.keras.guard import ConvexityGuard
+    from convex_init.keras.model.fans import kernel_fan_in
     from convex_init.keras.network import ICNN
-    from convex_init.keras.projection import NonNegProjection, project_
+    from convex_init.keras.owners.check import check_initializers
     from convex_init.keras.report import LayerSignal, SignalReport, signal_report
+    from convex_init.keras.training.guard import ConvexityGuard
+    from convex_init.keras.training.projection import NonNegProjection, project_
 
 # Nothing here is registered with Keras, so it can wait until it is first asked for, which keeps the import short.
 _ON_DEMAND = {
     **dict.fromkeys(("Certificate", "assert_convex", "certify"), "certificate"),
-    "check_initializers": "check",
-    "ConvexityGuard": "guard",
+    "check_initializers": "owners.check",
+    "ConvexityGuard": "training.guard",
     "ICNN": "network",
+    "kernel_fan_in": "model.fans",
     **dict.fromkeys(("LayerPlan", "Plan", "apply_", "plan"), "api"),
-    **dict.fromkeys(("NonNegProjection", "project_"), "projection"),
+    **dict.fromkeys(("NonNegProjection", "project_"), "training.projection"),
     **dict.fromkeys(("LayerSignal", "SignalReport", "signal_report"), "report"),
 }
 

@@ -152,7 +152,7 @@ def _activations(fed_by: Any) -> Any:
     """Activations of Keras as the core knows them."""
     if fed_by is None:
         return None
-    from convex_init.keras.activations import core_activation
+    from convex_init.keras.serialisation import core_activation
 
     if isinstance(fed_by, Mapping):
         return {pattern: core_activation(phi) for pattern, phi in fed_by.items()}

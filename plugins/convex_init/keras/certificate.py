@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from convex_init.keras.api import chosen_names, framework_of
+from convex_init.keras.backend.counterexample import search_violation
 from convex_init.keras.framework import KerasFramework
-from convex_init.keras.violations import search_violation
 from convex_init_core.convexity.certificate import Certificate
 from convex_init_core.convexity.judge import certificate_of, judge
 from convex_init_core.graph.nodes import Graph

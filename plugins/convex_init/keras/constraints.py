@@ -27,7 +27,7 @@ class NonNeg(keras.constraints.NonNeg):
 
     def __call__(self, w: Any) -> Any:
         """Return ``w`` with 0 in the place of what is negative."""
-        from convex_init.keras.callers import calling  # needed when a model is trained, and not before
+        from convex_init.keras.owners.callers import calling  # needed when a model is trained, and not before
 
         optimizer = calling(keras.optimizers.Optimizer)
         if optimizer is not None:

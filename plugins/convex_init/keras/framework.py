@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from convex_init.keras.backend import runner_of
 from convex_init.keras.backend.runner import wide
-from convex_init.keras.drawing import BIAS, KERNEL, fresh_seed, seed_stream
-from convex_init.keras.drawing import wide as wide_dtype
-from convex_init.keras.filling import drawn
+from convex_init.keras.draws.drawing import BIAS, KERNEL, fresh_seed, seed_stream
+from convex_init.keras.draws.drawing import wide as wide_dtype
+from convex_init.keras.draws.filling import drawn
 from convex_init.keras.model.calls import Call
 from convex_init.keras.model.changes import Journal, add_bias, mark
 from convex_init.keras.model.inputs import made_call, moved_inputs

@@ -13,14 +13,19 @@ import keras
 from keras import ops
 
 import convex_init_core as core
-from convex_init.keras.activations import ActivationSpec, activation_config, core_activation
 from convex_init.keras.constraints import NonNeg
-from convex_init.keras.drawing import BIAS, KERNEL, fresh_seed, seed_stream, wide
-from convex_init.keras.fans import Layout, kernel_fan_in, kernel_geometry, layer_window
-from convex_init.keras.settings import positivity_config, positivity_from
+from convex_init.keras.draws.drawing import BIAS, KERNEL, fresh_seed, seed_stream, wide
+from convex_init.keras.serialisation import (
+    ActivationSpec,
+    activation_config,
+    core_activation,
+    positivity_config,
+    positivity_from,
+)
 from convex_init_core import InitSettings, Positivity, Recipe, needs_geometry, positive_recipe
 
 if TYPE_CHECKING:
+    from convex_init.keras.model.fans import Layout
     from convex_init_core import Geometry
 
 
@@ -158,13 +163,14 @@ class ICNNInit(_ICNNInitializer):
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Return a raw kernel of ``shape``; drawn in float32 or wider, cast to ``dtype`` last."""
         # These are needed when a weight is drawn, and not before.
-        from convex_init.keras.callers import calling, layer_of
-        from convex_init.keras.check import layer_flaw
-        from convex_init.keras.filling import drawn
-        from convex_init.keras.last_kernel import remember_kernel
+        from convex_init.keras.draws.filling import drawn
+        from convex_init.keras.model import fans
+        from convex_init.keras.owners.callers import calling, layer_of
+        from convex_init.keras.owners.check import layer_flaw
+        from convex_init.keras.owners.last_kernel import remember_kernel
 
         layer = layer_of(calling(keras.Variable))
-        strides, groups = layer_window(layer, self.layout, self.strides, self.groups)
+        strides, groups = fans.layer_window(layer, self.layout, self.strides, self.groups)
         fan_in = self._fan_in(shape, strides)
         where = self._geometry(shape, strides, groups) if needs_geometry(self.settings) else None
         recipe = self._recipe(fan_in, self.positivity, where)
@@ -205,6 +211,8 @@ class ICNNInit(_ICNNInitializer):
         )
 
     def _geometry(self, shape: Sequence[int], strides: int | Sequence[int] | None, groups: int | None) -> Geometry:
+        from convex_init.keras.model import fans  # needed when a kernel is drawn, and not before
+
         unknown = [
             name
             for name, value, layouts in (
@@ -219,15 +227,17 @@ class ICNNInit(_ICNNInitializer):
                 "convolution, which are taken from one of Keras' layers only: pass "
                 + ", ".join(f"{name}=" for name in unknown)
             )
-        return kernel_geometry(shape, self.layout, strides, groups or 1)
+        return fans.kernel_geometry(shape, self.layout, strides, groups or 1)
 
     def _fan_in(self, shape: Sequence[int], strides: int | Sequence[int] | None) -> float:
+        from convex_init.keras.model import fans  # needed when a kernel is drawn, and not before
+
         if self.fan_in is None:
-            return kernel_fan_in(shape, self.layout, strides)
-        if self.layout is not None and kernel_fan_in(shape, self.layout, strides) != self.fan_in:
+            return fans.kernel_fan_in(shape, self.layout, strides)
+        if self.layout is not None and fans.kernel_fan_in(shape, self.layout, strides) != self.fan_in:
             raise ValueError(
                 f"fan_in {self.fan_in:g} disagrees with layout {self.layout!r} of a kernel of shape {tuple(shape)}, "
-                f"which sums {kernel_fan_in(shape, self.layout, strides):g}; leave one of them out"
+                f"which sums {fans.kernel_fan_in(shape, self.layout, strides):g}; leave one of them out"
             )
         return self.fan_in
 
@@ -283,8 +293,8 @@ class ICNNBias(_ICNNInitializer):
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Return a bias of ``shape``; drawn in float32 or wider, cast to ``dtype`` last."""
-        from convex_init.keras.filling import drawn
-        from convex_init.keras.last_kernel import kernel_of
+        from convex_init.keras.draws.filling import drawn
+        from convex_init.keras.owners.last_kernel import kernel_of
 
         fan_in, where = self.fan_in, None
         if fan_in is None or needs_geometry(self.settings):

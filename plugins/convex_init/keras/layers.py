@@ -9,7 +9,7 @@ from keras import layers, ops
 
 from convex_init.keras.constraints import NonNeg
 from convex_init.keras.initializers import ICNNInit
-from convex_init.keras.settings import positivity_config, positivity_from
+from convex_init.keras.serialisation import positivity_config, positivity_from
 from convex_init_core import Positivity
 
 

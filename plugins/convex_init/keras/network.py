@@ -10,10 +10,10 @@ import keras
 import numpy as np
 from keras import layers
 
-from convex_init.keras.activations import ActivationSpec, core_activation
-from convex_init.keras.drawing import FREE, seed_stream
+from convex_init.keras.draws.drawing import FREE, seed_stream
 from convex_init.keras.initializers import ICNNInit
 from convex_init.keras.layers import ConvexDense
+from convex_init.keras.serialisation import ActivationSpec, core_activation
 from convex_init_core import (
     InitSettings,
     Positivity,

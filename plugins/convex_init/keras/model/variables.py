@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 import convex_init_core as core
-from convex_init.keras.fans import AFFINE, layer_geometry, layer_layout
+from convex_init.keras.model.fans import AFFINE, layer_geometry, layer_layout
 from convex_init_core.framework import Parameter
 from convex_init_core.weights.positivity import as_positivity
 

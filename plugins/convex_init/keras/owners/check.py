@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from convex_init.keras.drawing import BIAS, KERNEL
+from convex_init.keras.draws.drawing import BIAS, KERNEL
 
 
 def check_initializers(model: Any) -> Any:

@@ -1,15 +1,16 @@
-"""Keras' activations as the core knows them, with Keras' own default slopes."""
+"""Activations and positivity maps as users write them, and as the configuration of a Keras object holds them."""
 
 from __future__ import annotations
 
 import inspect
+from dataclasses import asdict
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from convex_init_core import Activation, as_activation, custom
+from convex_init_core import POSITIVITIES, Activation, Positivity, as_activation, as_positivity, custom
 
 ActivationSpec = Any
 """A name, a function of ``keras.activations``, an activation layer, a core ``Activation``, its config, or ``None``."""
@@ -96,3 +97,18 @@ def _from_layer(layer: Any) -> Activation:
         f"{type(layer).__name__} is not an activation that the theory knows; use Activation, ReLU, LeakyReLU, PReLU "
         "or ELU"
     )
+
+
+def positivity_from(spec: str | dict[str, Any] | Positivity) -> Positivity:
+    """Return the map of a name, a config or a ``Positivity``."""
+    if isinstance(spec, dict):
+        parameters = dict(spec)
+        return POSITIVITIES[parameters.pop("name")](**parameters)
+    return as_positivity(spec)
+
+
+def positivity_config(positivity: Positivity) -> str | dict[str, Any]:
+    """Return what :func:`positivity_from` turns back into ``positivity``: its name if that says everything."""
+    if positivity == POSITIVITIES[positivity.name]():
+        return positivity.name
+    return {"name": positivity.name, **asdict(positivity)}

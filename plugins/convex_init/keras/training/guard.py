@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from convex_init.keras.layers import Convex
-from convex_init.keras.projection import constrained_variables
+from convex_init.keras.training.projection import constrained_variables
 
 
 class ConvexityGuard(keras.callbacks.Callback):

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from convex_init.keras.drawing import KerasDraw
+from convex_init.keras.draws.drawing import KerasDraw
 from convex_init_core import Law, Positivity, as_positivity, is_matched, is_structured, sample_raw
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from convex_init.keras.callers import calling, layer_of
+from convex_init.keras.owners.callers import calling, layer_of
 
 if TYPE_CHECKING:
     from convex_init_core import Geometry

@@ -1,0 +1,1 @@
+"""Keras' side of a draw: seeds, random numbers and raw kernels."""
