@@ -84,7 +84,11 @@ def traced(
 
     specs = [tf.TensorSpec(value.shape, value.dtype, f"argument_{i}") for i, (_, value) in enumerate(named)]
     concrete = tf.function(on_tensors).get_concrete_function(*specs)
-    known = {value.handle.ref(): _variable(name, value, name not in buffers) for name, value in variables.items()}
+    known = {
+        part.handle.ref(): _variable(name, part, name not in buffers)
+        for name, value in variables.items()
+        for part in getattr(value, "values", (value,))  # a mirrored variable has one on each device
+    }
     for other in concrete.graph.variables:
         known.setdefault(other.handle.ref(), _variable(other.name, other, learnt=False))
     program = flat(concrete, known)
