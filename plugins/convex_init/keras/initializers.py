@@ -129,6 +129,13 @@ class ICNNInit(_ICNNInitializer):
     Raises:
         ValueError: for an argument out of range, an activation that is not convex and non-decreasing, or (when
             called) a kernel whose shape and layout do not fit.
+
+    Example:
+        >>> import keras
+        >>> from convex_init.keras import ICNNInit
+        >>> kernel = ICNNInit(activation="softplus", layout="conv", seed=0)((3, 3, 16, 32))
+        >>> tuple(kernel.shape), bool(keras.ops.all(kernel >= 0))
+        ((3, 3, 16, 32), True)
     """
 
     role = KERNEL
@@ -271,6 +278,13 @@ class ICNNBias(_ICNNInitializer):
 
     Raises:
         ValueError: when called without ``fan_in`` and no kernel with the same settings has just been drawn.
+
+    Example:
+        >>> import keras
+        >>> from convex_init.keras import ICNNBias
+        >>> bias = ICNNBias(fan_in=784, activation="relu")((2,))
+        >>> [round(float(value), 3) for value in bias]
+        [-0.739, -0.739]
     """
 
     role = BIAS
@@ -350,6 +364,14 @@ def icnn(
         method: see :class:`ICNNInit`.
         match_moments: see :class:`ICNNInit`.
         seed: see :class:`ICNNInit`.
+
+    Example:
+        >>> import keras
+        >>> from convex_init.keras import icnn
+        >>> layer = keras.layers.Dense(64, activation="relu", **icnn("relu", seed=0))
+        >>> layer.build((None, 784))
+        >>> bool(keras.ops.all(layer.kernel >= 0))
+        True
     """
     kernel = ICNNInit(
         correlation,
