@@ -174,8 +174,8 @@ def why_not_convex(
     Where the user excludes weights, what follows them is the user's business: then it is asked of what the other
     positive weights multiply.
     """
-    if any(not facts.parameter(product.source).has_numbers for product in reading.products):
-        return []  # there are no numbers to judge by
+    if any(_lacks_numbers(node) for node in reading.graph):
+        return []  # on a meta device, or sharded: there are no numbers to judge by
     assumed = [product.source for product in reading.products if _is_assumed(product, facts)]
     values = judge(
         reading.graph,
@@ -218,6 +218,10 @@ def in_front_of_links(node: Node) -> Node:
     while node.inputs and (node.name in _LINKS or node.op.moves):
         node = node.inputs[0]
     return node
+
+
+def _lacks_numbers(node: Node) -> bool:
+    return node.name == "parameter" and node.size > 0 and node.constant is not None and node.constant.bounds is None
 
 
 def _is_assumed(product: Product, facts: Facts) -> bool:

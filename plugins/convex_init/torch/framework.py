@@ -26,7 +26,7 @@ from convex_init_core.signal.signal_moments import measured
 from convex_init_core.theory.moments import FeatureMoments
 from convex_init_core.weights.weight_axes import Geometry
 
-_LARGE = 50_000_000  # elements; a copy of so many is made without numbers, if the model runs so
+_LARGE = 500_000_000  # elements; a copy of so many is made without numbers, if the model runs so
 _SETTLES = 4  # runs after which a model that changes itself does the same again, or never will
 
 
@@ -54,7 +54,7 @@ class TorchFramework(Writer):
         """Check the method; made-up inputs have the shape that the first layers ask for."""
         if not callable(getattr(model, entry, None)):
             raise ValueError(f"entry {entry!r} is no method of {type(model).__name__}")
-        self.entry, self.has_inputs = entry, inputs is not None
+        self.entry = entry
         super().__init__(model)
         self._graph = Graph()
         self._moments: dict[Node, FeatureMoments | None] = {}
@@ -63,6 +63,8 @@ class TorchFramework(Writer):
         sharded = any(is_sharded(tensor) for tensor in model.parameters())
         large = sum(tensor.numel() for tensor in model.parameters()) > _LARGE
         self._without_numbers = on_meta or sharded
+        # A sharded model is not measured: that would gather all of it on every rank.
+        self.has_inputs, self._sharded = inputs is not None and not sharded, sharded
         self._try_without_numbers = large and not on_meta and not with_numbers
         self._inputs = inputs if inputs is not None else (made_inputs(model, entry, self._runner()), {})
 
@@ -188,14 +190,14 @@ class TorchFramework(Writer):
                 values[asked[place]] = numpy_of(tensor.detach())
                 waiting[asked[place]] = tensor
 
-        model = self._copy(as_it_is=True)
+        model = self._copy(as_it_is=True, gathered=self._sharded)
         call = self._call(model)
 
         def kept(*args: Any, **kwargs: Any) -> Any:
             results.append(call(*args, **kwargs))
             return results[-1]
 
-        trace(model, *self._given(), kept, visit=seen, places={*asked, *behind}, gradients=True)
+        trace(model, *self._inputs, kept, visit=seen, places={*asked, *behind}, gradients=True)
         settle()
         with torch.enable_grad():
             total = _total(results[-1]) if loss is None else loss(results[-1])
@@ -240,10 +242,12 @@ class TorchFramework(Writer):
         tensor = constant.handle
         return tensor.detach() if isinstance(tensor, Tensor) and not tensor.is_meta else None
 
-    def _copy(self, *, share: Any = (), on_meta: bool = False, as_it_is: bool = False) -> nn.Module:
+    def _copy(
+        self, *, share: Any = (), on_meta: bool = False, as_it_is: bool = False, gathered: bool = False
+    ) -> nn.Module:
         """A copy in evaluation mode that has settled: it does at its next run what it did at the one before."""
         shared = list(share)
-        model = copied(self.model, share=shared, on_meta=on_meta).eval()
+        model = copied(self.model, share=shared, on_meta=on_meta, gathered=gathered).eval()
         if not as_it_is:
             make_finite(model, {id(tensor) for tensor in shared})
         for _ in range(self._settles_after):

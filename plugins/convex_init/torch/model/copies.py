@@ -16,10 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
+from convex_init.torch.write.sharding import is_sharded, whole
+
 _FINITE = 0.01  # stands for NaN and infinite numbers in a copy whose weights are to be overwritten anyway
 
 
-def copied(model: nn.Module, *, share: Iterable[Tensor] = (), on_meta: bool = False) -> nn.Module:
+def copied(
+    model: nn.Module, *, share: Iterable[Tensor] = (), on_meta: bool = False, gathered: bool = False
+) -> nn.Module:
     """Return a copy of ``model``, in the same mode.
 
     Args:
@@ -27,9 +31,10 @@ def copied(model: nn.Module, *, share: Iterable[Tensor] = (), on_meta: bool = Fa
             was written as and none of the hooks that gather parameters.
         share: parameters that the copy has in common with the model, so that writing them shows in both.
         on_meta: whether all other tensors are left without numbers, on torch's meta device, in their full shape.
+        gathered: whether the copy has whole tensors where the model has parts of them on each rank.
     """
     memo: dict[int, Any] = {id(tensor): tensor for tensor in share}
-    return _Copier(memo, on_meta).module(model)
+    return _Copier(memo, on_meta, gathered).module(model)
 
 
 @torch.no_grad()
@@ -45,8 +50,8 @@ def make_finite(model: nn.Module, keep: Collection[int] = ()) -> nn.Module:
 class _Copier:
     """One copy: what has been copied already is found in ``memo`` again, as with ``copy.deepcopy``."""
 
-    def __init__(self, memo: dict[int, Any], on_meta: bool) -> None:
-        self.memo, self.on_meta = memo, on_meta
+    def __init__(self, memo: dict[int, Any], on_meta: bool, gathered: bool) -> None:
+        self.memo, self.on_meta, self.gathered = memo, on_meta, gathered
         self.alive: list[Any] = []  # an id is only an object's own while the object lives
 
     def module(self, module: nn.Module) -> nn.Module:
@@ -91,6 +96,8 @@ class _Copier:
             return lazy
         if self.on_meta:
             made = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+        elif self.gathered and is_sharded(tensor):
+            made = whole(tensor.detach()).clone()
         elif tensor.is_leaf and not tensor.is_inference():
             leaf: Tensor = copy.deepcopy(tensor)
             return leaf
