@@ -175,7 +175,7 @@ def test_a_layer_that_is_replaced_while_training_is_noticed():
     NonNegProjection(model).attach(trainer)
     trainer.run(data(2))
     model.layers[1] = nn.Linear(8, 8)
-    with pytest.raises(RuntimeError, match=r"layers\.1\.weight was projected.*attach a new NonNegProjection"):
+    with pytest.raises(ValueError, match=r"layers\.1\.weight was marked.*replaced.*apply_\(model\)"):
         trainer.run(data(2), max_epochs=2)
 
 

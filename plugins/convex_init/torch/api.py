@@ -20,10 +20,10 @@ from convex_init.torch.model.inputs import arguments_of
 from convex_init.torch.model.modules import all_modules
 from convex_init.torch.trace.containers import named_tensors
 from convex_init.torch.write.drawing import check_generator
-from convex_init.torch.write.sharding import reshard
+from convex_init.torch.write.sharding import is_sharded, reshard
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
-from convex_init_core.request import Options, request
+from convex_init_core.request import Options, Request, request
 from convex_init_core.theory.activations import Activation
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def plan(model: nn.Module, example_inputs: Any = None, **options: Unpack[Options
         [('0', 'free'), ('2', 'positive')]
     """
     asked = request(**adapted(model, options))
-    return build.plan(framework_of(model, example_inputs, asked.entry), asked)
+    framework = framework_of(model, example_inputs, asked.entry)
+    _check_biases(framework.model, asked)
+    return build.plan(framework, asked)
 
 
 def apply_(
@@ -116,6 +118,7 @@ def apply_(
     check_generator(generator)
     asked = request(**adapted(model, options))
     framework = framework_of(model, example_inputs, asked.entry)
+    _check_biases(framework.model, asked)
     made = build.plan(framework, asked)
     if made.unwritten:
         warnings.warn(
@@ -155,7 +158,7 @@ def _activation(spec: Any) -> Any:
     return spec if isinstance(spec, (str, Activation)) or not callable(spec) else read_activation(spec)
 
 
-def framework_of(model: nn.Module, example_inputs: Any, entry: str) -> TorchFramework:
+def framework_of(model: nn.Module, example_inputs: Any, entry: str, *, with_numbers: bool = False) -> TorchFramework:
     """Return the port for a model, checked; a lazy model is given its shapes.
 
     Raises:
@@ -181,11 +184,23 @@ def framework_of(model: nn.Module, example_inputs: Any, entry: str) -> TorchFram
     for path, module in model.named_modules():
         if not isinstance(module, AFFINE) or is_parametrized(module, "weight"):  # whose weight is computed when asked
             continue
+        if isinstance(module.weight, Tensor) and module.weight.ndim < 2:
+            raise ValueError(
+                f"{path!r}: its weight has shape {tuple(module.weight.shape)}, flattened by a wrapper such as "
+                "FullyShardedDataParallel; initialise before wrapping, or shard with fully_shard"
+            )
         if isinstance(module.weight, Tensor) and not module.weight.is_floating_point():
             dtype = module.weight.dtype
             raise ValueError(f"{path!r}: its weight is {dtype}; initialise before quantising or converting")
     _check_numbers(inputs)
-    return TorchFramework(model, inputs, entry)
+    return TorchFramework(model, inputs, entry, with_numbers=with_numbers)
+
+
+def _check_biases(model: nn.Module, asked: Request) -> None:
+    """Refuse to register biases in layers that are sharded already."""
+    for path, module in model.named_modules() if asked.register_missing_bias else ():
+        if isinstance(module, AFFINE) and module.bias is None and any(map(is_sharded, module.parameters())):
+            raise ValueError(f"{path!r}: register_missing_bias cannot add a bias to a sharded layer; give it bias=True")
 
 
 def _check_numbers(inputs: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:

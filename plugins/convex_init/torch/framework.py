@@ -37,7 +37,8 @@ class TorchFramework(Writer):
         model: any module; ``write``, ``scale``, ``shift``, ``set_statistics``, ``add_bias`` and ``mark`` change it.
         inputs: positional and keyword inputs; ``None`` to make some.
         entry: name of the method that is called.
-        with_numbers: whether a large model, too, is traced with numbers: what buffers hold may be asked for then.
+        with_numbers: whether a large or sharded model, too, is traced with numbers: what parameters and buffers hold
+            may be asked for then. A sharded one is gathered for that, all of it on every rank.
 
     Raises:
         ValueError: if there is no such method, or inputs are needed and cannot be made.
@@ -62,9 +63,9 @@ class TorchFramework(Writer):
         on_meta = any(tensor.is_meta for tensor in model.parameters())
         sharded = any(is_sharded(tensor) for tensor in model.parameters())
         large = sum(tensor.numel() for tensor in model.parameters()) > _LARGE
-        self._without_numbers = on_meta or sharded
-        # A sharded model is not measured: that would gather all of it on every rank.
-        self.has_inputs, self._sharded = inputs is not None and not sharded, sharded
+        self._without_numbers = on_meta or (sharded and not with_numbers)
+        self._gathered = sharded and with_numbers
+        self.has_inputs = inputs is not None and (with_numbers or not sharded)
         self._try_without_numbers = large and not on_meta and not with_numbers
         self._inputs = inputs if inputs is not None else (made_inputs(model, entry, self._runner()), {})
 
@@ -190,14 +191,14 @@ class TorchFramework(Writer):
                 values[asked[place]] = numpy_of(tensor.detach())
                 waiting[asked[place]] = tensor
 
-        model = self._copy(as_it_is=True, gathered=self._sharded)
+        model = self._copy(as_it_is=True)
         call = self._call(model)
 
         def kept(*args: Any, **kwargs: Any) -> Any:
             results.append(call(*args, **kwargs))
             return results[-1]
 
-        trace(model, *self._inputs, kept, visit=seen, places={*asked, *behind}, gradients=True)
+        trace(model, *self._given(), kept, visit=seen, places={*asked, *behind}, gradients=True)
         settle()
         with torch.enable_grad():
             total = _total(results[-1]) if loss is None else loss(results[-1])
@@ -242,12 +243,10 @@ class TorchFramework(Writer):
         tensor = constant.handle
         return tensor.detach() if isinstance(tensor, Tensor) and not tensor.is_meta else None
 
-    def _copy(
-        self, *, share: Any = (), on_meta: bool = False, as_it_is: bool = False, gathered: bool = False
-    ) -> nn.Module:
+    def _copy(self, *, share: Any = (), on_meta: bool = False, as_it_is: bool = False) -> nn.Module:
         """A copy in evaluation mode that has settled: it does at its next run what it did at the one before."""
         shared = list(share)
-        model = copied(self.model, share=shared, on_meta=on_meta, gathered=gathered).eval()
+        model = copied(self.model, share=shared, on_meta=on_meta, gathered=self._gathered).eval()
         if not as_it_is:
             make_finite(model, {id(tensor) for tensor in shared})
         for _ in range(self._settles_after):
@@ -269,7 +268,7 @@ class TorchFramework(Writer):
 
     def _runner(self) -> Callable[[Tensor], Any]:
         """Try inputs on one copy."""
-        call = self._call(copied(self.model, on_meta=self._without_numbers).eval())
+        call = self._call(copied(self.model, on_meta=self._without_numbers, gathered=self._gathered).eval())
 
         def tried(x: Tensor) -> Any:
             with torch.no_grad(), _no_draws():

@@ -49,4 +49,4 @@ def signal_report(
     if batch is None:
         raise ValueError("batch is needed: a report measures the signal on it")
     asked = request(**adapted(model, options))
-    return report(framework_of(model, batch, asked.entry), asked, loss, SignalReport)
+    return report(framework_of(model, batch, asked.entry, with_numbers=True), asked, loss, SignalReport)
