@@ -72,7 +72,7 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_another_map_is_refused_with_a_remedy(name):
-    with pytest.raises(ValueError, match="parametrization Foreign is none of the known.*convex_init.torch.Positive"):
+    with pytest.raises(ValueError, match=r"parametrization Foreign is none of the known.*convex_init\.torch\.Positive"):
         read_positivity(behind(UNKNOWN[name]))
 
 
