@@ -38,10 +38,12 @@ from cosmic_ray.plugins import get_operator, operator_names
 CHECKOUT = Path(__file__).resolve().parent.parent
 RESULTS = CHECKOUT / "results" / "mutation_score.json"
 COPIED = ("convex_init_core", "plugins", "integrations", "pyproject.toml")
-_TORCH = "drawing tensors layers network sharding positivity"
-_TORCH_TESTS = "contract draws examples methods network signal_through_layers tensor_level"
+_TORCH = "drawing tensors layers network positivity"  # the tests of sharding start processes of their own
+_TORCH_TESTS = "contract draws examples methods network positivity signal_through_layers tensor_level"
 _KERAS = "initializers fans filling drawing layers network"
-_KERAS_TESTS = "agrees_with_torch examples fans initializers methods network_and_report saving signal_through_layers"
+_KERAS_TESTS = (
+    "agrees_with_torch examples fans initializers methods network_and_report saving signal_through_layers training"
+)
 PARTS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "core": (
         [f"convex_init_core/{place}.py" for place in ("theory/*", "signal/*", "methods/*", "weights/*", "settings")],

@@ -84,6 +84,11 @@ def test_signal_and_gradient_pass_any_depth_through_icnn_and_apply():
         assert_same_signal(last, np.maximum(first, 0.0))
 
 
+def test_a_seed_generator_gives_as_many_weights_as_are_asked_for():
+    initializer = ICNNInit(method="isometric", seed=keras.random.SeedGenerator(3))
+    assert len({array(initializer((30, 30))).tobytes() for _ in range(300)}) == 300
+
+
 def test_seeds_configs_and_refusals():
     initializer = ICNNInit(method="isometric", seed=4)
     again = ICNNInit.from_config(initializer.get_config())

@@ -58,6 +58,31 @@ def test_every_entry_point_takes_the_input_of_its_configuration(entry):
     assert isinstance(model.get_submodule(config["first_conv"]), (nn.Conv2d, nn.Linear))
 
 
+CHANNELS = {
+    "icnn_convnet5": [32, 32, 64, 64, 128],
+    "icnn_convnet9": [32, 32, 32, 64, 64, 64, 128, 128, 128],
+    "icnn_resnet8": [32, *[32] * 2, *[64] * 2, *[128] * 2],
+    "icnn_resnet14": [32, *[32] * 4, *[64] * 4, *[128] * 4],
+    "icnn_resnet20": [32, *[32] * 6, *[64] * 6, *[128] * 6],
+}
+
+
+@pytest.mark.parametrize("entry", CHANNELS)
+def test_the_convolutions_are_those_that_the_name_says(entry):
+    model = timm.create_model(entry)
+    convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    assert [layer.out_channels for layer in convolutions] == CHANNELS[entry]
+    halved = [layer for layer in convolutions if layer.stride == (2, 2)]
+    assert [layer.out_channels for layer in halved] == [64, 128]
+    assert all(layer.kernel_size == (3, 3) and layer.padding == (1, 1) for layer in convolutions)
+
+
+def test_defaults_are_ten_classes_of_the_data_that_the_paper_uses():
+    assert ct.IcnnMlp(hidden=(6, 5))(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    assert ct.IcnnConvNet(widths=(4, 6))(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    assert ct.IcnnResNet(width=4)(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
 def test_features_head_and_classes(name):
     model = small(name).eval()
     x = torch.randn(3, *SIZES[name])
