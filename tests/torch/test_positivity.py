@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from convex_init.torch.positivity import projected_names, raw_parameter, read_positivity
+from convex_init.torch.write.positivity import projected_names, raw_parameter, read_positivity
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
