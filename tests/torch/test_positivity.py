@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from convex_init.torch.write.positivity import projected_names, raw_parameter, read_positivity
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from convex_init.torch import Positive, mark_projected
+from convex_init.torch.write.positivity import projected_names, raw_parameter, read_positivity
 from convex_init_core import as_positivity
 from convex_init_core.weights.positivity import Softplus
 
