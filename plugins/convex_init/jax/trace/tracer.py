@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convex_init.jax.trace.arguments import Arguments, Leaf, path_name, read_arguments
-from convex_init.jax.trace.library import RULES, recognised
+from convex_init.jax.trace.known_functions import RULES, recognised
 from convex_init.jax.trace.lowering import Lowering, bounds
 from convex_init.jax.trace.program import Program, Slot, flat
 from convex_init_core.graph.builder import Builder

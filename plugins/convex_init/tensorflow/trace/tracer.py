@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from convex_init.tensorflow.trace.library import RULES, recognised
+from convex_init.tensorflow.trace.known_functions import RULES, recognised
 from convex_init.tensorflow.trace.lowering import Lowering, bounds
 from convex_init.tensorflow.trace.program import Program, Slot, Variable, flat
 from convex_init_core.graph.builder import Builder
