@@ -5,15 +5,17 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 OPTIONS = doctest.ELLIPSIS
 
 
-def examples_in(package: str) -> dict[str, doctest.DocTest]:
-    """Return the docstrings with examples in a package and its modules, by dotted name."""
+def examples_in(package: str, without: Collection[str] = ()) -> dict[str, doctest.DocTest]:
+    """Return the docstrings with examples in a package and its modules but those named in `without`."""
     found = {}
     for module in _modules(package):
+        if module in without:
+            continue
         for test in doctest.DocTestFinder().find(importlib.import_module(module), module):
             if test.examples:
                 found[test.name] = test
@@ -33,7 +35,7 @@ def failures_of(test: doctest.DocTest) -> str:
     return "".join(said)
 
 
-def names_without(package: str, wanted: str) -> set[str]:
-    """Return which of the public names of a package, separated by spaces, show no example."""
-    public, shown = importlib.import_module(package), set(examples_in(package))
+def names_without(package: str, wanted: str, shown: Collection[str]) -> set[str]:
+    """Return which of the public names of a package, separated by spaces, are not among the examples `shown`."""
+    public = importlib.import_module(package)
     return {name for name in wanted.split() if f"{getattr(public, name).__module__}.{name}" not in shown}

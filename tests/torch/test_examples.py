@@ -16,4 +16,4 @@ def test_example(name: str) -> None:
 
 
 def test_the_names_that_users_meet_have_examples() -> None:
-    assert not names_without("convex_init.torch", SHOWN)
+    assert not names_without("convex_init.torch", SHOWN, EXAMPLES)
