@@ -343,10 +343,11 @@ def try_again(part: str, root: Path, tests: list[str]) -> None:
     for row in report["survived"]:
         if "remark" in row or "noticed_since_by" in row:
             continue
-        mutant = next((m for m in mutants_of(root, row["file"]) if m.change == row["change"]), None)
-        if mutant is None:
+        same = [mutant for mutant in mutants_of(root, row["file"]) if mutant.change == row["change"]]
+        if not same:
             row["remark"] = "the line is gone"
             continue
+        mutant = min(same, key=lambda found: abs(found.line - row["line"]))  # lines may have moved since
         if not survives(root, mutant, tests, 600.0):
             said = re.search(r"^(?:FAILED|ERROR) ([^:\s]+)", (root / "log").read_text(encoding="utf-8"), re.MULTILINE)
             row["noticed_since_by"] = said[1] if said else "a run without end"

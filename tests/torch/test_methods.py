@@ -206,9 +206,11 @@ def test_an_activation_without_a_bounded_slope_is_refused_with_its_layer():
     mark_projected(model[1])
 
 
-def test_a_weight_of_unknown_axes_is_refused():
-    with pytest.raises(ValueError, match="geometry"):
-        icnn_(torch.empty(4, 4, 3), **ISOMETRIC)
+def test_a_matrix_says_its_axes_and_another_weight_of_unknown_axes_is_refused():
+    assert_isometric(icnn_(torch.empty(20, 30), **ISOMETRIC).numpy())
+    for shape in ((4,), (4, 4, 3)):
+        with pytest.raises(ValueError, match=r"geometry cannot be told .*pass geometry="):
+            icnn_(torch.empty(shape), **ISOMETRIC)
     with pytest.raises(ValueError, match="geometry is that of a weight of shape"):
         icnn_(torch.empty(4, 5), geometry=geometry(nn.Linear(4, 4)), **ISOMETRIC)
 
