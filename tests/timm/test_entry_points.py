@@ -23,6 +23,14 @@ SMALL = {
     "icnn_convnet5": {"widths": (8, 8, 12), "in_chans": 1},
     "icnn_resnet8": {"layers": (1, 2), "width": 6, "in_chans": 1},
 }
+CHANNELS = {
+    "icnn_convnet5": [32, 32, 64, 64, 128],
+    "icnn_convnet9": [32, 32, 32, 64, 64, 64, 128, 128, 128],
+    "icnn_resnet8": [32, *[32] * 2, *[64] * 2, *[128] * 2],
+    "icnn_resnet14": [32, *[32] * 4, *[64] * 4, *[128] * 4],
+    "icnn_resnet20": [32, *[32] * 6, *[64] * 6, *[128] * 6],
+}
+"""Of the convolutions of each entry point that has some."""
 SIZES = {"icnn_mlp_3x784": (1, 8, 6), "icnn_convnet5": (1, 8, 8), "icnn_resnet8": (1, 8, 8)}
 
 
@@ -38,7 +46,7 @@ def name(request):
 
 def test_listed_and_created_with_timms_arguments():
     listed = timm.list_models("icnn*")
-    assert {"icnn_mlp_5x784", "icnn_convnet5", "icnn_resnet8"} <= set(listed)
+    assert set(listed) == {*CHANNELS, "icnn_mlp_3x784", "icnn_mlp_5x784", "icnn_mlp_7x784"}
     assert not timm.list_models("icnn*", pretrained=True)
     model = timm.create_model("icnn_mlp_5x784", num_classes=10, in_chans=1, img_size=28)
     assert model(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
@@ -58,15 +66,6 @@ def test_every_entry_point_takes_the_input_of_its_configuration(entry):
     assert isinstance(model.get_submodule(config["first_conv"]), (nn.Conv2d, nn.Linear))
 
 
-CHANNELS = {
-    "icnn_convnet5": [32, 32, 64, 64, 128],
-    "icnn_convnet9": [32, 32, 32, 64, 64, 64, 128, 128, 128],
-    "icnn_resnet8": [32, *[32] * 2, *[64] * 2, *[128] * 2],
-    "icnn_resnet14": [32, *[32] * 4, *[64] * 4, *[128] * 4],
-    "icnn_resnet20": [32, *[32] * 6, *[64] * 6, *[128] * 6],
-}
-
-
 @pytest.mark.parametrize("entry", CHANNELS)
 def test_the_convolutions_are_those_that_the_name_says(entry):
     model = timm.create_model(entry)
@@ -75,6 +74,11 @@ def test_the_convolutions_are_those_that_the_name_says(entry):
     halved = [layer for layer in convolutions if layer.stride == (2, 2)]
     assert [layer.out_channels for layer in halved] == [64, 128]
     assert all(layer.kernel_size == (3, 3) and layer.padding == (1, 1) for layer in convolutions)
+    # Each convolution has a normalisation behind it; a residual block has one in front too, and there is a last one.
+    norms = sum(isinstance(layer, nn.BatchNorm2d) for layer in model.modules())
+    assert norms == len(convolutions) + ("resnet" in entry) * (len(model.blocks) + 1)
+    by_class = type(model)() if entry in ("icnn_convnet5", "icnn_resnet8") else model
+    assert [p.shape for p in by_class.parameters()] == [p.shape for p in model.parameters()]
 
 
 def test_defaults_are_ten_classes_of_the_data_that_the_paper_uses():
