@@ -1,4 +1,4 @@
-"""Which small faults the tests notice: ``python tools/mutation_score.py core [--mutants 250] [--seed 0]``.
+"""Which small faults the tests notice: ``python -m tools.mutation_score core [--mutants 250] [--seed 0]``.
 
 Samples mutants of one part of the library (the operators of cosmic-ray, and swapped arguments), and runs for each the
 test files that reach its line, in a copy of the checkout. Writes counts and survivors to
@@ -13,9 +13,7 @@ import argparse
 import ast
 import collections
 import contextlib
-import difflib
 import importlib.metadata
-import itertools
 import json
 import multiprocessing
 import os
@@ -25,31 +23,41 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import coverage
-from cosmic_ray.mutating import mutate_code
-from cosmic_ray.operators.operator import Operator
-from cosmic_ray.plugins import get_operator, operator_names
+
+from tools.mutants import Mutant, mutants_of
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 RESULTS = CHECKOUT / "results" / "mutation_score.json"
 COPIED = ("convex_init_core", "plugins", "integrations", "pyproject.toml")
-_TORCH = "drawing tensors layers network positivity"  # the tests of sharding start processes of their own
+# Tests of sharding are left out: they start processes of their own.
+_TORCH = "init_functions layers network write/drawing write/positivity"
 _TORCH_TESTS = "contract draws examples methods network positivity signal_through_layers tensor_level"
-_KERAS = "initializers fans filling drawing layers network"
+_KERAS = "initializers model/fans draws/filling draws/drawing layers network"
 _KERAS_TESTS = (
     "agrees_with_torch examples fans initializers methods network_and_report saving signal_through_layers training"
 )
+_PLANS = [path.stem.removeprefix("test_") for path in sorted((CHECKOUT / "tests" / "torch").glob("test_plan_*.py"))]
+_NUMPY = ["numpy", "mpmath", "scipy.integrate", "scipy.stats"]
 PARTS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "core": (
         [f"convex_init_core/{place}.py" for place in ("theory/*", "signal/*", "methods/*", "weights/*", "settings")],
         ["tests/core", "tests/contract"],
-        ["numpy", "mpmath", "scipy.integrate", "scipy.stats"],
+        _NUMPY,
     ),
+    **{
+        folder: ([f"convex_init_core/{folder}/**/*.py"], ["tests/core", *tests], [*_NUMPY, "torch"])
+        for folder, tests in {
+            "graph": ["tests/torch/trace/test_evaluated.py"],
+            "convexity": [f"tests/torch/test_certificate{name}.py" for name in ("", "_attacks", "_edges", "_idioms")],
+            "reading": [f"tests/torch/test_{name}.py" for name in ("reading", "reading_of_kinds", *_PLANS)],
+            "planning": [f"tests/torch/test_{name}.py" for name in ("calibration", "contract", "methods", *_PLANS)],
+            "reporting": ["tests/torch/test_signal_report.py"],
+        }.items()
+    },
     "torch": (
         [f"plugins/convex_init/torch/{name}.py" for name in _TORCH.split()],
         [f"tests/torch/test_{name}.py" for name in _TORCH_TESTS.split()],
@@ -64,119 +72,8 @@ PARTS: dict[str, tuple[list[str], list[str], list[str]]] = {
 }
 """Sources and tests of each part, and what all tests import: it is imported once."""
 
-# A mutant that any run of its line notices says nothing about the tests: + becomes - and no shift.
-_OPERATORS = (
-    *("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "FloorDiv_Mul", "Mod_FloorDiv", "Pow_Mul", "BitXor_BitAnd"),
-    *("RShift_LShift", "LShift_RShift", "BitAnd_BitOr", "BitOr_BitAnd"),
-    *("Eq_NotEq", "NotEq_Eq", "Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt", "Gt_GtE", "Gt_LtE", "GtE_Gt", "GtE_Lt"),
-    *("Is_IsNot", "IsNot_Is", "Delete_USub", "Delete_Not"),
-)
-_WHOLE = (
-    *("AddNot", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd"),
-    *("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "NumberReplacer", "RemoveDecorator"),
-    "ZeroIterationForLoop",
-)
-
-
-class SwapArguments(Operator):  # type: ignore[misc]  # cosmic-ray has no types
-    """Swaps two neighbouring positional arguments of a call."""
-
-    def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
-        """Yield where the first and second, second and third, ... may be swapped."""
-        for a, b in self._pairs(node):
-            yield node.children[a].start_pos, node.children[b].end_pos
-
-    def mutate(self, node: Any, index: int) -> Any:
-        """Swap the pair with this number."""
-        a, b = self._pairs(node)[index]
-        node.children[a], node.children[b] = node.children[b], node.children[a]
-        return node
-
-    @staticmethod
-    def _pairs(node: Any) -> list[tuple[int, int]]:
-        if getattr(node, "type", "") != "arglist" or node.parent.type != "trailer":
-            return []
-        places = [i for i, child in enumerate(node.children) if child.type not in ("operator", "argument")]
-        code = [child.get_code().strip() for child in node.children]
-        return [(a, b) for a, b in itertools.pairwise(places) if code[a] != code[b]]
-
-    @classmethod
-    def examples(cls) -> tuple[Any, ...]:
-        """Return none; cosmic-ray's own tests ask."""
-        return ()
-
-
 Reached: TypeAlias = dict[str, tuple[float, dict[str, set[int]]]]
 """Of each test file: its seconds, and for every source the lines that it runs."""
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One file with one change, ``change`` as text and ``code`` as the whole file."""
-
-    file: str
-    line: int
-    operator: str
-    change: str
-    code: str
-
-
-class _Bare(ast.NodeTransformer):
-    """Drops what does not run: annotations, and imports for type checkers."""
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        node.annotation = ast.Constant(value=0)
-        return self.generic_visit(node)
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        node.annotation = None
-        return node
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns = None
-        return self.generic_visit(node)
-
-    def visit_If(self, node: ast.If) -> ast.AST | None:
-        return None if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else self.generic_visit(node)
-
-
-def what_runs(source: str) -> str:
-    """Return a text that is equal for two sources that do the same at run time."""
-    return ast.dump(_Bare().visit(ast.parse(source)))
-
-
-def operators() -> list[tuple[str, Operator]]:
-    """Return the operators that are used, by name."""
-    chosen = [("SwapArguments", SwapArguments())]
-    for name in operator_names():
-        short = name.removeprefix("core/")
-        if short in _WHOLE or short.partition("Operator_")[2] in _OPERATORS:
-            chosen.append((short, get_operator(name)()))
-    return sorted(chosen, key=lambda pair: pair[0])
-
-
-def mutants_of(root: Path, file: str) -> Iterator[Mutant]:
-    """Yield every mutant of one file."""
-    source = (root / file).read_text(encoding="utf-8")
-    bare = what_runs(source)
-    for name, operator in operators():
-        for number in range(10_000):
-            code = mutate_code(source, operator, number)
-            if code is None:
-                break
-            with contextlib.suppress(SyntaxError):
-                if what_runs(code) != bare:
-                    yield Mutant(file, *_difference(source, code, name), code)
-
-
-def _difference(source: str, code: str, name: str) -> tuple[int, str, str]:
-    old, new = source.splitlines(), code.splitlines()
-    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag != "equal":
-            was, becomes = (" ".join(part.strip() for part in lines) for lines in (old[i1:i2], new[j1:j2]))
-            first = next((i for i in range(i1, i2) if old[i].strip()), i1)
-            return first + 1, name, f"{was}  ->  {becomes}"
-    raise ValueError("the mutant is the source")
 
 
 def run_apart(root: Path, tests: list[str], limit: float | None = None, sources: list[str] | None = None) -> int:
@@ -278,7 +175,7 @@ def copied(places: list[str], folder: str) -> Path:
     root = Path(folder).resolve()
     # Of the tests no more than this part needs: pytest imports the framework of every folder that it finds.
     helpers = (path.relative_to(CHECKOUT) for path in (CHECKOUT / "tests").glob("*.py"))
-    parents = {str(Path(place).parent) if place.endswith(".py") else place for place in places}
+    parents = {"/".join(Path(place).parts[:2]) for place in places}
     for name in (*COPIED, *map(str, helpers), *{"tests/core", "tests/contract", *parents}):
         source = CHECKOUT / name
         if source.is_dir():
