@@ -36,12 +36,10 @@ if TYPE_CHECKING:
         stable_fan_in,
     )
     from convex_init_core.signal.propagation import backward, forward
+    from convex_init_core.theory.activation import Activation, Bend, custom
     from convex_init_core.theory.activations import (
-        Activation,
-        Bend,
         as_activation,
         celu,
-        custom,
         elu,
         identity,
         leaky_relu,
@@ -98,9 +96,8 @@ _HOMES = {
     "signal.convolution": "FieldStatistics forward_convolution",
     "signal.fixed_point": "Stability feature_sum feature_sum_derivative stability stable_fan_in",
     "signal.propagation": "backward forward",
-    "theory.activations": (
-        "Activation Bend as_activation celu custom elu identity leaky_relu prelu relu softplus squared_softplus"
-    ),
+    "theory.activation": "Activation Bend custom",
+    "theory.activations": "as_activation celu elu identity leaky_relu prelu relu softplus squared_softplus",
     "theory.moments": "FeatureMoments derivative_moments feature_moments",
     "theory.operating_point": "OperatingPoint operating_point",
     "theory.separation": "Separation separation",

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from convex_init_core.reading.select import Selection, patterns_of
 from convex_init_core.settings import InitSettings
-from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
+from convex_init_core.theory.activation import Activation, ArrayFunction
+from convex_init_core.theory.activations import as_activation
 from convex_init_core.weights.positivity import Positivity, as_positivity
 
 if TYPE_CHECKING:

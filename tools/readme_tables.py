@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from convex_init.demo import results, table
+from convex_init.demo.results import record, table
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _TABLE = re.compile(r"(<!-- table:(\w+) -->\n).*?(<!-- /table -->)", re.DOTALL)
@@ -27,7 +27,7 @@ def with_tables(text: str, folder: Path) -> str:
         raise ValueError("there is no <!-- table:NAME --> with a <!-- /table --> behind it")
 
     def made(found: re.Match[str]) -> str:
-        content = results.read(folder / f"{found[2]}.json")
+        content = record.read(folder / f"{found[2]}.json")
         return f"{found[1]}{table.caption(content)}.\n\n{table.as_markdown(content)}\n{found[3]}"
 
     return _TABLE.sub(made, text)

@@ -15,7 +15,7 @@ from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import Curvature, ElementWise, Sign, Value
 from convex_init_core.convexity.values import Values
 from convex_init_core.graph.nodes import Node
-from convex_init_core.theory.activations import shape_on_grid
+from convex_init_core.theory.activation import shape_on_grid
 
 _MOST = 64  # operations of one function
 _ROUNDING = 1e-12  # of a value that is 0

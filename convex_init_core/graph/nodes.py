@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convex_init_core.convexity.calculus import Value
     from convex_init_core.convexity.values import Values
-    from convex_init_core.theory.activations import Activation
+    from convex_init_core.theory.activation import Activation
 
 
 class Kind(enum.Enum):

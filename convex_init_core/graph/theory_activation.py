@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from convex_init_core.theory import activations
-from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.activation import Activation
 
 _ROUNDING = 1e-6  # of α · (1/α), which some frameworks compute in float32
 

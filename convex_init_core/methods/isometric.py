@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.activation import Activation
 from convex_init_core.theory.moments import feature_moments
 from convex_init_core.theory.operating_point import operating_point
 from convex_init_core.theory.statistics import LayerStatistics

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from convex_init_core.methods.isometric import BACKGROUND, solve_isometric
 from convex_init_core.methods.recipe import Recipe
 from convex_init_core.settings import InitSettings
-from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.activation import Activation
 from convex_init_core.weights.laws import Normal
 from convex_init_core.weights.positivity import Positivity
 from convex_init_core.weights.weight_axes import Geometry

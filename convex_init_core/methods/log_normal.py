@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 
 from convex_init_core import _checks
-from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
+from convex_init_core.theory.activation import Activation, ArrayFunction
+from convex_init_core.theory.activations import as_activation
 from convex_init_core.theory.moments import feature_moments
 from convex_init_core.theory.statistics import LayerStatistics
 
@@ -33,7 +34,7 @@ def solve(
 
     Args:
         fan_in: N ≥ 1, the number of features that one pre-activation sums.
-        activation: φ, which *feeds* the layer: a name, an :class:`~convex_init_core.theory.activations.Activation`, or
+        activation: φ, which *feeds* the layer: a name, an :class:`~convex_init_core.theory.activation.Activation`, or
             a function on float64 arrays.
         correlation: ρ* of two pre-activations of the layer, in (0, 1).
         variance: σ*² of the pre-activations, above 0.

@@ -24,7 +24,8 @@ from typing import Any
 from convex_init_core import _checks
 from convex_init_core.methods.recipe import Recipe
 from convex_init_core.settings import InitSettings
-from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
+from convex_init_core.theory.activation import Activation, ArrayFunction
+from convex_init_core.theory.activations import as_activation
 from convex_init_core.theory.moments import FeatureMoments, derivative_moments, feature_moments
 from convex_init_core.theory.statistics import LayerStatistics, SignalStatistics
 from convex_init_core.weights.laws import Normal

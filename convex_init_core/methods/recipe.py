@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.activation import Activation
 from convex_init_core.theory.statistics import LayerStatistics
 from convex_init_core.weights.laws import Law, Normal
 from convex_init_core.weights.positivity import Positivity

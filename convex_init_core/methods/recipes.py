@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from convex_init_core.methods.log_normal import solve, solve_free
 from convex_init_core.methods.recipe import Recipe
 from convex_init_core.settings import InitSettings
-from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
+from convex_init_core.theory.activation import Activation, ArrayFunction
+from convex_init_core.theory.activations import as_activation
 from convex_init_core.theory.statistics import LayerStatistics
 from convex_init_core.weights.laws import (
     Gamma,

@@ -14,7 +14,7 @@ from convex_init_core import _checks
 from convex_init_core.methods.log_normal import solve
 from convex_init_core.settings import InitSettings
 from convex_init_core.signal.signal_moments import pre_activation, shared_amplitude, unshared_variance
-from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.activation import Activation
 from convex_init_core.theory.moments import FeatureMoments
 from convex_init_core.theory.statistics import LayerStatistics
 

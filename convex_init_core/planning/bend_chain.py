@@ -10,7 +10,8 @@ from convex_init_core.methods.bend_spread import spread_bends
 from convex_init_core.planning.decisions import add_bias
 from convex_init_core.planning.refusals import shown
 from convex_init_core.reading.fed_by import is_passed_on
-from convex_init_core.theory.activations import Activation, relu
+from convex_init_core.theory.activation import Activation
+from convex_init_core.theory.activations import relu
 from convex_init_core.weights.laws import Normal
 
 if TYPE_CHECKING:

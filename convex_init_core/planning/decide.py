@@ -19,7 +19,8 @@ from convex_init_core.reading.factors import Numbers
 from convex_init_core.reading.signals import Signals, as_factor
 from convex_init_core.request import Chosen, Request
 from convex_init_core.signal.signal_moments import activated, are_close, pre_activation
-from convex_init_core.theory.activations import Activation, identity, relu
+from convex_init_core.theory.activation import Activation
+from convex_init_core.theory.activations import identity, relu
 from convex_init_core.weights.laws import Normal
 from convex_init_core.weights.positivity import Positivity, as_positivity
 

@@ -14,7 +14,7 @@ from convex_init_core.graph.function_of_one import FunctionOfOne, bases_of, betw
 from convex_init_core.graph.nodes import Graph, Node
 from convex_init_core.graph.walks import parts_first
 from convex_init_core.theory import activations as named
-from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.activation import Activation, custom
 from convex_init_core.theory.moments import feature_moments
 
 _JOINS = ("concatenate", "stack", "join")
@@ -164,7 +164,7 @@ def recognised(function: FunctionOfOne, *, only_named: bool = False) -> tuple[Ac
     if only_named:
         return None
     try:
-        phi = named.custom(function, bends=function.turns, name=function.label or "composite")
+        phi = custom(function, bends=function.turns, name=function.label or "composite")
         feature_moments(phi, 0.5)  # a turn that is not among its bends shows here
     except ValueError:
         return None

@@ -23,7 +23,8 @@ from convex_init_core.reading.signals import Signals, as_factor
 from convex_init_core.reporting.statistics import Array, gradient_statistics_of, rows_of, statistics_of
 from convex_init_core.signal.prediction import UNKNOWN, Stage, is_isometric, predict_gradients, predict_signals
 from convex_init_core.signal.signal_moments import activated, pre_activation
-from convex_init_core.theory.activations import Activation, identity
+from convex_init_core.theory.activation import Activation
+from convex_init_core.theory.activations import identity
 from convex_init_core.theory.moments import FeatureMoments
 from convex_init_core.theory.statistics import LayerStatistics, SignalStatistics
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convex_init_core import _checks
-from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.activation import Activation
 from convex_init_core.theory.moments import feature_moments
 from convex_init_core.theory.statistics import LayerStatistics, SignalStatistics
 

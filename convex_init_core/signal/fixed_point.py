@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from convex_init_core import _checks
 from convex_init_core.methods.log_normal import solve
 from convex_init_core.signal.propagation import forward
-from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
+from convex_init_core.theory.activation import Activation, ArrayFunction
+from convex_init_core.theory.activations import as_activation
 from convex_init_core.theory.moments import derivative_moments, feature_moments
 from convex_init_core.theory.statistics import SignalStatistics
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from convex_init_core.methods.isometric import BACKGROUND
 from convex_init_core.signal.propagation import backward, forward
-from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.activation import Activation
 from convex_init_core.theory.statistics import GradientStatistics, LayerStatistics, SignalStatistics
 from convex_init_core.weights.weight_axes import Geometry
 

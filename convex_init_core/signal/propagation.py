@@ -6,7 +6,7 @@ A layer is ``s = W φ(s⁻) + b``. Weights and biases are independent of each ot
 from __future__ import annotations
 
 from convex_init_core import _checks
-from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.activation import Activation
 from convex_init_core.theory.moments import derivative_moments, feature_moments
 from convex_init_core.theory.statistics import GradientStatistics, LayerStatistics, SignalStatistics
 

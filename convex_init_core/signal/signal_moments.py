@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convex_init_core import _checks
-from convex_init_core.theory.activations import Activation, ArrayFunction, as_activation
+from convex_init_core.theory.activation import Activation, ArrayFunction
+from convex_init_core.theory.activations import as_activation
 from convex_init_core.theory.moments import FeatureMoments, feature_moments
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from convex_init_core.theory.activations import ArrayFunction, Bend
+from convex_init_core.theory.activation import ArrayFunction, Bend
 
 _REACH = 12.0  # standard deviations; the Gaussian's weight beyond is below 1e-31
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)

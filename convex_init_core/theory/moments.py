@@ -14,7 +14,7 @@ import numpy as np
 
 from convex_init_core import _checks
 from convex_init_core.theory import relu_moments
-from convex_init_core.theory.activations import Activation, ArrayFunction, Bend
+from convex_init_core.theory.activation import Activation, ArrayFunction, Bend
 
 
 @dataclass(frozen=True)

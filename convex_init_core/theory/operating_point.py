@@ -19,7 +19,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.activation import Activation
 
 MIDDLE = 0.5
 """The middle of the bend is where the right-hand slope comes to this share of φ'(∞)."""

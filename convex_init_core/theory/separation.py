@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.activation import Activation
 from convex_init_core.theory.moments import derivative_moments
 from convex_init_core.theory.statistics import LayerStatistics, SignalStatistics
 

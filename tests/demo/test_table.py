@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from convex_init.demo.results import read, write
-from convex_init.demo.table import as_markdown, as_text, caption
+from convex_init.demo.results.record import read, write
+from convex_init.demo.results.table import as_markdown, as_text, caption
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 RESULTS = CHECKOUT / "results" / "demo_digits.json"
@@ -63,7 +63,7 @@ def test_results_are_read_back(tmp_path):
 @pytest.mark.parametrize("losses", [(0.5, 0.1), (0.5,), (None, 0.1), (None, None)])
 def test_the_picture_is_drawn_whatever_happened(tmp_path, losses):
     pytest.importorskip("matplotlib")
-    from convex_init.demo.picture import draw
+    from convex_init.demo.results.picture import draw
 
     draw(results(*losses), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")

@@ -6,9 +6,9 @@ from typing import Any
 
 from convex_init.demo.data import Images, load
 from convex_init.demo.failure import DemoError, needed
-from convex_init.demo.results import Results, collect, write
+from convex_init.demo.results.record import Results, collect, write
+from convex_init.demo.results.table import as_text, caption
 from convex_init.demo.settings import DemoSettings
-from convex_init.demo.table import as_text, caption
 
 
 def run_demo(settings: DemoSettings) -> None:
@@ -28,7 +28,7 @@ def run_demo(settings: DemoSettings) -> None:
     results = _train_all(settings, images, device)
     print(f"{caption(results)}\n\n{as_text(results)}")
     if settings.out is not None:
-        from convex_init.demo.picture import draw
+        from convex_init.demo.results.picture import draw
 
         stem = settings.out / f"demo_{settings.dataset}"
         write(results, stem.with_suffix(".json"))

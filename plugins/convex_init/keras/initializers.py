@@ -4,101 +4,29 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Sequence
-from itertools import repeat
-from numbers import Integral
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
-import convex_init_core as core
 from convex_init.keras.constraints import NonNeg
-from convex_init.keras.draws.drawing import BIAS, KERNEL, fresh_seed, seed_stream, wide
+from convex_init.keras.draws.drawing import BIAS, KERNEL, wide
+from convex_init.keras.draws.initializer import WIDE, ICNNInitializer
 from convex_init.keras.serialisation import (
     ActivationSpec,
-    activation_config,
-    core_activation,
     positivity_config,
     positivity_from,
 )
-from convex_init_core import InitSettings, Positivity, Recipe, needs_geometry, positive_recipe
+from convex_init_core import InitSettings, Positivity, needs_geometry
 
 if TYPE_CHECKING:
     from convex_init.keras.model.fans import Layout
     from convex_init_core import Geometry
 
 
-_WIDE = 2.0**20  # a fan-in at which every law exists, to check what does not depend on it
-
-
-class _Calls:
-    """How often an initializer has drawn; shared by the instances that layers make of a user's one."""
-
-    def __init__(self) -> None:
-        self.number = 0
-
-
-class _ICNNInitializer(keras.initializers.Initializer):
-    """What the two initializers share: settings, seeds, config."""
-
-    role: int
-
-    def __init__(self, settings: InitSettings, activation: ActivationSpec, seed: Any, fan_in: float | None) -> None:
-        self.settings, self.activation, self.fan_in = settings, core_activation(activation), fan_in
-        if fan_in is not None:
-            self._check(fan_in)  # refuses a bad one at once
-        if isinstance(seed, dict):
-            seed = keras.saving.deserialize_keras_object(seed)
-        if isinstance(seed, Integral):
-            seed = int(seed)  # NumPy's integers, too
-        if seed is not None and not isinstance(seed, (int, keras.random.SeedGenerator)):
-            raise TypeError(f"seed must be an integer, a keras.random.SeedGenerator or None, got {seed!r}")
-        self._given_seed = seed
-        self.seed = fresh_seed() if seed is None else seed
-        self._calls = _Calls()
-
-    def _seeds(self) -> Iterator[Any]:
-        if isinstance(self.seed, keras.random.SeedGenerator):
-            return repeat(self.seed)
-        # Unlike Keras' initializers, every call has its own numbers: layers may share one instance.
-        seeds = seed_stream(self.seed, self.role, self._calls.number)
-        self._calls.number += 1
-        return seeds
-
-    def _recipe(
-        self, fan_in: float, positivity: str | Positivity = "projection", geometry: Geometry | None = None
-    ) -> Recipe:
-        has_skip = self.settings.skip_share > 0.0
-        return positive_recipe(fan_in, self.activation, self.settings, positivity, has_skip, geometry)
-
-    def _check(self, fan_in: float, positivity: str | Positivity = "projection") -> None:
-        """Refuse what does not fit together, as far as it shows without the kernel's shape."""
-        self._recipe(fan_in, positivity, core.dense_geometry(2, 2) if needs_geometry(self.settings) else None)
-
-    def _key(self) -> tuple[Any, ...]:
-        chosen = self.settings
-        return (
-            *(chosen.correlation, chosen.variance, chosen.bias_noise, chosen.skip_share),
-            *(chosen.method, self.activation),
-        )
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments, for ``from_config``; a seed that Keras chose is not among them."""
-        return {
-            "correlation": self.settings.correlation,
-            "variance": self.settings.variance,
-            "bias_noise": self.settings.bias_noise,
-            "skip_share": self.settings.skip_share,
-            "method": self.settings.method,
-            "activation": activation_config(self.activation),
-            "fan_in": self.fan_in,
-            "seed": keras.saving.serialize_keras_object(self._given_seed),
-        }
-
-
 @keras.saving.register_keras_serializable(package="convex_init")
-class ICNNInit(_ICNNInitializer):
+class ICNNInit(ICNNInitializer):
     """Draw a kernel of an input-convex network: non-negative, with the moments of equations (11), (42), (43).
 
     The bias must be set too (:class:`ICNNBias`): with a zero bias the non-negative weights shift every
@@ -165,7 +93,7 @@ class ICNNInit(_ICNNInitializer):
         self.layout = layout if isinstance(layout, str) or layout is None else tuple(layout)
         self.strides = strides if isinstance(strides, int) or strides is None else tuple(strides)
         self.groups = groups
-        self._check(_WIDE if fan_in is None else fan_in, self.positivity)
+        self._check(WIDE if fan_in is None else fan_in, self.positivity)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Return a raw kernel of ``shape``; drawn in float32 or wider, cast to ``dtype`` last."""
@@ -200,7 +128,7 @@ class ICNNInit(_ICNNInitializer):
         other = copy.copy(self)
         other.positivity = positivity
         other.layout = layout if self.layout is None and self.fan_in is None else self.layout
-        other._check(_WIDE if self.fan_in is None else self.fan_in, positivity)
+        other._check(WIDE if self.fan_in is None else self.fan_in, positivity)
         return other
 
     def bias(self) -> ICNNBias:
@@ -262,7 +190,7 @@ class ICNNInit(_ICNNInitializer):
 
 
 @keras.saving.register_keras_serializable(package="convex_init")
-class ICNNBias(_ICNNInitializer):
+class ICNNBias(ICNNInitializer):
     """Draw the bias that centres a layer of non-negative weights: N(μ_b, σ_b²), equations (12), (33), (46).
 
     Args:

@@ -24,7 +24,7 @@ from convex_init.torch.write.sharding import is_sharded, reshard
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
 from convex_init_core.request import Options, Request, request
-from convex_init_core.theory.activations import Activation
+from convex_init_core.theory.activation import Activation
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

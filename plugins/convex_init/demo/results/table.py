@@ -6,7 +6,7 @@ import math
 from statistics import median
 from typing import Any
 
-from convex_init.demo.results import Results
+from convex_init.demo.results.record import Results
 
 _NAMES = {"digits": "8×8 digits", "mnist": "MNIST"}
 _HEAD = ("network", "initialisation", "training loss", "lowest–highest", "test accuracy", "seconds")

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convex_init.demo.failure import needed
-from convex_init.demo.results import Results
-from convex_init.demo.table import caption
+from convex_init.demo.results.record import Results
+from convex_init.demo.results.table import caption
 
 # Okabe & Ito's colours, told apart by colour-blind readers too; dashes for print without colour.
 _STYLES: dict[str, dict[str, Any]] = {
