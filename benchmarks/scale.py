@@ -25,7 +25,7 @@ from torch.distributed.tensor import Shard, distribute_tensor
 import convex_init.torch as ci
 from benchmarks.measure import RESULTS, environment, write
 from convex_init.torch.write.sharding import pieces
-from convex_init_core import BLOCK
+from convex_init_core.weights.sampling import BLOCK
 
 DOCUMENT = RESULTS.parent / "docs" / "scale.md"
 LAYERS = 10

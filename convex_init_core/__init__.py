@@ -1,42 +1,35 @@
 """The theory of initialising input-convex neural networks, for no framework in particular (NumPy only).
 
-``solve`` gives the moments of a layer, ``non_negative_law`` a law that has them, a ``Positivity`` the way to the raw
-parameter. ``forward``, ``backward`` and ``forward_convolution`` predict the signal, ``stability`` whether it holds.
-Equation numbers are those of Hoedt & Klambauer, *Principled Weight Initialisation for Input-Convex Neural Networks*,
-NeurIPS 2023.
+**Users of a framework** need nothing from here: ``convex_init.torch``, ``.keras`` and ``.jax`` have all that reads,
+initialises and certifies models.
+
+**Researchers** find the theory here. ``solve`` gives the moments of a layer, ``non_negative_law`` a law that has them,
+a ``Positivity`` the way to the raw parameter, ``positive_recipe`` the three together. ``forward``, ``backward`` and
+``forward_convolution`` predict the signal, ``stability`` and ``depth_advice`` whether it holds. Equation numbers are
+those of Hoedt & Klambauer, *Principled Weight Initialisation for Input-Convex Neural Networks*, NeurIPS 2023. What goes
+beyond the paper keeps to its own module: ``methods.normalised`` for layers before a normalisation,
+``methods.isometric`` and ``methods.bend_spread`` for depth, ``methods.sum_budget`` for several terms,
+``signal.fixed_point`` and ``theory.operating_point`` for what a chain settles at.
+
+**Writers of an adapter** import from the submodules, not from here: ``framework`` is the port, ``graph`` what a tracer
+makes, ``planning.build`` and ``reporting.build`` what works on it, ``request`` the arguments, ``weights`` laws, draws,
+fans and axes. CONTRIBUTING.md, "Add a framework", goes through them.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convex_init_core.methods.bend_spread import Bends, spread_bends
-    from convex_init_core.methods.depth_advice import carried_depth, depth_advice, warn_of_depth
-    from convex_init_core.methods.isometric import Isometric, solve_isometric, structured_raw
-    from convex_init_core.methods.isometric_sum import Part, isometric_sum
+    from convex_init_core.methods.depth_advice import depth_advice
+    from convex_init_core.methods.isometric import solve_isometric
     from convex_init_core.methods.log_normal import solve, solve_centred, solve_free
-    from convex_init_core.methods.normalised import (
-        expected_output,
-        forward_normalised,
-        forward_residual,
-        normalised_recipe,
-        participation,
-        residual_gain,
-        solve_normalised,
-    )
     from convex_init_core.methods.recipe import Recipe
-    from convex_init_core.methods.recipes import free_recipe, needs_geometry, positive_recipe, skip_recipe
-    from convex_init_core.settings import METHODS, InitSettings
+    from convex_init_core.methods.recipes import free_recipe, positive_recipe, skip_recipe
+    from convex_init_core.settings import InitSettings
     from convex_init_core.signal.convolution import FieldStatistics, forward_convolution
-    from convex_init_core.signal.fixed_point import (
-        Stability,
-        feature_sum,
-        feature_sum_derivative,
-        stability,
-        stable_fan_in,
-    )
+    from convex_init_core.signal.fixed_point import stability, stable_fan_in
     from convex_init_core.signal.propagation import backward, forward
-    from convex_init_core.theory.activation import Activation, Bend, custom
+    from convex_init_core.theory.activation import Activation, custom
     from convex_init_core.theory.activations import (
         as_activation,
         celu,
@@ -48,15 +41,10 @@ if TYPE_CHECKING:
         softplus,
         squared_softplus,
     )
-    from convex_init_core.theory.moments import FeatureMoments, derivative_moments, feature_moments
-    from convex_init_core.theory.operating_point import OperatingPoint, operating_point
-    from convex_init_core.theory.separation import Separation, separation
+    from convex_init_core.theory.moments import derivative_moments, feature_moments
+    from convex_init_core.theory.separation import separation
     from convex_init_core.theory.statistics import GradientStatistics, LayerStatistics, SignalStatistics
-    from convex_init_core.weights.exact_moments import Matched, matched
-    from convex_init_core.weights.fans import convolution_fan_in, has_even_overlap, transposed_convolution_fan_in
     from convex_init_core.weights.laws import (
-        DISTRIBUTIONS,
-        Draw,
         Gamma,
         Law,
         LogNormal,
@@ -66,125 +54,63 @@ if TYPE_CHECKING:
         TwoPoint,
         non_negative_law,
     )
-    from convex_init_core.weights.positivity import POSITIVITIES, Positivity, as_positivity
-    from convex_init_core.weights.sampling import (
-        ACCELERATOR_BLOCK,
-        BLOCK,
-        block_bounds,
-        block_seed,
-        check_image,
-        is_matched,
-        is_structured,
-        sample_raw,
-    )
-    from convex_init_core.weights.weight_axes import Geometry, dense_geometry
+    from convex_init_core.weights.positivity import Positivity, as_positivity
 
 # Where each name lives: it is imported when first asked for, so that nobody waits for what he does not use.
 _HOMES = {
-    "methods.bend_spread": "Bends spread_bends",
-    "methods.depth_advice": "carried_depth depth_advice warn_of_depth",
-    "methods.isometric": "Isometric solve_isometric structured_raw",
-    "methods.isometric_sum": "Part isometric_sum",
+    "methods.depth_advice": "depth_advice",
+    "methods.isometric": "solve_isometric",
     "methods.log_normal": "solve solve_centred solve_free",
-    "methods.normalised": (
-        "expected_output forward_normalised forward_residual normalised_recipe participation residual_gain "
-        "solve_normalised"
-    ),
     "methods.recipe": "Recipe",
-    "methods.recipes": "free_recipe needs_geometry positive_recipe skip_recipe",
-    "settings": "InitSettings METHODS",
+    "methods.recipes": "free_recipe positive_recipe skip_recipe",
+    "settings": "InitSettings",
     "signal.convolution": "FieldStatistics forward_convolution",
-    "signal.fixed_point": "Stability feature_sum feature_sum_derivative stability stable_fan_in",
+    "signal.fixed_point": "stability stable_fan_in",
     "signal.propagation": "backward forward",
-    "theory.activation": "Activation Bend custom",
+    "theory.activation": "Activation custom",
     "theory.activations": "as_activation celu elu identity leaky_relu prelu relu softplus squared_softplus",
-    "theory.moments": "FeatureMoments derivative_moments feature_moments",
-    "theory.operating_point": "OperatingPoint operating_point",
-    "theory.separation": "Separation separation",
+    "theory.moments": "derivative_moments feature_moments",
+    "theory.separation": "separation",
     "theory.statistics": "GradientStatistics LayerStatistics SignalStatistics",
-    "weights.exact_moments": "Matched matched",
-    "weights.fans": "convolution_fan_in has_even_overlap transposed_convolution_fan_in",
-    "weights.laws": "DISTRIBUTIONS Draw Gamma Law LogNormal Normal NumpyDraw SpikeAndSlab TwoPoint non_negative_law",
-    "weights.positivity": "POSITIVITIES Positivity as_positivity",
-    "weights.sampling": (
-        "ACCELERATOR_BLOCK BLOCK block_bounds block_seed check_image is_matched is_structured sample_raw"
-    ),
-    "weights.weight_axes": "Geometry dense_geometry",
+    "weights.laws": "Gamma Law LogNormal Normal NumpyDraw SpikeAndSlab TwoPoint non_negative_law",
+    "weights.positivity": "Positivity as_positivity",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
-    "ACCELERATOR_BLOCK",
-    "BLOCK",
-    "DISTRIBUTIONS",
-    "METHODS",
-    "POSITIVITIES",
     "Activation",
-    "Bend",
-    "Bends",
-    "Draw",
-    "FeatureMoments",
     "FieldStatistics",
     "Gamma",
-    "Geometry",
     "GradientStatistics",
     "InitSettings",
-    "Isometric",
     "Law",
     "LayerStatistics",
     "LogNormal",
-    "Matched",
     "Normal",
     "NumpyDraw",
-    "OperatingPoint",
-    "Part",
     "Positivity",
     "Recipe",
-    "Separation",
     "SignalStatistics",
     "SpikeAndSlab",
-    "Stability",
     "TwoPoint",
     "as_activation",
     "as_positivity",
     "backward",
-    "block_bounds",
-    "block_seed",
-    "carried_depth",
     "celu",
-    "check_image",
-    "convolution_fan_in",
     "custom",
-    "dense_geometry",
     "depth_advice",
     "derivative_moments",
     "elu",
-    "expected_output",
     "feature_moments",
-    "feature_sum",
-    "feature_sum_derivative",
     "forward",
     "forward_convolution",
-    "forward_normalised",
-    "forward_residual",
     "free_recipe",
-    "has_even_overlap",
     "identity",
-    "is_matched",
-    "is_structured",
-    "isometric_sum",
     "leaky_relu",
-    "matched",
-    "needs_geometry",
     "non_negative_law",
-    "normalised_recipe",
-    "operating_point",
-    "participation",
     "positive_recipe",
     "prelu",
     "relu",
-    "residual_gain",
-    "sample_raw",
     "separation",
     "skip_recipe",
     "softplus",
@@ -192,14 +118,9 @@ __all__ = [
     "solve_centred",
     "solve_free",
     "solve_isometric",
-    "solve_normalised",
-    "spread_bends",
     "squared_softplus",
     "stability",
     "stable_fan_in",
-    "structured_raw",
-    "transposed_convolution_fan_in",
-    "warn_of_depth",
 ]
 
 

@@ -85,6 +85,11 @@ class InitSettings:
                         "independent; leave it out, or use method 'bounded_gain' or 'log_normal'"
                     )
 
+    @property
+    def needs_geometry(self) -> bool:
+        """Whether a recipe has to be told the axes of the weight."""
+        return self.method == "isometric"
+
 
 _OF_INDEPENDENT_WEIGHTS = {
     "correlation": 0.5,

@@ -47,7 +47,7 @@ def positive_recipe(
 
     Raises:
         ValueError: if an argument is out of range, φ may not be used, the law does not fit the map, or the settings
-            have a threshold, which is for a whole chain (:func:`convex_init_core.spread_bends`), or the method
+            have a threshold, which is for a whole chain (:mod:`convex_init_core.methods.bend_spread`), or the method
             ``"bounded_gain"``, which is for a whole model.
 
     Example:
@@ -101,11 +101,6 @@ def _drawn(law: LogNormal | Gamma | SpikeAndSlab | TwoPoint, settings: InitSetti
     from convex_init_core.weights.exact_moments import matched  # only here, as below: most networks need neither
 
     return matched(law)
-
-
-def needs_geometry(settings: InitSettings) -> bool:
-    """Whether :func:`positive_recipe` has to be told the axes of the weight."""
-    return settings.method == "isometric"
 
 
 def _isometric_recipe(

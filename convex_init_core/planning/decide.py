@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from convex_init_core.methods.isometric_sum import Part, isometric_sum
 from convex_init_core.methods.normalised import normalised_recipe
 from convex_init_core.methods.recipe import Recipe
-from convex_init_core.methods.recipes import free_recipe_of, needs_geometry, recipe_of
+from convex_init_core.methods.recipes import free_recipe_of, recipe_of
 from convex_init_core.methods.sum_budget import TIED_GAIN, Budget, Fed, fixed_point_budget, gain_limit, solve_sum
 from convex_init_core.planning import refusals
 from convex_init_core.planning.decisions import Decision, Decisions, add_bias
@@ -90,7 +90,7 @@ class _Decider:
         )
         recipes: list[Recipe] = []
         if found.normalised is None:
-            if needs_geometry(self.settings) and found.positive:
+            if self.settings.needs_geometry and found.positive:
                 recipes = self._structured(found)
                 mean = recipes[0].bias.mean if has_bias else 0.0
                 layers = tuple(recipe.statistics for recipe in recipes)

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convex_init_core.methods.recipes import needs_geometry
 from convex_init_core.planning.facts import readers
 from convex_init_core.planning.refusals import behind_moves
 
@@ -115,11 +114,11 @@ def to_measure(
     chosen: list[Measured | Normalised] = []
     for found in reading.sums:
         if found.normalised is not None:
-            if found.positive or not needs_geometry(request.settings):
+            if found.positive or not request.settings.needs_geometry:
                 chosen += _normalised(found)
             continue
         deciding = [term for term in found.terms if _decision(decisions, term) is not None]
-        if not deciding or (needs_geometry(request.settings) and not exactly):
+        if not deciding or (request.settings.needs_geometry and not exactly):
             continue
         # One weight in many sums cannot be right in each of them: the first says nothing of a fixed point.
         is_tied = any(term.product.source in tied for term in found.terms)

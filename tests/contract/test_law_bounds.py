@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from convex_init_core import DISTRIBUTIONS, LogNormal, Normal, NumpyDraw, as_positivity, non_negative_law, solve
+from convex_init_core import LogNormal, Normal, NumpyDraw, as_positivity, non_negative_law, solve
+from convex_init_core.weights.laws import DISTRIBUTIONS
 from tests.contract.law_bounds import assert_follows, cdf, central_moment, quantile, raw_moment
 
 COUNT = 200_000

@@ -9,16 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from convex_init_core import (
-    Bends,
-    InitSettings,
-    Isometric,
-    dense_geometry,
-    free_recipe,
-    positive_recipe,
-    relu,
-    spread_bends,
-)
+from convex_init_core import InitSettings, free_recipe, positive_recipe, relu
+from convex_init_core.methods.bend_spread import Bends, spread_bends
+from convex_init_core.methods.isometric import Isometric
+from convex_init_core.weights.weight_axes import dense_geometry
 
 PLAIN = InitSettings(method="isometric")
 Z, STEP = np.linspace(-10.0, 10.0, 40_001, retstep=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import convex_init_core as core
+from convex_init_core.theory.activation import Bend
 
 GRID = np.linspace(-30.0, 30.0, 6001)
 
@@ -67,9 +68,9 @@ def test_given_derivative_is_used() -> None:
 
 
 def test_bends_are_kept() -> None:
-    turn = core.Bend(0.5, 0.1)
+    turn = Bend(0.5, 0.1)
     made = core.custom(np.exp, bends=(1.0, turn))
-    assert made.bends == (core.Bend(1.0), turn)
+    assert made.bends == (Bend(1.0), turn)
     assert made.kinks == (1.0,)
 
 
@@ -93,7 +94,7 @@ def test_undeclared_sharp_turn_is_noticed_by_the_moments() -> None:
 
     with pytest.raises(ValueError, match="bends"):
         core.feature_moments(core.custom(sharp), 0.5)
-    turn = core.Bend(0.37, 1.0 / 500.0)
+    turn = Bend(0.37, 1.0 / 500.0)
     found = core.feature_moments(core.custom(sharp, bends=(turn,)), 0.5)
     expected = core.feature_moments(core.softplus(500.0, float("inf")), 0.5, mean=-0.37)
     assert found.second == pytest.approx(expected.second, rel=1e-11, abs=0.0)

@@ -7,7 +7,8 @@ import warnings
 
 import pytest
 
-from convex_init_core import InitSettings, carried_depth, depth_advice, warn_of_depth
+from convex_init_core import InitSettings, depth_advice
+from convex_init_core.methods.depth_advice import carried_depth, warn_of_depth
 
 CARRIED = {
     "the paper's": (InitSettings(), 4),

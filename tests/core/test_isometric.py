@@ -5,18 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convex_init_core import (
-    Geometry,
-    InitSettings,
-    Isometric,
-    as_activation,
-    dense_geometry,
-    feature_moments,
-    positive_recipe,
-    solve_isometric,
-    structured_raw,
-)
+from convex_init_core import InitSettings, as_activation, feature_moments, positive_recipe, solve_isometric
+from convex_init_core.methods.isometric import Isometric, structured_raw
 from convex_init_core.weights.positivity import as_positivity
+from convex_init_core.weights.weight_axes import Geometry, dense_geometry
 
 
 def dense(law, seed=0):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convex_init_core import InitSettings, Part, as_activation, as_positivity, dense_geometry, isometric_sum
+from convex_init_core import InitSettings, as_activation, as_positivity
+from convex_init_core.methods.isometric_sum import Part, isometric_sum
+from convex_init_core.weights.weight_axes import dense_geometry
 
 WIDTH = 200
 SETTINGS = InitSettings(method="isometric")

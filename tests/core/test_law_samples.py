@@ -12,6 +12,7 @@ from scipy.integrate import quad
 from scipy.special import gammaincc
 
 import convex_init_core as core
+from convex_init_core.weights.laws import DISTRIBUTIONS
 from tests.core.samples import REJECT, assert_count, assert_log_follows
 
 FAN_INS = (1, 10, 784, 100_000)
@@ -127,13 +128,13 @@ def test_draws_have_the_shape_and_come_from_the_generator() -> None:
 
 def test_global_generator_is_left_alone() -> None:
     before = np.random.get_state()[1].copy()  # noqa: NPY002
-    for distribution in core.DISTRIBUTIONS:
+    for distribution in DISTRIBUTIONS:
         law_at(distribution, 10).sample(draw(0, 10))
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
 class DrawInPlace(core.NumpyDraw):
-    """Overwrites what :class:`core.Draw` allows to be overwritten, as a framework may to spare memory."""
+    """Overwrites what :class:`Draw` allows to be overwritten, as a framework may to spare memory."""
 
     def exp(self, value: np.ndarray) -> np.ndarray:
         return np.exp(value, out=value)
@@ -148,7 +149,7 @@ class DrawInPlace(core.NumpyDraw):
         return np.abs(value, out=value)
 
 
-@pytest.mark.parametrize("distribution", core.DISTRIBUTIONS)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 def test_a_framework_may_draw_in_place(distribution: str) -> None:
     law = law_at(distribution, 10)
     for name in ("sample", "sample_log"):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convex_init_core import InitSettings, NumpyDraw, matched, non_negative_law, positive_recipe, sample_raw, solve
+from convex_init_core import InitSettings, NumpyDraw, non_negative_law, positive_recipe, solve
+from convex_init_core.weights.exact_moments import matched
 from convex_init_core.weights.positivity import as_positivity
+from convex_init_core.weights.sampling import sample_raw
 
 SHAPES = [(784, 784), (784, 10), (784, 1), (30, 30), (30, 2), (100_000, 3)]
 

@@ -18,6 +18,7 @@ from scipy.integrate import quad
 from scipy.special import expit
 
 import convex_init_core as core
+from convex_init_core.theory.moments import FeatureMoments
 from tests.core.references import USABLE, Case
 
 MEANS = (0.0, -3.0, 1.5)
@@ -55,7 +56,7 @@ def cross_by_conditioning(
     return math.fsum(pieces) / math.sqrt(2.0 * math.pi)
 
 
-def assert_close(moments: core.FeatureMoments, cross: float) -> None:
+def assert_close(moments: FeatureMoments, cross: float) -> None:
     # For ρ ≥ 0 the cross moment is at least mean², so this is its relative error. For ρ < 0 it may be far smaller
     # than either of mean² and covariance; then it is the error relative to these.
     assert moments.cross == pytest.approx(cross, rel=TOLERANCE, abs=TOLERANCE * moments.mean**2)

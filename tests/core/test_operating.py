@@ -5,18 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convex_init_core import (
-    celu,
-    custom,
-    elu,
-    identity,
-    leaky_relu,
-    operating_point,
-    prelu,
-    relu,
-    softplus,
-    squared_softplus,
-)
+from convex_init_core import celu, custom, elu, identity, leaky_relu, prelu, relu, softplus, squared_softplus
+from convex_init_core.theory.operating_point import operating_point
 
 USABLE = [
     identity(),

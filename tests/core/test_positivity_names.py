@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import convex_init_core as core
-from convex_init_core.weights.positivity import Exp, Projection, Softplus
+from convex_init_core.weights.positivity import POSITIVITIES, Exp, Projection, Softplus
 
 
-@pytest.mark.parametrize("name", core.POSITIVITIES)
+@pytest.mark.parametrize("name", POSITIVITIES)
 def test_by_name(name: str) -> None:
     through = core.as_positivity(name)
     assert through.name == name
@@ -24,7 +24,7 @@ def test_by_name(name: str) -> None:
 
 
 def test_names_are_these() -> None:
-    assert set(core.POSITIVITIES) == {"projection", "relu", "exp", "softplus", "square", "abs"}
+    assert set(POSITIVITIES) == {"projection", "relu", "exp", "softplus", "square", "abs"}
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "Exp", "", "softplus "])

@@ -8,24 +8,23 @@ import numpy as np
 import pytest
 
 from convex_init_core import (
-    Geometry,
     GradientStatistics,
     InitSettings,
     LayerStatistics,
     NumpyDraw,
     SignalStatistics,
     backward,
-    dense_geometry,
     forward,
     identity,
     non_negative_law,
     positive_recipe,
     relu,
-    structured_raw,
 )
+from convex_init_core.methods.isometric import structured_raw
 from convex_init_core.signal.prediction import Stage, is_isometric, predict_gradients, predict_signals
 from convex_init_core.tables import signal_rows, table
 from convex_init_core.weights.positivity import as_positivity
+from convex_init_core.weights.weight_axes import Geometry, dense_geometry
 
 SIGNAL = SignalStatistics(0.1, 1.2, 0.3)
 LAYER = LayerStatistics(50, 0.04, 0.02, -0.5, 0.01)

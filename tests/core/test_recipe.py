@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import convex_init_core as core
+from convex_init_core.weights.laws import DISTRIBUTIONS
 from tests.core.monte_carlo import assert_agrees, correlated_normals, off_diagonal_mean
 
 DEFAULT = core.InitSettings()
@@ -25,7 +26,7 @@ def test_defaults_are_the_papers() -> None:
     assert recipe.activation == core.relu()
 
 
-@pytest.mark.parametrize("distribution", core.DISTRIBUTIONS)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_laws_have_the_solved_moments(distribution: str, activation: str) -> None:
     settings = core.InitSettings(0.4, 2.0, 0.3, distribution)

@@ -10,6 +10,7 @@ from scipy import stats
 
 import convex_init_core as core
 from convex_init_core.weights.positivity import Abs, Exp, Projection, Relu, Softplus, Square
+from convex_init_core.weights.sampling import check_image, sample_raw
 from tests.core.samples import REJECT, assert_count, assert_log_follows
 
 COUNT = 100_000
@@ -39,7 +40,7 @@ def draw(seed: int) -> core.NumpyDraw:
 @pytest.mark.parametrize(("distribution", "fan_in"), [("log_normal", 784), ("log_normal", 1), ("gamma", 10)])
 def test_effective_weight(through: core.Positivity, distribution: str, fan_in: int) -> None:
     law = law_at(distribution, fan_in)
-    weight = through.value(core.sample_raw(law, through, draw(7)))
+    weight = through.value(sample_raw(law, through, draw(7)))
     assert_log_follows(law, np.log(weight))
 
 
@@ -48,8 +49,8 @@ def test_weights_too_small_for_float64_keep_their_raw_image(distribution: str) -
     """At fan-in 100,000 half of a gamma law's weights are below 1e-300; exp and softplus hold them all the same."""
     law = law_at(distribution, 100_000)
     through = Exp(0.01)
-    assert_log_follows(law, core.sample_raw(law, through, draw(8)) + np.log(through.scale))
-    raw = core.sample_raw(law, Softplus(), draw(9))
+    assert_log_follows(law, sample_raw(law, through, draw(8)) + np.log(through.scale))
+    raw = sample_raw(law, Softplus(), draw(9))
     assert_log_follows(law, np.where(raw < -40.0, raw, np.log(np.logaddexp(0.0, np.maximum(raw, -40.0)))))
 
 
@@ -57,17 +58,17 @@ def test_weights_too_small_for_float64_keep_their_raw_image(distribution: str) -
 def test_zeros_under_the_projection(scale: float) -> None:
     through = Projection(scale)
     law = law_at("spike_and_slab", 784)
-    weight = through.value(core.sample_raw(law, through, draw(10)))
+    weight = through.value(sample_raw(law, through, draw(10)))
     assert_count(np.count_nonzero(weight), COUNT, law.probability)
     assert stats.kstest(weight[weight > 0.0], stats.halfnorm(scale=law.scale).cdf).pvalue > REJECT
     two = law_at("two_point", 784)
-    weight = through.value(core.sample_raw(two, through, draw(11)))
+    weight = through.value(sample_raw(two, through, draw(11)))
     assert_count(np.count_nonzero(weight), COUNT, two.probability)
     np.testing.assert_allclose(weight[weight > 0.0], two.value, rtol=1e-15)
 
 
 def test_free_sign_needs_no_map() -> None:
-    raw = core.sample_raw(core.Normal(0.1, 2.0), None, draw(12))
+    raw = sample_raw(core.Normal(0.1, 2.0), None, draw(12))
     assert stats.kstest(raw, stats.norm(0.1, 2.0).cdf).pvalue > REJECT
 
 
@@ -77,11 +78,11 @@ def test_free_sign_needs_no_map() -> None:
 )
 def test_zeros_are_refused_where_they_cannot_train(law: core.Law, through: core.Positivity) -> None:
     with pytest.raises(ValueError, match=rf"distribution 'mine' sets weights to exactly 0.*positivity {through}.*use"):
-        core.check_image(law, through, "mine")
+        check_image(law, through, "mine")
 
 
 @pytest.mark.parametrize("through", MAPS, ids=repr)
 def test_laws_without_zeros_fit_any_map(through: core.Positivity) -> None:
     for law in (core.LogNormal(0.0, 1.0), core.Gamma(0.1, 1.0), core.Normal(0.0, 1.0)):
-        core.check_image(law, through, "mine")
-    core.check_image(core.TwoPoint(0.1, 2.0), Projection(), "mine")
+        check_image(law, through, "mine")
+    check_image(core.TwoPoint(0.1, 2.0), Projection(), "mine")

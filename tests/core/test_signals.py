@@ -15,12 +15,13 @@ from convex_init_core.signal.signal_moments import (
     shared_amplitude,
     unshared_variance,
 )
+from convex_init_core.theory.moments import FeatureMoments
 from tests.core.monte_carlo import assert_agrees, off_diagonal_mean
 
 BATCHES, ROWS, UNITS = 32, 4000, 8
 
 
-def drawn(rng: np.random.Generator, shared: np.ndarray, signal: core.FeatureMoments, units: int = UNITS) -> np.ndarray:
+def drawn(rng: np.random.Generator, shared: np.ndarray, signal: FeatureMoments, units: int = UNITS) -> np.ndarray:
     """Units that have ``shared``, one standard normal number per row, in common, and the rest for themselves."""
     own = np.sqrt(unshared_variance(signal)) * rng.standard_normal((shared.shape[0], units))
     return signal.mean + shared_amplitude(signal) * shared + own
@@ -30,7 +31,7 @@ def moments(values: np.ndarray) -> tuple[float, float, float]:
     return float(values.mean()), float(np.square(values).mean()), off_diagonal_mean(values)
 
 
-def expected(signal: core.FeatureMoments) -> tuple[float, float, float]:
+def expected(signal: FeatureMoments) -> tuple[float, float, float]:
     return signal.mean, signal.second, signal.covariance + signal.mean**2
 
 
@@ -101,7 +102,7 @@ def test_an_activated_signal_has_the_moments_of_its_features():
 
 def test_parts_of_a_signal():
     assert shared_amplitude(A) ** 2 + unshared_variance(A) == pytest.approx(A.variance)
-    assert shared_amplitude(core.FeatureMoments(0.0, 1.0, 1.0, -0.1)) == 0.0
+    assert shared_amplitude(FeatureMoments(0.0, 1.0, 1.0, -0.1)) == 0.0
 
 
 def test_wrong_arguments_are_named():

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import convex_init_core as core
+from convex_init_core.signal.fixed_point import feature_sum, feature_sum_derivative
 
 BAD_VALUES = {
     "fan_in": (0, 0.5, -3, math.nan, math.inf),
@@ -31,9 +32,9 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] = {
     "stability": (core.stability, {"fan_in": 10}, ("fan_in", "correlation", "variance", "bias_noise")),
     "stable_fan_in": (core.stable_fan_in, {}, ("correlation", "variance")),
     "InitSettings": (core.InitSettings, {}, ("correlation", "variance", "bias_noise", "skip_share")),
-    "feature_sum": (core.feature_sum, {"fan_in": 10, "activation": "relu", "correlation": 0.5}, ("fan_in", "variance")),
+    "feature_sum": (feature_sum, {"fan_in": 10, "activation": "relu", "correlation": 0.5}, ("fan_in", "variance")),
     "feature_sum_derivative": (
-        core.feature_sum_derivative,
+        feature_sum_derivative,
         {"fan_in": 10, "activation": "relu", "correlation": 0.5},
         ("fan_in", "variance"),
     ),

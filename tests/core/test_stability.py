@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import convex_init_core as core
+from convex_init_core.signal.fixed_point import feature_sum, feature_sum_derivative
 from tests.core.references import USABLE
 
 ACTIVATIONS = ("identity", "relu", "leaky_relu(0.3)", "elu(1)", "softplus(1)", "squared_softplus(1)")
@@ -46,15 +47,15 @@ def test_feature_sum_and_its_derivative(n: int, alpha: float, rho: float) -> Non
     expected = n / (2 * math.pi) * ((1 + alpha**2) * math.pi - n * (1 - alpha) ** 2 + (n - 1) * bracket)
     slope = n * (n - 1) * ((1 - alpha) ** 2 * math.acos(-rho) / (2 * math.pi) + alpha)
     for variance in (1.0, 2.5):
-        assert core.feature_sum(n, activation, rho, variance) == pytest.approx(expected, rel=1e-11, abs=0.0)
-        assert core.feature_sum_derivative(n, activation, rho, variance) == pytest.approx(slope, rel=1e-12, abs=0.0)
+        assert feature_sum(n, activation, rho, variance) == pytest.approx(expected, rel=1e-11, abs=0.0)
+        assert feature_sum_derivative(n, activation, rho, variance) == pytest.approx(slope, rel=1e-12, abs=0.0)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_feature_sum_derivative_is_its_derivative(name: str) -> None:
     activation, h, variance = USABLE[name].activation, 1e-4, 1.6
-    up, down = (core.feature_sum(40, activation, 0.4 + d, variance) for d in (h, -h))
-    found = core.feature_sum_derivative(40, activation, 0.4, variance)
+    up, down = (feature_sum(40, activation, 0.4 + d, variance) for d in (h, -h))
+    found = feature_sum_derivative(40, activation, 0.4, variance)
     assert (up - down) / (2 * h) == pytest.approx(found, rel=1e-6, abs=0.0)
 
 
@@ -94,10 +95,10 @@ def test_variance_eigenvalue_and_the_one_in_print(n: int, rho: float, alpha: flo
 
 def test_away_from_the_fixed_point() -> None:
     found = core.stability(30, "relu", 0.5, at_correlation=0.2)
-    ratio = core.feature_sum(30, "relu", 0.2) / core.feature_sum(30, "relu", 0.5)
+    ratio = feature_sum(30, "relu", 0.2) / feature_sum(30, "relu", 0.5)
     assert found.printed_variance_eigenvalue == pytest.approx(0.5 * ratio, rel=1e-12, abs=0.0)
     assert found.variance_eigenvalue == pytest.approx(0.5 + 0.5 * ratio, rel=1e-12, abs=0.0)
-    slope = core.feature_sum_derivative(30, "relu", 0.2) / core.feature_sum(30, "relu", 0.5)
+    slope = feature_sum_derivative(30, "relu", 0.2) / feature_sum(30, "relu", 0.5)
     assert found.correlation_eigenvalue == pytest.approx(0.5 * slope, rel=1e-12, abs=0.0)
     with pytest.raises(ValueError, match="correlation"):
         core.stability(30, at_correlation=1.5)

@@ -10,6 +10,7 @@ import pytest
 import convex_init_core as core
 from convex_init_core.methods.sum_budget import Budget, Fed, forward_sum, gain_limit, solve_sum
 from convex_init_core.signal.signal_moments import activated, pre_activation
+from convex_init_core.theory.moments import FeatureMoments
 from tests.core.monte_carlo import assert_agrees, off_diagonal_mean
 
 BATCHES, ROWS, UNITS = 32, 1500, 6
@@ -175,6 +176,6 @@ def test_wrong_arguments_are_named():
 
 def test_features_that_oppose_each_other_take_variance_away():
     layer = core.LayerStatistics(10, 0.3, 0.05)
-    opposed = core.FeatureMoments(0.0, 1.0, 1.0, -0.1)
+    opposed = FeatureMoments(0.0, 1.0, 1.0, -0.1)
     exact = core.forward(core.SignalStatistics(0.0, 1.0, -0.1), layer, core.identity())
     assert forward_sum([(layer, opposed)]).variance == pytest.approx(exact.variance)

@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from convex_init.keras import ICNN, ConvexDense, apply_, plan
-from convex_init_core import Bends
+from convex_init_core.methods.bend_spread import Bends
 from tests.keras.arrays import array, normal, weights
 
 SPREAD = {"method": "isometric", "threshold": 0.5}

@@ -13,13 +13,7 @@ from keras import layers
 
 from convex_init.keras import ConvexConv2D, ConvexDense, ICNNInit, apply_, icnn, plan
 from convex_init.keras.serialisation import core_activation
-from convex_init_core import (
-    InitSettings,
-    SignalStatistics,
-    forward,
-    forward_convolution,
-    positive_recipe,
-)
+from convex_init_core import InitSettings, SignalStatistics, forward, forward_convolution, positive_recipe
 from tests.contract.fields import correlated_field, field_statistics, unit_statistics
 from tests.core.monte_carlo import assert_agrees
 from tests.keras.arrays import array

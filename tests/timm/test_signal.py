@@ -12,6 +12,8 @@ import torch
 
 import convex_init.timm as ct
 import convex_init_core as core
+from convex_init_core.methods.normalised import forward_normalised, forward_residual, residual_gain, solve_normalised
+from convex_init_core.weights.fans import convolution_fan_in
 
 
 def noise(seed=5):
@@ -59,7 +61,7 @@ def test_weights_that_hear_many_features_run_to_correlation_one(seed):
     model = convnet(seed=seed)
     with torch.no_grad():
         for block in model.blocks:
-            layer = core.solve(core.convolution_fan_in(48, (3, 3)))  # the paper's moments
+            layer = core.solve(convolution_fan_in(48, (3, 3)))  # the paper's moments
             law = core.non_negative_law("gamma", layer.weight_mean, layer.weight_variance)
             shape = tuple(block.conv.weight.shape)
             sample = law.sample(core.NumpyDraw(np.random.default_rng(seed), shape))
@@ -68,7 +70,7 @@ def test_weights_that_hear_many_features_run_to_correlation_one(seed):
     assert outputs[-1][1] > 0.7
     signal = core.SignalStatistics(0.0, 1.0, outputs[0][1])
     for _ in model.blocks[1:]:
-        signal = core.forward_normalised(signal, layer, core.relu())
+        signal = forward_normalised(signal, layer, core.relu())
     assert signal.correlation > 0.7  # as the theory says
 
 
@@ -88,10 +90,10 @@ def test_residual_sums_add_variances(blocks):
     model = timm.create_model("icnn_resnet8", layers=(blocks,), width=48)
     start, *sums = recorded(model, [model.stem, *model.blocks], noise())
     signal = core.SignalStatistics(0.0, *statistics(start))
-    layer = core.solve_normalised(core.convolution_fan_in(48, (3, 3)))
-    gain = core.residual_gain(blocks)
+    layer = solve_normalised(convolution_fan_in(48, (3, 3)))
+    gain = residual_gain(blocks)
     for out in sums:
-        signal = core.forward_residual(signal, [layer, layer], core.relu(), gain)
+        signal = forward_residual(signal, [layer, layer], core.relu(), gain)
         variance, _ = statistics(out)
         # Less where the epsilon mutes units of small weights, more where neighbouring positions are alike.
         assert variance == pytest.approx(signal.variance, rel=0.15)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from convex_init.torch import ICNN, Positive, apply_, plan, signal_report
-from convex_init_core import Bends
+from convex_init_core.methods.bend_spread import Bends
 from tests.torch.networks import assert_untouched, generator, parameters_of
 
 SPREAD = {"method": "isometric", "threshold": 0.5}

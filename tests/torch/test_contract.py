@@ -27,7 +27,8 @@ from convex_init.torch import (
     project_after_step,
     projected_parameters,
 )
-from convex_init_core import DISTRIBUTIONS, as_positivity
+from convex_init_core import as_positivity
+from convex_init_core.weights.laws import DISTRIBUTIONS
 from tests.contract.convexity import convexity_violation
 from tests.contract.law_bounds import assert_follows
 from tests.torch.networks import MAPS, PAPER, as_numpy, generator, icnn, positive_linear, train

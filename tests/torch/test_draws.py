@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from convex_init.torch.write.drawing import Fill, fill_
-from convex_init_core import BLOCK, LogNormal, Normal, matched
+from convex_init_core import LogNormal, Normal
+from convex_init_core.weights.exact_moments import matched
+from convex_init_core.weights.sampling import BLOCK
 from tests.torch.networks import generator
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from convex_init.torch import ICNN, apply_, icnn_, plan, project_, project_after_step, projected_parameters
-from convex_init_core import DISTRIBUTIONS
+from convex_init_core.weights.laws import DISTRIBUTIONS
 from tests.contract.convexity import convexity_violation
 from tests.contract.law_bounds import assert_follows
 from tests.torch.networks import MAPS, as_numpy, generator, positive_linear

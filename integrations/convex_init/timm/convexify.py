@@ -26,10 +26,11 @@ from convex_init.timm.replacements import chosen
 from convex_init.timm.survey import Survey, with_replacements
 from convex_init.torch import mark_projected, project_, projected_parameters
 from convex_init.torch.framework import TorchFramework
-from convex_init_core import identity, residual_gain
+from convex_init_core.methods.normalised import residual_gain
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan
 from convex_init_core.request import Options, Request, request
+from convex_init_core.theory.activations import identity
 
 
 class NotConvexifiable(ValueError):
@@ -109,7 +110,7 @@ def convexify(
     a non-linearity, and every scale of a batch normalisation or other learnt factor there, is declared non-negative, as
     by :func:`convex_init.torch.mark_projected`; train it under ``project_after_step(optimizer, model)``. Then all
     layers are initialised anew: free ones with LeCun's law, positive ones with the principled initialisation, and
-    positive ones that are normalised before the next non-linearity with :func:`convex_init_core.solve_normalised`.
+    positive ones that are normalised before the next non-linearity by :mod:`convex_init_core.methods.normalised`.
     Batch normalisations get scale 1 and shift 0; one that ends a residual branch gets the scale 1/√(number of such
     branches), so that their variances add up to 1.
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from convex_init_core import Activation, Positivity
+from convex_init_core.theory.activation import Activation
+from convex_init_core.weights.positivity import Positivity
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,12 @@ from convex_init.torch import read_activation
 from convex_init.torch.model.fans import AFFINE, fan_in, units
 from convex_init.torch.write.drawing import Fill, fill_
 from convex_init.torch.write.positivity import raw_parameter, read_positivity
-from convex_init_core import (
-    InitSettings,
-    Positivity,
-    Recipe,
-    expected_output,
-    free_recipe,
-    normalised_recipe,
-    positive_recipe,
-)
+from convex_init_core.methods.normalised import expected_output, normalised_recipe
+from convex_init_core.methods.recipe import Recipe
+from convex_init_core.methods.recipes import free_recipe, positive_recipe
 from convex_init_core.planning.refusals import shown
+from convex_init_core.settings import InitSettings
+from convex_init_core.weights.positivity import Positivity
 
 # Plain attributes, as the mark of a projected weight is: copies and pickles keep them, a state dict never sees them.
 _NORMALISED = "_convex_init_normalised"

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from convex_init.timm.laws import init_weights, note_layer, note_norm
 from convex_init.torch import ConvexConv2d, ConvexLinear, mark_projected, read_activation
-from convex_init_core import Positivity, as_positivity, residual_gain
+from convex_init_core.methods.normalised import residual_gain
+from convex_init_core.weights.positivity import Positivity, as_positivity
 
 
 def _act_layer(spec: str | type[nn.Module]) -> type[nn.Module]:
@@ -30,10 +31,9 @@ def _act_layer(spec: str | type[nn.Module]) -> type[nn.Module]:
     if not isinstance(spec, str):
         return spec
     try:
-        found: type[nn.Module] = get_act_layer(spec)
+        return get_act_layer(spec)  # type: ignore[no-any-return]
     except KeyError:
         raise ValueError(f"act_layer {spec!r} is unknown to timm: use relu, leaky_relu, elu, or a class") from None
-    return found
 
 
 class _Icnn(nn.Module):
@@ -297,7 +297,7 @@ class IcnnResNet(_Convolutional):
 
     A sum of convex functions is convex, and the identity is a non-negative weight. The variances of shortcut and branch
     add (with a covariance, since both rise with the same inputs); the last normalisation of each branch has the scale
-    1/√(number of blocks), see :func:`convex_init_core.forward_residual`.
+    1/√(number of blocks), see :func:`convex_init_core.methods.normalised.forward_residual`.
 
     Args:
         num_classes: number of logits; 0 for none.

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from convex_init.timm.findings import FoundLayer, FoundScale
 from convex_init.torch.framework import TorchFramework
-from convex_init_core import Activation, identity
 from convex_init_core.convexity.judge import judge
 from convex_init_core.graph.nodes import Node
 from convex_init_core.graph.walks import consumers_of, parts_first
@@ -19,6 +18,8 @@ from convex_init_core.planning.build import numbers_of
 from convex_init_core.reading.fed_by import Feeding
 from convex_init_core.reading.parts import Product, Reading
 from convex_init_core.reading.products_and_sums import parameter_of, read
+from convex_init_core.theory.activation import Activation
+from convex_init_core.theory.activations import identity
 
 # Through these, a signal still meets the normalisation that re-sets it before the next non-linearity.
 _LINEAR = ("add", "subtract", "multiply", "divide", "dropout", "concatenate", "stack", "join", "pad", "window_max")

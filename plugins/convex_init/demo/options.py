@@ -10,7 +10,7 @@ from pathlib import Path
 
 from convex_init.demo.failure import DemoError
 from convex_init.demo.settings import DEFAULTS, DemoSettings
-from convex_init_core import InitSettings
+from convex_init_core.settings import InitSettings
 
 
 def add_options(parser: ArgumentParser) -> None:

@@ -138,7 +138,7 @@ def drawn(fill: Fill, raw: Any, key: jax.Array, axes: Callable[[], Geometry]) ->
 
 
 def _structured(fill: Fill, law: Isometric, raw: Any, key: jax.Array) -> jax.Array:
-    from convex_init_core import structured_raw  # most networks need none
+    from convex_init_core.methods.isometric import structured_raw  # most networks need none
 
     seed = int(jax.random.bits(key, (), jnp.uint32))
     off, places, values = structured_raw(law, fill.positivity or as_positivity("projection"), seed)

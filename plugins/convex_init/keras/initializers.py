@@ -18,11 +18,12 @@ from convex_init.keras.serialisation import (
     positivity_config,
     positivity_from,
 )
-from convex_init_core import InitSettings, Positivity, needs_geometry
+from convex_init_core.settings import InitSettings
+from convex_init_core.weights.positivity import Positivity
 
 if TYPE_CHECKING:
     from convex_init.keras.model.fans import Layout
-    from convex_init_core import Geometry
+    from convex_init_core.weights.weight_axes import Geometry
 
 
 @keras.saving.register_keras_serializable(package="convex_init")
@@ -107,7 +108,7 @@ class ICNNInit(ICNNInitializer):
         layer = layer_of(calling(keras.Variable))
         strides, groups = fans.layer_window(layer, self.layout, self.strides, self.groups)
         fan_in = self._fan_in(shape, strides)
-        where = self._geometry(shape, strides, groups) if needs_geometry(self.settings) else None
+        where = self._geometry(shape, strides, groups) if self.settings.needs_geometry else None
         recipe = self._recipe(fan_in, self.positivity, where)
         raw = drawn(recipe.weight, recipe.positivity, shape, wide(dtype), self._seeds())
         remember_kernel(shape, fan_in, self._key(), where)
@@ -239,7 +240,7 @@ class ICNNBias(ICNNInitializer):
         from convex_init.keras.owners.last_kernel import kernel_of
 
         fan_in, where = self.fan_in, None
-        if fan_in is None or needs_geometry(self.settings):
+        if fan_in is None or self.settings.needs_geometry:
             kernel = kernel_of(int(shape[-1]) if len(shape) else 1, self._key())
             fan_in, where = kernel.fan_in, kernel.geometry
         bias = drawn(self._recipe(fan_in, geometry=where).bias, None, shape, wide(dtype), self._seeds())

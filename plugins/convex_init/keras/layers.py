@@ -10,7 +10,7 @@ from keras import layers, ops
 from convex_init.keras.constraints import NonNeg
 from convex_init.keras.initializers import ICNNInit
 from convex_init.keras.serialisation import positivity_config, positivity_from
-from convex_init_core import Positivity
+from convex_init_core.weights.positivity import Positivity
 
 
 class Convex(layers.Layer):

@@ -14,15 +14,11 @@ from convex_init.keras.draws.drawing import FREE, seed_stream
 from convex_init.keras.initializers import ICNNInit
 from convex_init.keras.layers import ConvexDense
 from convex_init.keras.serialisation import ActivationSpec, core_activation
-from convex_init_core import (
-    InitSettings,
-    Positivity,
-    dense_geometry,
-    free_recipe,
-    positive_recipe,
-    skip_recipe,
-    solve_centred,
-)
+from convex_init_core.methods.log_normal import solve_centred
+from convex_init_core.methods.recipes import free_recipe, positive_recipe, skip_recipe
+from convex_init_core.settings import InitSettings
+from convex_init_core.weights.positivity import Positivity
+from convex_init_core.weights.weight_axes import dense_geometry
 
 
 def ICNN(

@@ -10,7 +10,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from convex_init_core import POSITIVITIES, Activation, Positivity, as_activation, as_positivity, custom
+from convex_init_core.theory.activation import Activation, custom
+from convex_init_core.theory.activations import as_activation
+from convex_init_core.weights.positivity import POSITIVITIES, Positivity, as_positivity
 
 ActivationSpec = Any
 """A name, a function of ``keras.activations``, an activation layer, a core ``Activation``, its config, or ``None``."""

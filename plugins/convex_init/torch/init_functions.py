@@ -10,10 +10,13 @@ from torch import Tensor
 from convex_init.torch.model.activations import ActivationLike, read_activation
 from convex_init.torch.write.drawing import Fill, fill_
 from convex_init.torch.write.sharding import check_placements
-from convex_init_core import InitSettings, Positivity, Recipe, free_recipe, needs_geometry, positive_recipe
+from convex_init_core.methods.recipe import Recipe
+from convex_init_core.methods.recipes import free_recipe, positive_recipe
+from convex_init_core.settings import InitSettings
+from convex_init_core.weights.positivity import Positivity
 
 if TYPE_CHECKING:
-    from convex_init_core import Geometry
+    from convex_init_core.weights.weight_axes import Geometry
 
 
 def icnn_(
@@ -81,7 +84,7 @@ def icnn_(
         (True, -0.739)
     """
     settings = InitSettings(correlation, variance, bias_noise, distribution, method=method, match_moments=match_moments)
-    where = _geometry(weight, geometry) if needs_geometry(settings) else None
+    where = _geometry(weight, geometry) if settings.needs_geometry else None
     fan = _fan_in(weight, fan_in) if where is None else where.fan_in
     recipe = positive_recipe(fan, read_activation(fed_by), settings, positivity or "projection", geometry=where)
     return _write(recipe, weight, bias, generator)
@@ -153,7 +156,7 @@ def _geometry(weight: Tensor, given: Geometry | None) -> Geometry:
                 f"geometry cannot be told from a weight of shape {tuple(weight.shape)}: pass "
                 "geometry=convex_init.torch.model.fans.geometry(module)"
             )
-        from convex_init_core import dense_geometry  # most networks need none
+        from convex_init_core.weights.weight_axes import dense_geometry  # most networks need none
 
         return dense_geometry(*weight.shape)
     if given.shape != tuple(weight.shape):

@@ -12,7 +12,8 @@ from convex_init.torch.init_functions import icnn_
 from convex_init.torch.model.activations import ActivationLike, read_activation
 from convex_init.torch.model.fans import fan_in, geometry
 from convex_init.torch.write.positivity import Positive, mark_projected, raw_parameter, read_positivity
-from convex_init_core import Activation, Positivity, as_positivity
+from convex_init_core.theory.activation import Activation
+from convex_init_core.weights.positivity import Positivity, as_positivity
 
 
 class _ConvexLayer(nn.Module):

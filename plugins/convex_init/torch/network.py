@@ -16,7 +16,11 @@ from convex_init.torch.model.activations import read_activation
 from convex_init.torch.model.fans import fan_in
 from convex_init.torch.write.drawing import Fill, fill_
 from convex_init.torch.write.positivity import raw_parameter
-from convex_init_core import Activation, Normal, Positivity, identity, solve_centred
+from convex_init_core.methods.log_normal import solve_centred
+from convex_init_core.theory.activation import Activation
+from convex_init_core.theory.activations import identity
+from convex_init_core.weights.laws import Normal
+from convex_init_core.weights.positivity import Positivity
 
 
 class ICNN(nn.Module):

@@ -276,7 +276,8 @@ class NumpyFramework:
         for fill in fills:
             raw = self.arrays[fill.name]
             if is_structured(fill.law):
-                from convex_init_core import as_positivity, structured_raw
+                from convex_init_core import as_positivity
+                from convex_init_core.methods.isometric import structured_raw
 
                 off, places, values = structured_raw(fill.law, fill.positivity or as_positivity("projection"), 0)
                 raw[...] = off

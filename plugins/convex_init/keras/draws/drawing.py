@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from convex_init_core import block_seed
+from convex_init_core.weights.sampling import block_seed
 
 KERNEL, BIAS, FREE = range(3)
 """Roles: kernels, biases and free layers drawn with one user's seed must not share their numbers."""

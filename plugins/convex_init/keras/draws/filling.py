@@ -11,10 +11,13 @@ import numpy as np
 from keras import ops
 
 from convex_init.keras.draws.drawing import KerasDraw
-from convex_init_core import Law, Positivity, as_positivity, is_matched, is_structured, sample_raw
+from convex_init_core.weights.laws import Law
+from convex_init_core.weights.positivity import Positivity, as_positivity
+from convex_init_core.weights.sampling import is_matched, is_structured, sample_raw
 
 if TYPE_CHECKING:
-    from convex_init_core import Isometric, Matched
+    from convex_init_core.methods.isometric import Isometric
+    from convex_init_core.weights.exact_moments import Matched
 
 
 def drawn(
@@ -35,7 +38,7 @@ def drawn(
     """
     sizes = tuple(int(size) for size in shape)
     if is_structured(law):
-        from convex_init_core import structured_raw
+        from convex_init_core.methods.isometric import structured_raw
 
         off, places, values = structured_raw(law, positivity or as_positivity("projection"), _whole(next(seeds)))
         raw = np.full(math.prod(sizes), off, dtype)

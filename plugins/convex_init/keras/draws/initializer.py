@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-import convex_init_core as core
 from convex_init.keras.draws.drawing import fresh_seed, seed_stream
 from convex_init.keras.serialisation import ActivationSpec, activation_config, core_activation
-from convex_init_core import InitSettings, Positivity, Recipe, needs_geometry, positive_recipe
+from convex_init_core.settings import InitSettings
+from convex_init_core.weights.positivity import Positivity
 
 if TYPE_CHECKING:
-    from convex_init_core import Geometry
+    from convex_init_core.methods.recipe import Recipe
+    from convex_init_core.weights.weight_axes import Geometry
 
 WIDE = 2.0**20
 """A fan-in at which every law exists, to check what does not depend on it."""
@@ -58,12 +59,19 @@ class ICNNInitializer(keras.initializers.Initializer):
     def _recipe(
         self, fan_in: float, positivity: str | Positivity = "projection", geometry: Geometry | None = None
     ) -> Recipe:
+        from convex_init_core.methods.recipes import positive_recipe  # needed when a layer is made, and not before
+
         has_skip = self.settings.skip_share > 0.0
         return positive_recipe(fan_in, self.activation, self.settings, positivity, has_skip, geometry)
 
     def _check(self, fan_in: float, positivity: str | Positivity = "projection") -> None:
         """Refuse what does not fit together, as far as it shows without the kernel's shape."""
-        self._recipe(fan_in, positivity, core.dense_geometry(2, 2) if needs_geometry(self.settings) else None)
+        where = None
+        if self.settings.needs_geometry:
+            from convex_init_core.weights.weight_axes import dense_geometry  # most layers need none
+
+            where = dense_geometry(2, 2)
+        self._recipe(fan_in, positivity, where)
 
     def _key(self) -> tuple[Any, ...]:
         chosen = self.settings

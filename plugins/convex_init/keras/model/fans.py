@@ -8,7 +8,8 @@ from typing import Any
 
 from keras import layers
 
-import convex_init_core as core
+from convex_init_core.weights.fans import convolution_fan_in, transposed_convolution_fan_in
+from convex_init_core.weights.weight_axes import Geometry
 
 Layout = str | Sequence[int] | None
 """``"dense"``, ``"conv"``, ``"conv_transpose"``, ``"depthwise"``, an einsum equation, or the summed axes."""
@@ -31,7 +32,7 @@ def layer_layout(layer: Any) -> tuple[str, tuple[int, ...] | None]:
     return ("depthwise", None) if isinstance(layer, _DEPTHWISE) else ("conv", None)
 
 
-def layer_geometry(layer: Any) -> core.Geometry:
+def layer_geometry(layer: Any) -> Geometry:
     """Return which axes of the kernel of one of :data:`AFFINE` are outputs, inputs and window."""
     layout, _ = layer_layout(layer)
     return kernel_geometry(layer.kernel.shape, layout, getattr(layer, "strides", None), getattr(layer, "groups", 1))
@@ -104,16 +105,16 @@ def kernel_fan_in(shape: Sequence[int], layout: Layout = None, strides: int | Se
         raise ValueError(f"layout {layout!r} does not fit a kernel of shape {tuple(sizes)}")
     *window, _, last = sizes
     if layout == "depthwise":
-        return core.convolution_fan_in(1, window)
+        return convolution_fan_in(1, window)
     if layout == "conv_transpose":
         steps = [strides or 1] * len(window) if isinstance(strides, int) or strides is None else list(strides)
-        return core.transposed_convolution_fan_in(last, window, steps)
-    return core.convolution_fan_in(sizes[-2], window)
+        return transposed_convolution_fan_in(last, window, steps)
+    return convolution_fan_in(sizes[-2], window)
 
 
 def kernel_geometry(
     shape: Sequence[int], layout: Layout = None, strides: int | Sequence[int] | None = None, groups: int = 1
-) -> core.Geometry:
+) -> Geometry:
     """Return which axes of a kernel are outputs, inputs and window; arguments and errors as for the fan-in.
 
     Args:
@@ -126,18 +127,18 @@ def kernel_geometry(
     sizes = tuple(int(size) for size in shape)
     axes = tuple(range(len(sizes)))
     if layout is None or layout == "dense":
-        return core.Geometry(sizes, (1,), (0,))
+        return Geometry(sizes, (1,), (0,))
     if not isinstance(layout, str) or "->" in layout:
         summed = layout if not isinstance(layout, str) else _summed_axes(layout, len(sizes))
         inputs = tuple(sorted(axis % len(sizes) for axis in summed))
-        return core.Geometry(sizes, tuple(axis for axis in axes if axis not in inputs), inputs)
+        return Geometry(sizes, tuple(axis for axis in axes if axis not in inputs), inputs)
     window, first, last = axes[:-2], axes[-2], axes[-1]
     steps = (strides,) * len(window) if isinstance(strides, int) else tuple(strides or (1,) * len(window))
     if layout == "depthwise":
-        return core.Geometry(sizes, (first, last), (), window, groups=sizes[first], stride=steps)
+        return Geometry(sizes, (first, last), (), window, groups=sizes[first], stride=steps)
     if layout == "conv_transpose":
-        return core.Geometry(sizes, (first,), (last,), window, stride=steps, transposed=True)
-    return core.Geometry(sizes, (last,), (first,), window, groups=groups, stride=steps)
+        return Geometry(sizes, (first,), (last,), window, stride=steps, transposed=True)
+    return Geometry(sizes, (last,), (first,), window, groups=groups, stride=steps)
 
 
 def _at(sizes: list[int], axes: Sequence[int]) -> list[int]:

@@ -10,10 +10,11 @@ from typing import Any
 import keras
 from keras import layers
 
-import convex_init_core as core
 from convex_init.keras.model.fans import AFFINE, layer_geometry, layer_layout
 from convex_init_core.framework import Parameter
+from convex_init_core.weights.fans import has_even_overlap
 from convex_init_core.weights.positivity import as_positivity
+from convex_init_core.weights.weight_axes import Geometry
 
 _CAN_TAKE_BIAS = tuple(kind for kind in AFFINE if kind is not layers.EinsumDense)  # which needs the axes of one
 
@@ -131,7 +132,7 @@ class Variables:
             known = replace(known, bias=f"{name.rpartition('/')[0]}/bias".lstrip("/"), may_take_bias=True)
         return replace(known, caveat=_caveat(layer))
 
-    def geometry(self, name: str, fan_in: float) -> core.Geometry:
+    def geometry(self, name: str, fan_in: float) -> Geometry:
         """Return the axes of a weight.
 
         Raises:
@@ -143,7 +144,7 @@ class Variables:
         shape = tuple(int(size) for size in slot.variable.shape)
         if len(shape) == 2 and fan_in in shape:
             summed = shape.index(int(fan_in))
-            return core.Geometry(shape, (1 - summed,), (summed,))
+            return Geometry(shape, (1 - summed,), (summed,))
         raise ValueError(f"the shape {shape} of {name!r} does not say which axes are summed; use a layer of Keras")
 
 
@@ -205,7 +206,7 @@ def _obstacle(slot: Slot) -> str:
 
 def _caveat(layer: Any) -> str:
     _, strides = layer_layout(layer)
-    if strides is not None and not core.has_even_overlap(layer.kernel_size, strides, layer.dilation_rate):
+    if strides is not None and not has_even_overlap(layer.kernel_size, strides, layer.dilation_rate):
         return "uneven overlap: fan_in is an average over positions"
     if getattr(layer, "padding", "valid") != "valid" and any(size > 1 for size in layer.kernel_size):
         return "zero padding: borders sum fewer features"

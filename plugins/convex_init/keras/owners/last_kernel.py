@@ -13,7 +13,7 @@ import keras
 from convex_init.keras.owners.callers import calling, layer_of
 
 if TYPE_CHECKING:
-    from convex_init_core import Geometry
+    from convex_init_core.weights.weight_axes import Geometry
 
 
 @dataclass(frozen=True)

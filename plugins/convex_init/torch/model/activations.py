@@ -10,46 +10,56 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import convex_init_core as core
-from convex_init_core.theory.activations import NOT_CONVEX
+from convex_init_core.theory.activation import Activation, custom
+from convex_init_core.theory.activations import (
+    NOT_CONVEX,
+    as_activation,
+    celu,
+    elu,
+    identity,
+    leaky_relu,
+    prelu,
+    relu,
+    softplus,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ActivationLike: TypeAlias = "str | core.Activation | nn.Module | Callable[[Tensor], Tensor]"
+ActivationLike: TypeAlias = "str | Activation | nn.Module | Callable[[Tensor], Tensor]"
 
 
-def _prelu(module: nn.PReLU) -> core.Activation:
+def _prelu(module: nn.PReLU) -> Activation:
     slopes = module.weight.detach().float().cpu()
     if bool((slopes != slopes[0]).any()):
         raise ValueError("prelu with different slopes per channel has no single law; initialise them to one value")
-    return core.prelu(float(slopes[0]))
+    return prelu(float(slopes[0]))
 
 
-def _threshold(module: nn.Threshold) -> core.Activation:
+def _threshold(module: nn.Threshold) -> Activation:
     if module.threshold == 0.0 and module.value == 0.0:
-        return core.relu()
-    return core.as_activation("threshold")  # refuses, with the reason
+        return relu()
+    return as_activation("threshold")  # refuses, with the reason
 
 
-_MODULES: dict[type[nn.Module], Callable[[Any], core.Activation]] = {
-    nn.Identity: lambda m: core.identity(),
-    nn.ReLU: lambda m: core.relu(),
-    nn.LeakyReLU: lambda m: core.leaky_relu(m.negative_slope),
+_MODULES: dict[type[nn.Module], Callable[[Any], Activation]] = {
+    nn.Identity: lambda m: identity(),
+    nn.ReLU: lambda m: relu(),
+    nn.LeakyReLU: lambda m: leaky_relu(m.negative_slope),
     nn.PReLU: _prelu,
-    nn.ELU: lambda m: core.elu(m.alpha),
-    nn.CELU: lambda m: core.celu(m.alpha),
-    nn.Softplus: lambda m: core.softplus(m.beta, m.threshold),
+    nn.ELU: lambda m: elu(m.alpha),
+    nn.CELU: lambda m: celu(m.alpha),
+    nn.Softplus: lambda m: softplus(m.beta, m.threshold),
     nn.Threshold: _threshold,
 }
 
-_FUNCTIONS: dict[Any, Callable[[], core.Activation]] = {
-    torch.relu: core.relu,
-    F.relu: core.relu,
-    F.leaky_relu: core.leaky_relu,
-    F.elu: core.elu,
-    F.celu: core.celu,
-    F.softplus: core.softplus,
+_FUNCTIONS: dict[Any, Callable[[], Activation]] = {
+    torch.relu: relu,
+    F.relu: relu,
+    F.leaky_relu: leaky_relu,
+    F.elu: elu,
+    F.celu: celu,
+    F.softplus: softplus,
 }
 
 
@@ -58,7 +68,7 @@ def is_activation(module: nn.Module) -> bool:
     return type(module) in _MODULES or type(module).__name__.lower() in NOT_CONVEX
 
 
-def read_activation(spec: ActivationLike) -> core.Activation:
+def read_activation(spec: ActivationLike) -> Activation:
     """Turn a name, a torch activation module, a torch function or a core activation into a core activation.
 
     Any other callable is evaluated on float64 tensors, and its convexity checked on a grid.
@@ -67,21 +77,21 @@ def read_activation(spec: ActivationLike) -> core.Activation:
         ValueError: if it may not be used in an input-convex network; the message says why.
         TypeError: if it is none of these.
     """
-    if isinstance(spec, (str, core.Activation)):
-        return core.as_activation(spec)
+    if isinstance(spec, (str, Activation)):
+        return as_activation(spec)
     if isinstance(spec, nn.Module):
         if type(spec) in _MODULES:
-            return core.as_activation(_MODULES[type(spec)](spec))
+            return as_activation(_MODULES[type(spec)](spec))
         if type(spec).__name__.lower() in NOT_CONVEX:
-            return core.as_activation(type(spec).__name__)
+            return as_activation(type(spec).__name__)
     elif spec in _FUNCTIONS:
         return _FUNCTIONS[spec]()
     if not callable(spec):
         raise TypeError(f"activation must be a name, a module or a function, got {spec!r}")
     name = getattr(spec, "__name__", type(spec).__name__)
     if name in NOT_CONVEX:
-        return core.as_activation(name)
-    return core.custom(_on_arrays(spec), name=name)
+        return as_activation(name)
+    return custom(_on_arrays(spec), name=name)
 
 
 def _on_arrays(function: Callable[[Tensor], Tensor]) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:

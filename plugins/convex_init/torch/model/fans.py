@@ -6,7 +6,8 @@ from typing import TypeAlias
 
 from torch import nn
 
-import convex_init_core as core
+from convex_init_core.weights.fans import convolution_fan_in, has_even_overlap, transposed_convolution_fan_in
+from convex_init_core.weights.weight_axes import Geometry
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -28,11 +29,11 @@ def fan_in(module: nn.Module) -> float:
     if isinstance(module, nn.Linear):
         return module.in_features
     if isinstance(module, _TRANSPOSED):
-        return core.transposed_convolution_fan_in(
+        return transposed_convolution_fan_in(
             module.in_channels, module.kernel_size, module.stride, module.groups, module.dilation
         )
     if isinstance(module, _CONVOLUTIONS):
-        return core.convolution_fan_in(module.in_channels, module.kernel_size, module.groups)
+        return convolution_fan_in(module.in_channels, module.kernel_size, module.groups)
     raise TypeError(f"{type(module).__name__} has no known fan-in")
 
 
@@ -41,7 +42,7 @@ def fan_out(module: nn.Module) -> float:
     if isinstance(module, nn.Linear):
         return module.out_features
     if isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED)):
-        return core.convolution_fan_in(module.out_channels, module.kernel_size, module.groups)
+        return convolution_fan_in(module.out_channels, module.kernel_size, module.groups)
     raise TypeError(f"{type(module).__name__} has no known fan-out")
 
 
@@ -50,14 +51,14 @@ def units(module: nn.Module) -> int:
     return int(module.out_features if isinstance(module, nn.Linear) else module.out_channels)  # type: ignore[arg-type]
 
 
-def geometry(module: nn.Module) -> core.Geometry:
+def geometry(module: nn.Module) -> Geometry:
     """Return which axes of the layer's weight are outputs, inputs and window.
 
     Raises:
         TypeError: for a module without a known layout.
     """
     if isinstance(module, nn.Linear):
-        return core.Geometry(_weight_shape(module), (0,), (1,))
+        return Geometry(_weight_shape(module), (0,), (1,))
     if not isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED)):
         raise TypeError(f"{type(module).__name__} has no known geometry")
     shape = _weight_shape(module)
@@ -67,7 +68,7 @@ def geometry(module: nn.Module) -> core.Geometry:
         sides = tuple(module.padding)
     elif module.padding == "valid":
         sides = (0,) * len(window)
-    return core.Geometry(
+    return Geometry(
         shape,
         (1,) if transposed else (0,),
         (0,) if transposed else (1,),
@@ -80,7 +81,7 @@ def geometry(module: nn.Module) -> core.Geometry:
     )
 
 
-def geometry_of(module: nn.Module, name: str, summed: float) -> core.Geometry:
+def geometry_of(module: nn.Module, name: str, summed: float) -> Geometry:
     """Return the axes of the weight ``name`` of any module; of a bare matrix, by the number of features it sums.
 
     Raises:
@@ -94,7 +95,7 @@ def geometry_of(module: nn.Module, name: str, summed: float) -> core.Geometry:
             f"method 'isometric' knows layers and matrices, not a weight of shape {shape}; use method 'log_normal'"
         )
     inputs = 1 if shape[1] == summed else 0  # of a square one either will do: it gets a permutation
-    return core.Geometry(shape, (1 - inputs,), (inputs,))
+    return Geometry(shape, (1 - inputs,), (inputs,))
 
 
 def _weight_shape(module: nn.Module) -> tuple[int, ...]:
@@ -118,7 +119,7 @@ def caveats(module: nn.Module) -> str:
     notes = []
     if isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED)):
         if isinstance(module, _TRANSPOSED):
-            if not core.has_even_overlap(module.kernel_size, module.stride, module.dilation):
+            if not has_even_overlap(module.kernel_size, module.stride, module.dilation):
                 notes.append("taps overlap unevenly: fan-in is an average over positions")
         elif module.padding_mode == "zeros" and _pads(module):
             notes.append("zero padding: fewer inputs at the border")

@@ -12,13 +12,11 @@ import torch
 from torch import Tensor
 
 from convex_init.torch.write.sharding import Piece, Shard, agree_on_seed, is_sharded, local, pieces
-from convex_init_core import (
+from convex_init_core.weights.laws import Law, Normal
+from convex_init_core.weights.positivity import Positivity, as_positivity
+from convex_init_core.weights.sampling import (
     ACCELERATOR_BLOCK,
     BLOCK,
-    Law,
-    Normal,
-    Positivity,
-    as_positivity,
     block_seed,
     is_matched,
     is_structured,
@@ -26,7 +24,8 @@ from convex_init_core import (
 )
 
 if TYPE_CHECKING:
-    from convex_init_core import Isometric, Matched
+    from convex_init_core.methods.isometric import Isometric
+    from convex_init_core.weights.exact_moments import Matched
 
 _WORTH_THREADS = 2 * BLOCK  # below, starting the threads takes longer than the draws
 
@@ -142,7 +141,7 @@ def fill_(fills: Iterable[Fill], generator: torch.Generator | None = None) -> No
 
 
 def _fill_structured(held: Tensor, fill: Fill, law: Isometric, seed: int) -> None:
-    from convex_init_core import structured_raw  # most networks need none
+    from convex_init_core.methods.isometric import structured_raw  # most networks need none
 
     off, places, values = structured_raw(law, fill.positivity or as_positivity("projection"), seed)
     held.fill_(off)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from convex_init_core import Positivity, as_positivity
+from convex_init_core.weights.positivity import Positivity, as_positivity
 
 # A plain attribute of the module, which deepcopy and pickle keep, and of the parameter, which goes with it to another
 # module; state_dict never sees either.

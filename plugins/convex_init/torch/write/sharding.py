@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convex_init_core import block_bounds
+from convex_init_core.weights.sampling import block_bounds
 
 _GATHERED_AT_ONCE = 1 << 22  # positions are 64-bit, so a large block is copied in parts
 
