@@ -17,7 +17,7 @@ import pytest
 from tests.torchvision_operators import define_missing_operators
 
 TESTS = Path(__file__).resolve().parent
-FRAMEWORKS = ("torch", "keras", "tensorflow", "jax", "ignite", "timm")
+FRAMEWORKS = ("torch", "keras", "tensorflow", "jax", "flax", "equinox", "optax", "ott", "ignite", "timm")
 # What the tests in a folder need: the framework of its name, or for these
 NEEDED = {"demo": "torch", "distributed": "torch", "experiments": "ignite"} | {name: name for name in FRAMEWORKS}
 

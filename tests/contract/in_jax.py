@@ -111,16 +111,16 @@ class Adapter:
         return values[-1]
 
     def plan(self) -> Plan:
-        return convex_init.jax.plan(self.network, self.params, self.inputs, buffers=self.buffers, **self.options)
+        return convex_init.jax.plan((self.network, self.params), self.inputs, buffers=self.buffers, **self.options)
 
     def apply(self) -> None:
-        self.params = convex_init.jax.apply(
-            *(self.network, self.params, self.inputs), key=jax.random.key(0), buffers=self.buffers, **self.options
+        _, self.params = convex_init.jax.apply(
+            *((self.network, self.params), self.inputs), key=jax.random.key(0), buffers=self.buffers, **self.options
         )
 
     def certificate(self) -> Any:
         convex = self.options.get("convex_inputs")
-        return convex_init.jax.certify(self.network, self.params, self.inputs, convex, search=False)
+        return convex_init.jax.certify((self.network, self.params), self.inputs, convex, search=False)
 
     def layer_of(self, path: str) -> str:
         """The layer of the description that a path of the plan means."""

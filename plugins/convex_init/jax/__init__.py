@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 import jax as _jax  # noqa: F401  (so that who lacks it hears so here, and not at the first call)
 
 if TYPE_CHECKING:
-    from convex_init.jax.api import LayerPlan, Plan, apply, plan
+    from convex_init.jax.api import LayerPlan, LayerSignal, Plan, SignalReport, apply, apply_, plan, signal_report
     from convex_init.jax.certificate import Certificate, assert_convex, certify
-    from convex_init.jax.report import LayerSignal, SignalReport, signal_report
 
 # Where each name lives: it is imported when first asked for, which keeps the import short.
 _ON_DEMAND = {
-    **dict.fromkeys(("LayerPlan", "Plan", "apply", "plan"), "api"),
+    **dict.fromkeys(("LayerPlan", "Plan", "apply", "apply_", "plan"), "api"),
+    **dict.fromkeys(("LayerSignal", "SignalReport", "signal_report"), "api"),
     **dict.fromkeys(("Certificate", "assert_convex", "certify"), "certificate"),
-    **dict.fromkeys(("LayerSignal", "SignalReport", "signal_report"), "report"),
 }
 
 __all__ = [
@@ -28,6 +27,7 @@ __all__ = [
     "Plan",
     "SignalReport",
     "apply",
+    "apply_",
     "assert_convex",
     "certify",
     "plan",

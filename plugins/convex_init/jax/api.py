@@ -1,7 +1,8 @@
-"""``plan`` and ``apply``: the core's planner on a function of JAX and its parameters."""
+"""``plan``, ``apply``, ``apply_`` and ``signal_report``: the core's planner and report on a model of JAX."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,26 +10,22 @@ import jax
 
 from convex_init.jax.drawing import root_of
 from convex_init.jax.framework import JaxFramework
-from convex_init.jax.inputs import arguments_of
+from convex_init.jax.models import arguments_of, opened
+from convex_init.plotting import SignalReport
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
+from convex_init_core.reporting.build import report
+from convex_init_core.reporting.report import LayerSignal
 from convex_init_core.request import Options, Request, request
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["LayerPlan", "Plan", "apply", "plan"]
+__all__ = ["LayerPlan", "LayerSignal", "Plan", "SignalReport", "apply", "apply_", "plan", "signal_report"]
 
 
-def plan(
-    fn: Callable[..., Any],
-    params: Any,
-    example_inputs: Any,
-    *,
-    buffers: Collection[str] = (),
-    **options: Unpack[Options],
-) -> Plan:
-    """Return what :func:`apply` would do to each weight of ``params``, and why; ``print`` it for a table.
+def plan(model: Any, example_inputs: Any, *, buffers: Collection[str] = (), **options: Unpack[Options]) -> Plan:
+    """Return what :func:`apply` would do to each weight of ``model``, and why; ``print`` it for a table.
 
     Arguments and errors are those of :func:`apply`.
 
@@ -37,47 +34,47 @@ def plan(
         >>> def icnn(params, x):
         ...     return jax.nn.relu(x @ params["first"]["kernel"]) @ params["last"]["kernel"]
         >>> params = {"first": {"kernel": jnp.zeros((4, 8))}, "last": {"kernel": jnp.zeros((8, 1))}}
-        >>> [(layer.path, layer.role) for layer in convex_init.jax.plan(icnn, params, jnp.ones((2, 4))).layers]
+        >>> [(layer.path, layer.role) for layer in convex_init.jax.plan((icnn, params), jnp.ones((2, 4))).layers]
         [('first', 'free'), ('last', 'positive')]
     """
-    asked = _request(options)
-    return build.plan(framework_of(fn, params, example_inputs, buffers), asked)
+    framework, asked = _asked(model, example_inputs, buffers, options)
+    return build.plan(framework, asked)
 
 
 def apply(
-    fn: Callable[..., Any],
-    params: Any,
-    example_inputs: Any,
-    *,
-    key: jax.Array,
-    buffers: Collection[str] = (),
-    **options: Unpack[Options],
+    model: Any, example_inputs: Any, *, key: jax.Array, buffers: Collection[str] = (), **options: Unpack[Options]
 ) -> Any:
-    """Return new parameters for an input-convex function, with the principled initialisation.
+    """Return an input-convex model anew, with the principled initialisation; ``model`` itself stays as it is.
 
-    The function is traced on the example inputs, and everything is read from what it does. Weights that see the input
+    The model is traced on the example inputs, and everything is read from what it does. Weights that see the input
     through affine maps only are *free*: N(0, σ*²/fan_in) (LeCun), bias 0. Weights behind a non-linearity are
     *positive*: non-negative, with a centring bias that keeps pre-activations at mean 0, variance σ*² and correlation ρ*
     (equations 8–12, 33–46). Weights behind a positivity map are written through it; plain positive ones have to be kept
-    non-negative in training, and ``plan(...).project`` names them.
+    non-negative in training: see :func:`convex_init.jax.projection`.
 
     Each array is drawn from a key of its own, on the devices that hold it, so that its numbers do not depend on how it
-    is spread over them.
+    is spread over them. Under ``jit`` and ``vmap`` (over keys, for an ensemble) it works, too, if nothing is measured.
 
     Args:
-        fn: ``fn(params, *inputs)``, pure, that JAX can trace.
-        params: a tree of arrays (or ``jax.ShapeDtypeStruct``: those are left as they are). The names of parameters are
-            their paths in it, ``"layers.0.kernel"``; a layer's path is that without the last part, where this is
+        model: one of
+
+            - a module of equinox; one that takes single samples gets ``example_inputs`` as a batch, by ``jax.vmap``;
+            - a module of flax nnx;
+            - a module of flax linen, alone or in a pair ``(module, variables)``;
+            - a pair ``(fn, params)`` of a pure function ``fn(params, *inputs)`` and a tree of arrays.
+
+            Arrays may be given as ``jax.ShapeDtypeStruct``: those are planned, and left as they are. Parameters are
+            named by their path, ``"layers.0.kernel"``, a layer by that without the last part, where this is
             ``kernel``, ``weight``, ``w``, ``bias`` or ``b``.
         example_inputs: one array, a tuple of positional inputs or a dict of keyword inputs; or their shapes and dtypes
             as ``jax.ShapeDtypeStruct``, if nothing is to be measured on them.
         key: of ``jax.random``.
-        buffers: names of arrays in ``params`` that are not learnt, such as running statistics.
-        **options: ``convex_inputs``, ``positive``, ``free``, ``exclude``, ``fed_by``, ``positivity``, ``calibrate``,
-            ``method`` and the other settings, as for ``convex_init.torch.apply_``.
+        buffers: names of arrays of a pair that are not learnt, such as running statistics.
+        **options: ``convex_inputs``, ``entry``, ``positive``, ``free``, ``exclude``, ``fed_by``, ``positivity``,
+            ``calibrate``, ``method`` and the other settings, as for ``convex_init.torch.apply_``.
 
     Returns:
-        a tree like ``params``, which itself stays as it is.
+        a new module of equinox or nnx, variables of linen, or ``(fn, params)``.
 
     Raises:
         ValueError: if a weight cannot be decided or an argument is out of range. All problems are listed with the paths
@@ -92,43 +89,84 @@ def apply(
         >>> def icnn(params, x):
         ...     z = jax.nn.relu(x @ params["first"]["w"] + params["first"]["b"])
         ...     return z @ params["last"]["w"] + params["last"]["b"]
-        >>> params = {"first": {"w": jnp.zeros((4, 8)), "b": jnp.zeros(8)}, "last": {"w": jnp.zeros((8, 1)), "b": 0.0}}
-        >>> params["last"]["b"] = jnp.zeros(1)
-        >>> params = convex_init.jax.apply(icnn, params, jnp.ones((2, 4)), key=jax.random.key(0))
+        >>> shapes = {"first": (4, 8), "last": (8, 1)}
+        >>> params = {name: {"w": jnp.zeros(shape), "b": jnp.zeros(shape[1])} for name, shape in shapes.items()}
+        >>> icnn, params = convex_init.jax.apply((icnn, params), jnp.ones((2, 4)), key=jax.random.key(0))
         >>> bool((params["last"]["w"] >= 0).all())
         True
     """
     root_of(key)
-    asked = _request(options)
-    framework = framework_of(fn, params, example_inputs, buffers)
-    build.execute(build.plan(framework, asked), framework, key)
-    return framework.params
+    framework, asked = _asked(model, example_inputs, buffers, options)
+    made = build.plan(framework, asked)
+    if made.measured and isinstance(key, jax.core.Tracer):
+        raise ValueError(
+            f"under jit and vmap there are no numbers, and {made.measured[0]} is to be measured: pass calibrate=False, "
+            "or the shapes of example_inputs as jax.ShapeDtypeStruct"
+        )
+    build.execute(made, framework, key)
+    return framework.written()
 
 
-def framework_of(
-    fn: Callable[..., Any], params: Any, example_inputs: Any, buffers: Collection[str] = ()
-) -> JaxFramework:
-    """Return the port for a function, checked.
+def apply_(model: Any, example_inputs: Any, *, key: jax.Array, **options: Unpack[Options]) -> Any:
+    """Initialise a module of flax nnx in place, as :func:`apply` does, and return it.
+
+    Its variables stay the same objects, so that an ``nnx.Optimizer`` that was made before goes on.
 
     Raises:
-        TypeError: if it is no function.
-        ValueError: if there is nothing to initialise.
+        TypeError: if it is no module of nnx; otherwise see :func:`apply`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, convex_init
+        >>> from flax import nnx
+        >>> rngs = nnx.Rngs(0)
+        >>> icnn = nnx.Sequential(nnx.Linear(4, 8, rngs=rngs), jax.nn.relu, nnx.Linear(8, 1, rngs=rngs))
+        >>> icnn = convex_init.jax.apply_(icnn, jnp.ones((2, 4)), key=jax.random.key(0))
+        >>> bool((icnn.layers[2].kernel[...] >= 0).all())
+        True
     """
-    if not callable(fn):
-        raise TypeError(f"fn must be a function of parameters and inputs, got {type(fn).__name__}")
-    if example_inputs is None:
-        raise ValueError(
-            "example_inputs are needed: arrays, or their shapes and dtypes as jax.ShapeDtypeStruct, with which fn is "
-            "traced"
-        )
-    return JaxFramework(fn, params, arguments_of(example_inputs), buffers)
+    nnx = sys.modules.get("flax.nnx")
+    if nnx is None or not isinstance(model, nnx.Module):
+        raise TypeError(f"apply_ changes a module of flax nnx, got {type(model).__name__}; use model = apply(model, …)")
+    nnx.update(model, nnx.state(apply(model, example_inputs, key=key, **options)))
+    return model
 
 
-def _request(options: Mapping[str, Any]) -> Request:
-    if "entry" in options:
-        raise TypeError("there is no argument entry= for a function: pass the function that is to be read as fn")
+def signal_report(
+    model: Any,
+    batch: Any,
+    loss: Callable[[Any], Any] | None = None,
+    *,
+    buffers: Collection[str] = (),
+    **options: Unpack[Options],
+) -> SignalReport:
+    """Run a model on a batch and measure every layer's pre-activations and gradients.
+
+    The prediction uses the moments of the weights that are there, so it can be asked of any initialisation.
+
+    Args:
+        model: any that :func:`plan` can read with ``batch`` as its example inputs.
+        batch: one array, a tuple of positional inputs, or a dict of keyword inputs; at least two samples.
+        loss: maps what the model returns to a scalar; by default the mean of its first floating-point output over the
+            batch, summed over units.
+        buffers: as for :func:`apply`.
+        **options: ``convex_inputs``, ``entry``, ``positive``, ``free``, ``fed_by`` as for :func:`apply`.
+
+    Raises:
+        ValueError: if the model cannot be read, or gets fewer than two samples, or shapes instead of arrays.
+        TypeError: if it is no model.
+    """
+    framework, asked = _asked(model, batch, buffers, options)
+    if not framework.has_inputs:
+        raise ValueError("model and batch must hold arrays: a report measures the signal on them")
+    return report(framework, asked, loss, SignalReport)
+
+
+def _asked(
+    model: Any, example_inputs: Any, buffers: Collection[str], options: Mapping[str, Any]
+) -> tuple[JaxFramework, Request]:
     if options.get("register_missing_bias"):
         raise ValueError(
             "register_missing_bias=True cannot add a parameter to a function; add it to params and to fn instead"
         )
-    return request(**options)
+    asked, inputs = request(**options), arguments_of(example_inputs)
+    return JaxFramework(opened(model, inputs, entry=asked.entry, buffers=buffers), inputs), asked

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from convex_init.jax.framework import JaxFramework
-from convex_init.jax.inputs import arguments_of
+from convex_init.jax.models import arguments_of, opened
 from convex_init.jax.trace import trace
 from convex_init.jax.trace.arguments import Arguments, read_arguments
 from convex_init.jax.trace.tracer import Results
@@ -23,49 +23,51 @@ __all__ = ["Certificate", "assert_convex", "certify"]
 
 
 def certify(
-    fn: Callable[..., Any],
-    params: Any,
+    model: Any,
     example_inputs: Any,
     convex_inputs: Iterable[str | int] | str | int | None = None,
     *,
     outputs: Iterable[str] | str | None = None,
+    entry: str = "forward",
     search: bool = True,
     key: jax.Array | None = None,
 ) -> Certificate:
-    """Tell whether every output of ``fn(params, *inputs)`` is convex in the named inputs, for these parameters.
+    """Tell whether every output of a model is convex in the named inputs, for the weights and the mode that it has now.
 
-    The function is traced, and each result gets its curvature by the rules of disciplined convex programming.
+    The model is traced, and each result gets its curvature by the rules of disciplined convex programming.
     ``"convex"`` is a proof, up to rounding, wherever the output is finite. A trace of JAX shows the function for all
     inputs of the same shapes and dtypes, since Python code cannot look at their numbers: one trace is enough. Without a
     proof, a gradient-guided search looks for a segment on which the output lies above its chord.
 
     Args:
-        fn: a function that JAX can trace; random numbers in it count as one fixed draw, if their key is no input.
-        params: a tree of arrays.
+        model: as for :func:`convex_init.jax.apply`; random numbers in it count as one fixed draw, if their key is no
+            input.
         example_inputs: one array, a tuple of positional inputs, or a dict of keyword inputs; shapes and dtypes
             (``jax.ShapeDtypeStruct``) are enough for a proof. Arrays inside trees are named ``"0.key"``.
         convex_inputs: names or positions of the inputs in which the output is to be convex, jointly; by default all
             floating-point ones. The others are context, of which nothing is assumed.
         outputs: which outputs are asked for, by their place: ``"output"`` for an array, ``"output.0"`` or
             ``"output.name"`` in a tuple or dict; by default all floating-point ones.
+        entry: the method that is called, such as ``"energy"``; by default the module itself.
         search: whether to look for a counterexample where there is no proof.
         key: of the search; a fixed one by default.
 
     Raises:
-        ValueError: if a named input or output does not exist.
-        TypeError: if ``fn`` is no function.
+        ValueError: if a named input, output or method does not exist.
+        TypeError: if it is no model.
 
     Example:
         >>> import jax, jax.numpy as jnp, convex_init
         >>> params = {"w": jnp.ones((4, 3))}
-        >>> str(convex_init.jax.certify(lambda p, x: jax.nn.relu(x @ p["w"]), params, jnp.ones((2, 4))))
+        >>> str(convex_init.jax.certify((lambda p, x: jax.nn.relu(x @ p["w"]), params), jnp.ones((2, 4))))
         'convex'
     """
-    if not callable(fn):
-        raise TypeError(f"fn must be a function of parameters and inputs, got {type(fn).__name__}")
-    args, kwargs = arguments_of(example_inputs)
-    framework = JaxFramework(fn, params, (args, kwargs))
-    graph = trace(fn, params, args, kwargs)  # with all numbers as they are, those that are not finite included
+    inputs = arguments_of(example_inputs)
+    opened_model = opened(model, inputs, entry=entry, evaluating=False)
+    fn, params, (args, kwargs) = opened_model.call, opened_model.tree, inputs
+    framework = JaxFramework(opened_model, inputs)
+    # With all numbers as they are, those that are not finite included.
+    graph = trace(fn, params, args, kwargs, names=list(framework.arrays))
     named = [convex_inputs] if isinstance(convex_inputs, (str, int)) else convex_inputs
     chosen = list(graph.inputs) if named is None else [str(name) for name in named]
     if not chosen:
@@ -77,15 +79,16 @@ def certify(
     return certificate if violation is None else replace(certificate, verdict="not convex", violation=violation)
 
 
-def assert_convex(fn: Callable[..., Any], params: Any, example_inputs: Any, *args: Any, **kwargs: Any) -> None:
-    """Raise unless :func:`certify`, with the same arguments, proves the function convex.
+def assert_convex(model: Any, example_inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    """Raise unless :func:`certify`, with the same arguments, proves the model convex; return the model.
 
     Raises:
         AssertionError: with the certificate's reasons, and a counterexample if there is one.
     """
-    certificate = certify(fn, params, example_inputs, *args, **kwargs)
+    certificate = certify(model, example_inputs, *args, **kwargs)
     if not certificate:
         raise AssertionError(str(certificate))
+    return model
 
 
 def _searched(

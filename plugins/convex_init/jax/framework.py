@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convex_init.jax.drawing import drawn, root_of
+from convex_init.jax.models import Inputs, Model
 from convex_init.jax.parameters import Parameters
 from convex_init.jax.trace import Trace, follow, traced
 from convex_init.jax.trace.lowering import bounds
@@ -28,47 +29,37 @@ _FINITE = 0.01  # stands for NaN and infinite numbers in weights that are to be 
 
 
 class JaxFramework:
-    """One function with one tree of parameters and one set of example inputs, as the core asks for them.
+    """One model and one set of example inputs, as the core asks for them.
 
-    What is written goes to :attr:`arrays`; the tree that was given stays as it is.
+    What is written goes to :attr:`arrays`; the model stays as it is.
 
     Args:
-        fn: ``fn(params, *args, **kwargs)``, that JAX can trace.
-        params: a tree of arrays, or of their shapes and dtypes.
+        model: that JAX can trace, with arrays, or their shapes and dtypes.
         inputs: positional and keyword inputs; what is only a shape shows the structure, and is not measured on.
-        buffers: names of arrays in ``params`` that are not learnt, such as running statistics.
     """
 
-    def __init__(
-        self,
-        fn: Callable[..., Any],
-        params: Any,
-        inputs: tuple[Sequence[Any], Mapping[str, Any]],
-        buffers: Collection[str] = (),
-    ) -> None:
+    def __init__(self, model: Model, inputs: Inputs) -> None:
         """Name the arrays; nothing runs yet."""
-        self.fn, self.inputs = fn, inputs
-        self._parameters = Parameters.of(params, buffers)
+        self.model, self.inputs = model, inputs
+        self._parameters = Parameters(model)
         self.arrays = dict(self._parameters.arrays)
-        leaves = jax.tree_util.tree_leaves((params, inputs))
+        leaves = jax.tree_util.tree_leaves((model.tree, inputs))
         self.has_inputs = not any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
         self._running = {name: _finite(array) for name, array in self.arrays.items()}
         self._made: Trace | None = None
         self._moments: dict[Node, FeatureMoments | None] = {}
 
-    @property
-    def params(self) -> Any:
-        """The tree of parameters, with all that was written."""
-        return self._parameters.rebuilt(self.arrays)
+    def written(self) -> Any:
+        """Return what the user gets: the model with all that was written."""
+        return self.model.returned(self._parameters.rebuilt(self.arrays))
 
     # Structure
 
     def trace(self, *, moved: bool = False) -> Graph:
         """See :class:`convex_init_core.framework.Framework`; a trace of JAX is the same for all inputs of a shape."""
         if not moved or self._made is None:
-            params = self._parameters.rebuilt(self._running)
-            args, kwargs = self.inputs
-            self._made = traced(self.fn, params, args, kwargs, buffers=self._parameters.buffers)
+            tree, names = self._parameters.rebuilt(self._running), list(self.arrays)
+            self._made = traced(self.model.call, tree, *self.inputs, names=names, buffers=self.model.buffers)
             with_compounds(self._made.graph)
         return self._made.graph
 

@@ -2,60 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 
+from convex_init.jax.models import Model
 from convex_init.jax.trace.arguments import read_arguments
 from convex_init_core.framework import Parameter
 
 _WEIGHTS, _BIASES = ("kernel", "weight", "w"), ("bias", "b")
-_KEEPER = "clipping it at 0 after each step (plan().project names what to clip)"
+_KEEPER = "the projection (convex_init.jax.projection)"
 
 
-@dataclass(eq=False)
 class Parameters:
-    """The arrays of a tree by name; whatever else it holds stays as it is.
+    """The arrays of a model by name; whatever else it holds stays as it is.
 
     Attributes:
         arrays: by name.
-        tree: that they were in.
         buffers: names of arrays that are not learnt.
+
+    Raises:
+        ValueError: if a buffer is none of them.
     """
 
-    arrays: dict[str, Any]
-    tree: Any
-    buffers: Collection[str]
+    def __init__(self, model: Model) -> None:
+        """Name the arrays."""
+        self._arguments, self.buffers = read_arguments(model.tree, (), {}), model.buffers
+        leaves = self._arguments.leaves
+        self.arrays: dict[str, Any] = {leaf.name.removeprefix(model.prefix): leaf.array for leaf in leaves}
+        self.names = [n for n, array in self.arrays.items() if n not in self.buffers and _is_floating(array)]
+        for name in self.buffers:
+            if name not in self.arrays:
+                raise ValueError(f"buffers names {name!r}, but params holds {', '.join(self.arrays) or 'no arrays'}")
 
-    @classmethod
-    def of(cls, tree: Any, buffers: Collection[str]) -> Parameters:
-        """Return the arrays of a tree.
-
-        Raises:
-            ValueError: if a buffer is none of them.
-        """
-        leaves = read_arguments(tree, (), {}).leaves
-        arrays = {leaf.name: leaf.array for leaf in leaves}
-        for name in buffers:
-            if name not in arrays:
-                raise ValueError(f"buffers names {name!r}, but params holds {', '.join(arrays) or 'no arrays'}")
-        return cls(arrays, tree, frozenset(buffers))
-
-    @property
-    def names(self) -> list[str]:
-        """Of all that is learnt."""
-        return [name for name, array in self.arrays.items() if name not in self.buffers and _is_floating(array)]
-
-    def rebuilt(self, arrays: dict[str, Any]) -> Any:
+    def rebuilt(self, arrays: Mapping[str, Any]) -> Any:
         """Return the tree with other arrays in their places."""
-        leaves, structure = jax.tree_util.tree_flatten(self.tree)
-        own = iter(arrays[name] for name in self.arrays)
-        are_arrays = {id(array) for array in self.arrays.values()}
-        return jax.tree_util.tree_unflatten(
-            structure, [next(own) if id(leaf) in are_arrays else leaf for leaf in leaves]
-        )
+        return self._arguments.rebuilt([arrays[name] for name in self.arrays])[0]
 
     def __getitem__(self, name: str) -> Parameter:
         """Return what the core has to know of a parameter; a map that makes it non-negative is seen in the graph."""

@@ -91,7 +91,9 @@ def read_arguments(
 
 
 def path_name(path: Sequence[Any]) -> str:
-    """Return a path in a tree with dots: ``"layers.0.weight"``."""
+    """Return a path in a tree with dots: ``"layers.0.weight"``; the boxes that flax puts around arrays are no part."""
+    if path and isinstance(path[-1], jax.tree_util.GetAttrKey) and path[-1].name == "value":
+        path = path[:-1]
     return ".".join(str(_key(entry)) for entry in path)
 
 
