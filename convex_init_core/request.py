@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -10,6 +9,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
+from convex_init_core.argument_names import refuse
 from convex_init_core.reading.select import Selection, patterns_of
 from convex_init_core.settings import InitSettings
 from convex_init_core.theory.activation import Activation, ArrayFunction
@@ -107,7 +107,7 @@ def request(**options: Unpack[Options]) -> Request:
         ValueError: for one that is out of range, or does not go with another.
     """
     given: dict[str, Any] = dict(options)
-    _check_names(given)
+    refuse(given, _KNOWN)
     settings = InitSettings(**{"method": METHOD, **{name: given[name] for name in given if name in _SETTINGS}})
     entry = given.get("entry", "forward")
     if not isinstance(entry, str):
@@ -136,17 +136,6 @@ def request(**options: Unpack[Options]) -> Request:
 
 _SETTINGS = tuple(each.name for each in fields(InitSettings))
 _KNOWN = tuple(Options.__annotations__)
-_RENAMED = {"activation": "fed_by"}
-
-
-def _check_names(given: Mapping[str, object]) -> None:
-    for name in given:
-        if name in _RENAMED:
-            raise TypeError(f"{name}= is called {_RENAMED[name]}=: it names what feeds the positive layers")
-        if name not in _KNOWN:
-            near = difflib.get_close_matches(name, _KNOWN, n=1)
-            hint = f"did you mean {near[0]}=?" if near else f"known are {', '.join(_KNOWN)}"
-            raise TypeError(f"there is no argument {name}=; {hint}")
 
 
 def _inputs(chosen: object) -> tuple[str, ...] | None:

@@ -217,7 +217,7 @@ MESSAGES = [
     (
         lambda: ICNNInit("relu"),
         TypeError,
-        r"correlation must be a number, got 'relu'.*activation='relu'.*icnn\('relu'\)",
+        r"correlation must be a number, got 'relu'.*fed_by='relu'.*icnn\('relu'\)",
     ),
     (lambda: ICNNInit(0.5, "relu"), TypeError, "variance must be a number"),
     (lambda: ICNNBias("relu"), TypeError, "fan_in must be a number"),
@@ -226,7 +226,7 @@ MESSAGES = [
     (
         lambda: (ICNNInit()((2, 6)), ICNNBias()((6,)), ICNNBias()((6,))),
         ValueError,
-        r"no ICNNInit kernel has just been drawn.*\*\*icnn\(activation\)",
+        r"no ICNNInit kernel has just been drawn.*\*\*icnn\(fed_by\)",
     ),
 ]
 

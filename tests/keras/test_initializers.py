@@ -13,7 +13,7 @@ from keras import layers
 
 from convex_init.keras import ConvexDense, ICNNBias, ICNNInit, NonNeg, icnn
 from convex_init_core import InitSettings as Settings
-from convex_init_core import custom, leaky_relu, positive_recipe, solve
+from convex_init_core import as_activation, custom, leaky_relu, positive_recipe, solve
 from convex_init_core.weights.positivity import Softplus
 from tests.contract.law_bounds import assert_follows
 from tests.keras.arrays import array, normal
@@ -162,7 +162,7 @@ def test_global_state_is_untouched_by_an_explicit_seed_and_rules_otherwise():
 CONFIGS = [
     ICNNInit(),
     ICNNInit(0.3, 2.0, 0.1, layers.LeakyReLU(0.1), "gamma", Softplus(0.5, 3.0), 9, layout="conv"),
-    ICNNInit(activation="exponential", layout=(0, 2), skip_share=0.3),
+    ICNNInit(fed_by="exponential", layout=(0, 2), skip_share=0.3),
     ICNNInit(layout="conv_transpose", strides=(2, 1), seed=keras.random.SeedGenerator(5)),
     ICNNInit(fan_in=12.5, distribution="two_point"),
     ICNNBias(),
@@ -202,16 +202,16 @@ def test_registered_names_are_found():
         ({"distribution": "cauchy"}, "distribution"),
         ({"positivity": "cube"}, "positivity"),
         ({"positivity": "exp", "distribution": "two_point"}, "distribution 'two_point'.*projection"),
-        ({"activation": "tanh"}, "concave"),
-        ({"activation": "gelu"}, "decreases"),
-        ({"activation": layers.ReLU(max_value=6.0)}, "max_value"),
+        ({"fed_by": "tanh"}, "concave"),
+        ({"fed_by": "gelu"}, "decreases"),
+        ({"fed_by": layers.ReLU(max_value=6.0)}, "max_value"),
     ],
     ids=str,
 )
 def test_a_bad_argument_is_named(arguments, said):
     with pytest.raises(ValueError, match=said):
         ICNNInit(**arguments)
-    shared = {"correlation", "variance", "bias_noise", "skip_share", "fan_in", "activation"}
+    shared = {"correlation", "variance", "bias_noise", "skip_share", "fan_in", "fed_by"}
     if set(arguments) <= shared:
         with pytest.raises(ValueError, match=said):
             ICNNBias(**arguments)
@@ -220,14 +220,35 @@ def test_a_bad_argument_is_named(arguments, said):
 def test_a_bad_type_is_named():
     with pytest.raises(TypeError, match="seed"):
         ICNNInit(seed="zero")
-    with pytest.raises(TypeError, match="activation"):
-        ICNNInit(activation=3)
+    with pytest.raises(TypeError, match="fed_by must be"):
+        ICNNInit(fed_by=3)
 
 
 def test_a_custom_activation_works_but_cannot_be_saved():
     phi = custom(lambda s: np.maximum(s, 0.5 * s), bends=(0.0,), name="mine")
-    np.testing.assert_allclose(array(ICNNBias(9, activation=phi)((2,))), solve(9, leaky_relu(0.5)).bias_mean, rtol=1e-6)
+    np.testing.assert_allclose(array(ICNNBias(9, fed_by=phi)((2,))), solve(9, leaky_relu(0.5)).bias_mean, rtol=1e-6)
     with pytest.raises(ValueError, match=r"mine.*apply_"):
-        ICNNInit(activation=phi).get_config()
+        ICNNInit(fed_by=phi).get_config()
     with pytest.raises(ValueError, match="custom"):
-        ICNNInit(activation=lambda s: s)
+        ICNNInit(fed_by=lambda s: s)
+
+
+@pytest.mark.parametrize("function", [ICNNInit, ICNNBias, icnn])
+def test_the_old_word_for_what_feeds_a_layer_is_refused_with_the_new_one(function):
+    with pytest.raises(TypeError, match="activation= is called fed_by="):
+        function(activation="elu")
+    with pytest.raises(TypeError, match=r"no argument variancs=; did you mean variance=\?"):
+        function(variancs=1.0)
+
+
+def test_a_convex_layer_is_told_what_feeds_it_beside_what_it_applies():
+    """Keras' activation= is what the layer applies to its own output."""
+    layer = ConvexDense(5, activation="relu", fed_by="elu")
+    assert layer.activation is keras.activations.relu
+    assert layer.kernel_initializer.fed_by == layer.bias_initializer.fed_by == as_activation("elu")
+    again = ConvexDense.from_config(layer.get_config())
+    assert again.kernel_initializer.fed_by == as_activation("elu")
+    assert again.get_config() == layer.get_config()
+    assert ConvexDense(5).kernel_initializer.fed_by == as_activation("relu")
+    with pytest.raises(ValueError, match="fed_by belongs into the kernel_initializer"):
+        ConvexDense(5, fed_by="elu", kernel_initializer=ICNNInit())

@@ -19,10 +19,10 @@ def nets() -> dict[str, keras.Model]:
         [
             keras.Input((6, 6, 2)),
             layers.Conv2D(4, 3, activation="elu"),
-            ConvexConv2D(4, 2, positivity=Softplus(beta=3.0), kernel_initializer=ICNNInit(activation="elu", seed=1)),
+            ConvexConv2D(4, 2, positivity=Softplus(beta=3.0), kernel_initializer=ICNNInit(fed_by="elu", seed=1)),
             layers.Flatten(),
             layers.Activation("elu"),
-            ConvexDense(2, positivity="exp", kernel_initializer=ICNNInit(activation="elu", distribution="gamma")),
+            ConvexDense(2, positivity="exp", kernel_initializer=ICNNInit(fed_by="elu", distribution="gamma")),
         ]
     )
     return {"sequential": network(), "functional": ICNN(6, [8, 8], skip=True, positivity="square"), "image": image}

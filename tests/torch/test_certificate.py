@@ -99,6 +99,10 @@ def test_another_entry_point():
             return x.square().sum(1)
 
     assert ci.certify(Energy(), torch.randn(3, 5), entry="energy")
+    with pytest.raises(TypeError, match="method= is called entry="):
+        ci.certify(Energy(), torch.randn(3, 5), method="energy")
+    with pytest.raises(TypeError, match=r"no argument serch=; did you mean search=\?"):
+        ci.certify(Energy(), torch.randn(3, 5), serch=False)
 
 
 def test_wrong_arguments_are_named():

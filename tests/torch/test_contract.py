@@ -373,7 +373,7 @@ BAD = [
     ({"fed_by": "tanh"}, ValueError, "activation 'tanh'"),
     ({"fed_by": "nonsense"}, ValueError, "activation 'nonsense'"),
     ({"fed_by": nn.GELU()}, ValueError, "GELU"),
-    ({"fed_by": 3}, TypeError, "activation"),
+    ({"fed_by": 3}, TypeError, "fed_by"),
     ({"distribution": "two_point", "positivity": "exp"}, ValueError, "distribution 'two_point'"),
 ]
 

@@ -135,3 +135,8 @@ def test_the_tensor_level_and_the_model_level_agree():
     weight, bias = icnn_(torch.empty(30, 20), torch.empty(30), generator=generator())
     assert torch.equal(model[1].weight, weight)
     assert torch.equal(model[1].bias, bias)
+
+
+def test_the_old_word_for_what_feeds_a_weight_is_refused_with_the_new_one():
+    with pytest.raises(TypeError, match="activation= is called fed_by="):
+        icnn_(torch.empty(4, 5), activation="elu")

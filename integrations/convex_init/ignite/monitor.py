@@ -27,15 +27,15 @@ class SignalMonitor:
 
     Args:
         model: any model that ``convex_init.torch.plan`` can read, or ``DistributedDataParallel`` around one.
-        batch: one input or a tuple of them, at least two samples, on the model's device.
+        example_inputs: one input or a tuple of them, at least two samples, on the model's device.
         tag: first part of the names.
-        **options: ``loss``, ``positive`` and ``activation`` of ``signal_report``.
+        **options: those of ``signal_report``: ``loss``, ``positive``, ``fed_by`` and so on.
     """
 
-    def __init__(self, model: nn.Module, batch: Any, tag: str = "signal", **options: Any) -> None:
-        """Remember model and batch; see the class."""
+    def __init__(self, model: nn.Module, example_inputs: Any, tag: str = "signal", **options: Any) -> None:
+        """Remember model and inputs; see the class."""
         self.model = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
-        self.batch, self.tag, self.options = batch, tag, options
+        self.example_inputs, self.tag, self.options = example_inputs, tag, options
 
     def attach(self, engine: Engine, logger: BaseLogger, event: Event = _NOW_AND_THEN) -> RemovableEventHandle:
         """Measure and log at every ``event`` of ``engine``, against the count of iterations.
@@ -63,7 +63,7 @@ class SignalMonitor:
 
     def columns(self) -> dict[str, dict[str, float]]:
         """Measure now: for each layer's path the columns by name, without those that theory has no number for."""
-        report = signal_report(self.model, self.batch, **self.options)
+        report = signal_report(self.model, self.example_inputs, **self.options)
         columns = {}
         for layer in report.layers:
             theory = {

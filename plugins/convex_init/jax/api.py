@@ -133,7 +133,7 @@ def apply_(model: Any, example_inputs: Any, *, key: jax.Array, **options: Unpack
 
 def signal_report(
     model: Any,
-    batch: Any,
+    example_inputs: Any,
     loss: Callable[[Any], Any] | None = None,
     *,
     buffers: Collection[str] = (),
@@ -144,10 +144,10 @@ def signal_report(
     The prediction uses the moments of the weights that are there, so it can be asked of any initialisation.
 
     Args:
-        model: any that :func:`plan` can read with ``batch`` as its example inputs.
-        batch: one array, a tuple of positional inputs, or a dict of keyword inputs; at least two samples.
+        model: any that :func:`plan` can read with these example inputs.
+        example_inputs: one array, a tuple of positional inputs, or a dict of keyword inputs; at least two samples.
         loss: maps what the model returns to a scalar; by default the mean of its first floating-point output over the
-            batch, summed over units.
+            samples, summed over units.
         buffers: as for :func:`apply`.
         **options: ``convex_inputs``, ``entry``, ``positive``, ``free``, ``fed_by`` as for :func:`apply`.
 
@@ -155,9 +155,9 @@ def signal_report(
         ValueError: if the model cannot be read, or gets fewer than two samples, or shapes instead of arrays.
         TypeError: if it is no model.
     """
-    framework, asked = _asked(model, batch, buffers, options)
+    framework, asked = _asked(model, example_inputs, buffers, options)
     if not framework.has_inputs:
-        raise ValueError("model and batch must hold arrays: a report measures the signal on them")
+        raise ValueError("model and example_inputs must hold arrays: a report measures the signal on them")
     return report(framework, asked, loss, SignalReport)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from convex_init.jax.models import arguments_of, opened
 from convex_init.jax.trace import trace
 from convex_init.jax.trace.arguments import Arguments, read_arguments
 from convex_init.jax.trace.tracer import Results
+from convex_init_core.argument_names import refuse_unknown
 from convex_init_core.convexity.certificate import Certificate, Violation
 from convex_init_core.convexity.counterexample import Point, scale_of, search_violation
 from convex_init_core.convexity.judge import certificate_of, judge
@@ -31,6 +32,7 @@ def certify(
     entry: str = "forward",
     search: bool = True,
     key: jax.Array | None = None,
+    **_unknown: NoReturn,
 ) -> Certificate:
     """Tell whether every output of a model is convex in the named inputs, for the weights and the mode that it has now.
 
@@ -62,6 +64,7 @@ def certify(
         >>> str(convex_init.jax.certify((lambda p, x: jax.nn.relu(x @ p["w"]), params), jnp.ones((2, 4))))
         'convex'
     """
+    refuse_unknown(_unknown, certify)
     inputs = arguments_of(example_inputs)
     opened_model = opened(model, inputs, entry=entry, evaluating=False)
     fn, params, (args, kwargs) = opened_model.call, opened_model.tree, inputs

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from convex_init.keras.api import chosen_names, framework_of
 from convex_init.keras.backend.counterexample import search_violation
 from convex_init.keras.framework import KerasFramework
+from convex_init_core.argument_names import refuse_unknown
 from convex_init_core.convexity.certificate import Certificate
 from convex_init_core.convexity.judge import certificate_of, judge
 from convex_init_core.graph.nodes import Graph
@@ -27,6 +28,7 @@ def certify(
     entry: str = "forward",
     search: bool = True,
     seed: int = 0,
+    **_unknown: NoReturn,
 ) -> Certificate:
     """Tell whether every output of ``model`` is convex in the named inputs, for the weights that it has now.
 
@@ -56,6 +58,7 @@ def certify(
         TypeError: if ``model`` is no Keras model.
         ValueError: if it is unbuilt, its input shapes are not known, or a named input or output does not exist.
     """
+    refuse_unknown(_unknown, certify)
     framework = framework_of(model, example_inputs, "" if entry == "forward" else entry)
     call = framework.call
     chosen = call.floating if convex_inputs is None else chosen_names(convex_inputs, call)

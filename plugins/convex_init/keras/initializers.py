@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import keras
 from keras import ops
@@ -18,6 +18,7 @@ from convex_init.keras.serialisation import (
     positivity_config,
     positivity_from,
 )
+from convex_init_core.argument_names import refuse_unknown
 from convex_init_core.settings import InitSettings
 from convex_init_core.weights.positivity import Positivity
 
@@ -37,7 +38,7 @@ class ICNNInit(ICNNInitializer):
         correlation: ρ* in (0, 1), the correlation of two pre-activations that the layer keeps.
         variance: σ*² > 0, the variance of a pre-activation.
         bias_noise: β in [0, 1), the share of the unshared variance that random biases carry (45), (46).
-        activation: φ that *feeds* this layer, not the one that follows: a name, a function of
+        fed_by: φ that *feeds* this layer, not the one that follows: a name, a function of
             ``keras.activations``, an activation layer, or a ``convex_init_core.Activation``.
         distribution: ``"log_normal"`` (the paper's), ``"gamma"``, ``"spike_and_slab"`` or ``"two_point"``.
         positivity: the map by which the *layer* makes weights non-negative; the raw kernel is its inverse image.
@@ -62,7 +63,7 @@ class ICNNInit(ICNNInitializer):
     Example:
         >>> import keras
         >>> from convex_init.keras import ICNNInit
-        >>> kernel = ICNNInit(activation="softplus", layout="conv", seed=0)((3, 3, 16, 32))
+        >>> kernel = ICNNInit(fed_by="softplus", layout="conv", seed=0)((3, 3, 16, 32))
         >>> tuple(kernel.shape), bool(keras.ops.all(kernel >= 0))
         ((3, 3, 16, 32), True)
     """
@@ -74,7 +75,7 @@ class ICNNInit(ICNNInitializer):
         correlation: float = 0.5,
         variance: float = 1.0,
         bias_noise: float = 0.0,
-        activation: ActivationSpec = "relu",
+        fed_by: ActivationSpec = "relu",
         distribution: str = "log_normal",
         positivity: str | dict[str, Any] | Positivity = "projection",
         seed: Any = None,
@@ -86,10 +87,12 @@ class ICNNInit(ICNNInitializer):
         skip_share: float = 0.0,
         method: str = "log_normal",
         match_moments: bool = False,
+        **_unknown: NoReturn,
     ) -> None:
+        refuse_unknown(_unknown, type(self).__init__)
         _check_numbers(correlation=correlation, variance=variance)
         settings = InitSettings(correlation, variance, bias_noise, distribution, skip_share, method, match_moments)
-        super().__init__(settings, activation, seed, fan_in)
+        super().__init__(settings, fed_by, seed, fan_in)
         self.positivity = positivity_from(positivity)
         self.layout = layout if isinstance(layout, str) or layout is None else tuple(layout)
         self.strides = strides if isinstance(strides, int) or strides is None else tuple(strides)
@@ -140,7 +143,7 @@ class ICNNInit(ICNNInitializer):
             chosen.correlation,
             chosen.variance,
             chosen.bias_noise,
-            self.activation,
+            self.fed_by,
             self._given_seed,
             skip_share=chosen.skip_share,
             method=chosen.method,
@@ -200,7 +203,7 @@ class ICNNBias(ICNNInitializer):
         correlation: as for :class:`ICNNInit`, and so are the following.
         variance: σ*².
         bias_noise: β.
-        activation: φ that feeds the layer.
+        fed_by: φ that feeds the layer.
         seed: matters only with bias noise.
         skip_share: share of a free skip.
         method: of the kernel. For ``"isometric"`` leave ``fan_in`` out: the bias depends on the kernel's shape.
@@ -211,7 +214,7 @@ class ICNNBias(ICNNInitializer):
     Example:
         >>> import keras
         >>> from convex_init.keras import ICNNBias
-        >>> bias = ICNNBias(fan_in=784, activation="relu")((2,))
+        >>> bias = ICNNBias(fan_in=784, fed_by="relu")((2,))
         >>> [round(float(value), 3) for value in bias]
         [-0.739, -0.739]
     """
@@ -224,15 +227,17 @@ class ICNNBias(ICNNInitializer):
         correlation: float = 0.5,
         variance: float = 1.0,
         bias_noise: float = 0.0,
-        activation: ActivationSpec = "relu",
+        fed_by: ActivationSpec = "relu",
         seed: Any = None,
         *,
         skip_share: float = 0.0,
         method: str = "log_normal",
+        **_unknown: NoReturn,
     ) -> None:
+        refuse_unknown(_unknown, type(self).__init__)
         _check_numbers(fan_in=fan_in, correlation=correlation, variance=variance)
         settings = InitSettings(correlation, variance, bias_noise, skip_share=skip_share, method=method)
-        super().__init__(settings, activation, seed, fan_in)
+        super().__init__(settings, fed_by, seed, fan_in)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Return a bias of ``shape``; drawn in float32 or wider, cast to ``dtype`` last."""
@@ -252,12 +257,12 @@ def _check_numbers(**given: Any) -> None:
         if isinstance(value, str):
             raise TypeError(
                 f"{name} must be a number, got {value!r}; name the activation that feeds the layer as "
-                f"activation={value!r}, or use **icnn({value!r})"
+                f"fed_by={value!r}, or use **icnn({value!r})"
             )
 
 
 def icnn(
-    activation: ActivationSpec = "relu",
+    fed_by: ActivationSpec = "relu",
     *,
     layout: Layout = None,
     strides: int | Sequence[int] | None = None,
@@ -271,6 +276,7 @@ def icnn(
     method: str = "log_normal",
     match_moments: bool = False,
     seed: Any = None,
+    **_unknown: NoReturn,
 ) -> dict[str, Any]:
     """Return kernel initializer, bias initializer and constraint for one of Keras' layers.
 
@@ -279,7 +285,7 @@ def icnn(
         keras.layers.Dense(64, activation="relu", **icnn("relu"))
 
     Args:
-        activation: φ that *feeds* the layer; the others as for :class:`ICNNInit`. With ``layout="depthwise"`` the
+        fed_by: φ that *feeds* the layer; the others as for :class:`ICNNInit`. With ``layout="depthwise"`` the
             names are those of ``DepthwiseConv``.
         layout: see :class:`ICNNInit`.
         strides: see :class:`ICNNInit`.
@@ -302,11 +308,12 @@ def icnn(
         >>> bool(keras.ops.all(layer.kernel >= 0))
         True
     """
+    refuse_unknown(_unknown, icnn)
     kernel = ICNNInit(
         correlation,
         variance,
         bias_noise,
-        activation,
+        fed_by,
         distribution,
         seed=seed,
         layout=layout,

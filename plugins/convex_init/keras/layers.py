@@ -9,8 +9,10 @@ from keras import layers, ops
 
 from convex_init.keras.constraints import NonNeg
 from convex_init.keras.initializers import ICNNInit
-from convex_init.keras.serialisation import positivity_config, positivity_from
+from convex_init.keras.serialisation import ActivationSpec, positivity_config, positivity_from
 from convex_init_core.weights.positivity import Positivity
+
+_DEFAULT = "relu"
 
 
 class Convex(layers.Layer):
@@ -21,12 +23,14 @@ class Convex(layers.Layer):
     Args:
         positivity: ``"projection"`` (a ``NonNeg`` constraint; the default), ``"relu"``, ``"exp"``, ``"softplus"``,
             ``"square"``, ``"abs"``, or a ``convex_init_core.Positivity``.
-        kernel_initializer: an :class:`ICNNInit`; by default ``ICNNInit()``, for a layer fed by ReLU. It writes the
-            raw kernel, the inverse image of weights with the right law.
+        fed_by: the activation that feeds the layer, as for :class:`ICNNInit`. The layer applies ``activation``.
+        kernel_initializer: an :class:`ICNNInit`; by default ``ICNNInit(fed_by=fed_by)``. It writes the raw kernel, the
+            inverse image of weights with the right law.
         bias_initializer: by default an :class:`ICNNBias` with the same settings.
 
     Raises:
         TypeError: if ``kernel_initializer`` is something else: it would not know the map.
+        ValueError: if both ``fed_by`` and ``kernel_initializer`` are given.
     """
 
     layout = "conv"
@@ -35,6 +39,7 @@ class Convex(layers.Layer):
         self,
         *args: Any,
         positivity: str | dict[str, Any] | Positivity = "projection",
+        fed_by: ActivationSpec = _DEFAULT,
         kernel_initializer: Any = None,
         bias_initializer: Any = None,
         kernel_constraint: Any = None,
@@ -42,7 +47,12 @@ class Convex(layers.Layer):
     ) -> None:
         """Bind the initializer to the map and to the layer; see the class."""
         self.positivity = positivity_from(positivity)
-        initializer = ICNNInit() if kernel_initializer is None else keras.initializers.get(kernel_initializer)
+        if kernel_initializer is None:
+            initializer = ICNNInit(fed_by=fed_by)
+        elif fed_by == _DEFAULT:
+            initializer = keras.initializers.get(kernel_initializer)
+        else:
+            raise ValueError("fed_by belongs into the kernel_initializer where that is given: ICNNInit(fed_by=...)")
         if not isinstance(initializer, ICNNInit):
             raise TypeError(
                 f"kernel_initializer of {type(self).__name__} must be an ICNNInit, got {kernel_initializer!r}: the raw "
@@ -88,14 +98,17 @@ class ConvexDense(Convex, layers.Dense):
         *args: as for ``keras.layers.Dense``: ``units``, ``activation``, ...
         positivity: ``"projection"`` (a ``NonNeg`` constraint; the default), ``"relu"``, ``"exp"``, ``"softplus"``,
             ``"square"``, ``"abs"``, or a ``convex_init_core.Positivity``.
-        kernel_initializer: an :class:`ICNNInit`; ``ICNNInit()`` by default, for a layer that ReLU feeds. It writes
-            the raw kernel: the inverse image of weights with the right law.
+        fed_by: the activation that feeds the layer, ``"relu"`` by default, as for :class:`ICNNInit`. The one that the
+            layer itself applies is Keras' ``activation``.
+        kernel_initializer: an :class:`ICNNInit`; ``ICNNInit(fed_by=fed_by)`` by default. It writes the raw kernel: the
+            inverse image of weights with the right law.
         bias_initializer: an :class:`ICNNBias` with the same settings by default.
         kernel_constraint: ``NonNeg`` by default where the positivity is the projection.
         **kwargs: as for ``keras.layers.Dense``.
 
     Raises:
         TypeError: if ``kernel_initializer`` is not an :class:`ICNNInit`: it would not know the map.
+        ValueError: if both ``fed_by`` and ``kernel_initializer`` are given.
 
     Example:
         >>> import keras

@@ -80,7 +80,7 @@ def ICNN(
         raise ValueError("hidden must name at least one width; without a hidden layer the network is affine")
     if any(isinstance(width, bool) or not isinstance(width, int) or width < 1 for width in widths):
         raise ValueError(f"in_features, hidden and out_features must be whole numbers of at least 1, got {widths}")
-    phi = core_activation(activation)
+    phi = core_activation(activation, "activation")
     settings = InitSettings(correlation, variance, bias_noise, distribution, skip_share, method, match_moments)
     share = skip_share if skip else 0.0
     kernel = ICNNInit(

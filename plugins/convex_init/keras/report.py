@@ -20,9 +20,9 @@ __all__ = ["LayerSignal", "SignalReport", "signal_report"]
 
 
 def signal_report(
-    model: keras.Model, batch: Any, loss: Callable[[Any], Any] | None = None, **options: Unpack[Options]
+    model: keras.Model, example_inputs: Any, loss: Callable[[Any], Any] | None = None, **options: Unpack[Options]
 ) -> SignalReport:
-    """Run ``model`` on ``batch`` and measure every layer's pre-activations and gradients.
+    """Run ``model`` on ``example_inputs`` and measure every layer's pre-activations and gradients.
 
     The model is run with ``training=False`` and left as it was. The prediction uses the moments of the weights that are
     there, so it can be asked of any initialisation. Along a chain of layers it starts from the statistics of the input;
@@ -30,17 +30,17 @@ def signal_report(
     further samples.
 
     Args:
-        model: any model that :func:`convex_init.keras.plan` can read with ``batch`` as its example inputs.
-        batch: what the model takes, see :func:`convex_init.keras.apply_`; at least two samples.
+        model: any model that :func:`convex_init.keras.plan` can read with these example inputs.
+        example_inputs: what the model takes, see :func:`convex_init.keras.apply_`; at least two samples.
         loss: maps what the model returns to a scalar with ``keras.ops``; by default the mean of its first
-            floating-point output over the batch, summed over units.
+            floating-point output over the samples, summed over units.
         **options: ``convex_inputs``, ``entry``, ``positive``, ``free``, ``fed_by`` as for ``apply_``.
 
     Raises:
-        ValueError: if the model cannot be read, or the batch has fewer than two samples.
+        ValueError: if the model cannot be read, or they are fewer than two samples.
         TypeError: if the model is no model of Keras.
     """
-    if batch is None:
-        raise ValueError("batch is needed: a report measures the signal on it")
-    framework, asked = asked_of(model, batch, options)
+    if example_inputs is None:
+        raise ValueError("example_inputs are needed: a report measures the signal on them")
+    framework, asked = asked_of(model, example_inputs, options)
     return report(framework, asked, loss, SignalReport)

@@ -18,8 +18,8 @@ ActivationSpec = Any
 """A name, a function of ``keras.activations``, an activation layer, a core ``Activation``, its config, or ``None``."""
 
 
-def core_activation(spec: ActivationSpec) -> Activation:
-    """Return the core's activation for whatever Keras accepts as one.
+def core_activation(spec: ActivationSpec, argument: str = "fed_by") -> Activation:
+    """Return the core's activation for whatever Keras accepts as one; `argument` is what the user calls it.
 
     Names have Keras' defaults: ``"leaky_relu"`` has slope 0.2 (``keras.activations``), ``layers.LeakyReLU()`` 0.3.
 
@@ -45,7 +45,7 @@ def core_activation(spec: ActivationSpec) -> Activation:
             f"activation {name or spec!r} is none of keras.activations, and its moments cannot be integrated in the "
             "backend's precision; pass convex_init_core.custom(f) with f on NumPy arrays"
         )
-    raise TypeError(f"activation must be a name, a keras activation or a core Activation, got {spec!r}")
+    raise TypeError(f"{argument} must be a name, a keras activation or a core Activation, got {spec!r}")
 
 
 def activation_config(activation: Activation) -> dict[str, Any]:

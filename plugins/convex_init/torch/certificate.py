@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from convex_init.torch.model.inputs import arguments_of, names_of, rebuilt
 from convex_init.torch.trace import copy_of, same_course, trace
 from convex_init.torch.trace.constants import Numbers
 from convex_init.torch.trace.containers import named_inputs, named_tensors
+from convex_init_core.argument_names import refuse_unknown
 from convex_init_core.convexity.certificate import Certificate
 from convex_init_core.convexity.judge import certificate_of, judge
 from convex_init_core.graph.nodes import Graph
@@ -34,6 +35,7 @@ def certify(
     entry: str = "forward",
     search: bool = True,
     generator: torch.Generator | None = None,
+    **_unknown: NoReturn,
 ) -> Certificate:
     """Tell whether every output of ``model`` is convex in the named inputs, for the weights that it has now.
 
@@ -64,6 +66,7 @@ def certify(
         ValueError: if a named input, output or method does not exist, or the model is lazy.
         TypeError: if the model is not a module.
     """
+    refuse_unknown(_unknown, certify)
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     tensors = [*model.parameters(), *model.buffers()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from convex_init.torch.model.activations import ActivationLike, read_activation
 from convex_init.torch.write.drawing import Fill, fill_
 from convex_init.torch.write.sharding import check_placements
+from convex_init_core.argument_names import refuse_unknown
 from convex_init_core.methods.recipe import Recipe
 from convex_init_core.methods.recipes import free_recipe, positive_recipe
 from convex_init_core.settings import InitSettings
@@ -34,6 +35,7 @@ def icnn_(
     geometry: Geometry | None = None,
     positivity: str | Positivity | None = None,
     generator: torch.Generator | None = None,
+    **_unknown: NoReturn,
 ) -> Any:
     r"""Fill a non-negative weight, and its bias, in place with the principled initialisation.
 
@@ -83,6 +85,7 @@ def icnn_(
         >>> bool((weight >= 0).all()), round(bias[0].item(), 3)
         (True, -0.739)
     """
+    refuse_unknown(_unknown, icnn_)
     settings = InitSettings(correlation, variance, bias_noise, distribution, method=method, match_moments=match_moments)
     where = _geometry(weight, geometry) if settings.needs_geometry else None
     fan = _fan_in(weight, fan_in) if where is None else where.fan_in

@@ -20,19 +20,19 @@ __all__ = ["LayerSignal", "SignalReport", "signal_report"]
 
 
 def signal_report(
-    model: nn.Module, batch: Any, loss: Callable[[Any], Tensor] | None = None, **options: Unpack[Options]
+    model: nn.Module, example_inputs: Any, loss: Callable[[Any], Tensor] | None = None, **options: Unpack[Options]
 ) -> SignalReport:
-    """Run a copy of ``model`` on ``batch`` and measure every layer's pre-activations and gradients.
+    """Run a copy of ``model`` on ``example_inputs`` and measure every layer's pre-activations and gradients.
 
     The prediction uses the moments of the weights that are there, so it can be asked of any initialisation. Along a
     chain of layers it starts from the statistics of the input; in other models each prediction starts from the signal
     measured before it. For convolutions, positions count as further samples.
 
     Args:
-        model: any model that :func:`convex_init.torch.plan` can read with ``batch`` as its example inputs.
-        batch: one input, a tuple of positional inputs, or a dict of keyword inputs; at least two samples.
+        model: any model that :func:`convex_init.torch.plan` can read with these example inputs.
+        example_inputs: one input, a tuple of positional inputs, or a dict of keyword inputs; at least two samples.
         loss: maps what the model returns to a scalar; by default the mean of its first floating-point output over the
-            batch, summed over units.
+            samples, summed over units.
         **options: ``convex_inputs``, ``entry``, ``positive``, ``free``, ``fed_by`` as for ``apply_``.
 
     Raises:
@@ -46,7 +46,7 @@ def signal_report(
         >>> [layer.path for layer in report.layers]
         ['layers.0', 'layers.1', 'layers.2']
     """
-    if batch is None:
-        raise ValueError("batch is needed: a report measures the signal on it")
+    if example_inputs is None:
+        raise ValueError("example_inputs are needed: a report measures the signal on them")
     asked = request(**adapted(model, options))
-    return report(framework_of(model, batch, asked.entry, with_numbers=True), asked, loss, SignalReport)
+    return report(framework_of(model, example_inputs, asked.entry, with_numbers=True), asked, loss, SignalReport)

@@ -34,8 +34,8 @@ class ICNNInitializer(keras.initializers.Initializer):
 
     role: int
 
-    def __init__(self, settings: InitSettings, activation: ActivationSpec, seed: Any, fan_in: float | None) -> None:
-        self.settings, self.activation, self.fan_in = settings, core_activation(activation), fan_in
+    def __init__(self, settings: InitSettings, fed_by: ActivationSpec, seed: Any, fan_in: float | None) -> None:
+        self.settings, self.fed_by, self.fan_in = settings, core_activation(fed_by), fan_in
         if fan_in is not None:
             self._check(fan_in)  # refuses a bad one at once
         if isinstance(seed, dict):
@@ -62,7 +62,7 @@ class ICNNInitializer(keras.initializers.Initializer):
         from convex_init_core.methods.recipes import positive_recipe  # needed when a layer is made, and not before
 
         has_skip = self.settings.skip_share > 0.0
-        return positive_recipe(fan_in, self.activation, self.settings, positivity, has_skip, geometry)
+        return positive_recipe(fan_in, self.fed_by, self.settings, positivity, has_skip, geometry)
 
     def _check(self, fan_in: float, positivity: str | Positivity = "projection") -> None:
         """Refuse what does not fit together, as far as it shows without the kernel's shape."""
@@ -77,7 +77,7 @@ class ICNNInitializer(keras.initializers.Initializer):
         chosen = self.settings
         return (
             *(chosen.correlation, chosen.variance, chosen.bias_noise, chosen.skip_share),
-            *(chosen.method, self.activation),
+            *(chosen.method, self.fed_by),
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class ICNNInitializer(keras.initializers.Initializer):
             "bias_noise": self.settings.bias_noise,
             "skip_share": self.settings.skip_share,
             "method": self.settings.method,
-            "activation": activation_config(self.activation),
+            "fed_by": activation_config(self.fed_by),
             "fan_in": self.fan_in,
             "seed": keras.saving.serialize_keras_object(self._given_seed),
         }

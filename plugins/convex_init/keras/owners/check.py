@@ -62,7 +62,7 @@ def layer_flaw(layer: Any) -> str:
         lacks.append(f"its bias_initializer is {kind}, which does not centre (ICNNBias with the same settings)")
     if not lacks:
         return ""
-    return f"{layer.name} has an ICNNInit kernel, but {', and '.join(lacks)}; **icnn(activation) sets all three"
+    return f"{layer.name} has an ICNNInit kernel, but {', and '.join(lacks)}; **icnn(fed_by) sets all three"
 
 
 def _has_bias(layer: Any) -> bool:

@@ -92,5 +92,5 @@ def kernel_of(units: int, settings: tuple[Any, ...]) -> Kernel:
         return found
     raise ValueError(
         f"ICNNBias without fan_in takes it from the kernel of the same layer, but {reason}: set both by "
-        "**icnn(activation), or pass fan_in"
+        "**icnn(fed_by), or pass fan_in"
     )

@@ -25,7 +25,7 @@ def constrained_variables(model: Any) -> list[Any]:
     found = [variable for variable in model.variables if isinstance(variable.constraint, keras.constraints.NonNeg)]
     if not found:
         raise ValueError(
-            f"{model.name} has no weight with a NonNeg constraint: make its layers with **icnn(activation), or call "
+            f"{model.name} has no weight with a NonNeg constraint: make its layers with **icnn(fed_by), or call "
             "apply_(model) (weights behind a positivity map such as exp need no projection)"
         )
     return found

@@ -87,7 +87,7 @@ def read_activation(spec: ActivationLike) -> Activation:
     elif spec in _FUNCTIONS:
         return _FUNCTIONS[spec]()
     if not callable(spec):
-        raise TypeError(f"activation must be a name, a module or a function, got {spec!r}")
+        raise TypeError(f"fed_by must be a name, a module or a function, got {spec!r}")
     name = getattr(spec, "__name__", type(spec).__name__)
     if name in NOT_CONVEX:
         return as_activation(name)
