@@ -48,7 +48,21 @@ def test_the_wheel_holds_our_packages_and_nothing_else():
 def test_the_metadata_promise_numpy_alone_and_one_extra_per_purpose():
     requirements = metadata.requires("convex-init")
     assert [line for line in requirements if "extra ==" not in line] == ["numpy>=1.24"]
-    extras = {"torch", "jax", "equinox", "flax", "optax", "keras", "tensorflow", "ignite", "timm", "plot", "demo", "experiments", "dev"}
+    extras = {
+        "torch",
+        "jax",
+        "equinox",
+        "flax",
+        "optax",
+        "keras",
+        "tensorflow",
+        "ignite",
+        "timm",
+        "plot",
+        "demo",
+        "experiments",
+        "dev",
+    }
     assert set(metadata.metadata("convex-init").get_all("Provides-Extra")) == extras
     assert metadata.version("convex-init") == convex_init.__version__
     (script,) = metadata.entry_points(group="console_scripts", name="convex-init")
