@@ -180,7 +180,7 @@ def samples(found: Sum) -> int:
 def _units(product: Product) -> int:
     """Number of outputs of a product's weight."""
     node = product.node
-    weight = next((part for part in node.inputs if part is not product.data), node)
+    weight = next((part for part in node.inputs if product.source in part.parameters), node)
     if node.name == "convolve":
         outputs: int = weight.shape[node.params["weight_axes"][0]]
         return outputs * int(node.params["groups"] if node.params["transposed"] else 1)
@@ -193,7 +193,7 @@ def _units(product: Product) -> int:
 def _size_of_one(weight: Node) -> int:
     """Size of a weight without the copies that a broadcast makes of it."""
     smallest = weight.size
-    while parts := [part for part in weight.inputs if part.parameters]:
-        weight = max(parts, key=lambda part: part.size)
+    while len(parts := [part for part in weight.inputs if part.parameters]) == 1:  # not into the parts of a whole
+        weight = parts[0]
         smallest = min(smallest, weight.size)
     return smallest

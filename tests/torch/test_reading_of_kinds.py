@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
+from convex_init_core.planning.to_measure import samples
 from convex_init_core.reading.fed_by import Feeding
 from tests.torch.readings import reading_of
 
@@ -102,6 +103,7 @@ def test_a_concatenation_has_a_role_for_each_part(whole):
         assert found == [("L", True, 16, None), ("K", False, 6, None)]
     assert [len(each.terms) for each in reading.sums] == [1, 2]
     assert reading.sums[1].biases == [("bias", 1.0)]
+    assert samples(reading.sums[1]) == 4  # examples, however the weight is put together
 
 
 class WeightedMean(nn.Module):
