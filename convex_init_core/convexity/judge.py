@@ -79,7 +79,7 @@ def _value(node: Node, values: Values) -> Value:
         return leaves.refused(node, values, "has complex numbers, for which there is no rule")
     if node.kind is not Kind.FLOATING and node.inputs:
         return leaves.whole_numbers(node, values)
-    if node.name == "cast" and not values[node.inputs[0]].is_constant and _is_narrower(node):
+    if _is_narrower(node, values):
         if bits_of(node.dtype) is None:
             return leaves.refused(node, values, f"rounds to {node.dtype}, which leaves a staircase")
         note = f"{node.at} rounds to {node.dtype}; the answer holds up to that rounding"
@@ -90,11 +90,11 @@ def _value(node: Node, values: Values) -> Value:
     return node.op.convexity(node, values)
 
 
-def _is_narrower(node: Node) -> bool:
-    before, after = node.inputs[0], bits_of(node.dtype)
-    if before.kind is not Kind.FLOATING or node.dtype == before.dtype:
-        return False
-    return after is None or after < (bits_of(before.dtype) or 0)
+def _is_narrower(node: Node, values: Values) -> bool:
+    """Whether a result is rounded to a narrower type than what moves it has: by a cast, or a product that says so."""
+    types = {part.dtype for part in node.inputs if part.kind is Kind.FLOATING and not values[part].is_constant}
+    after = bits_of(node.dtype)
+    return any(after is None or after < (bits_of(before) or 0) for before in types - {node.dtype})
 
 
 def certificate_of(graph: Graph, values: Values, outputs: Iterable[str] | None = None) -> Certificate:

@@ -56,7 +56,7 @@ class Builder:
             made.constant = Constant(parameters=tuple(names))
         found = self.recognised(made)
         if found is not None:
-            at = self.place(found.op, place.module)
+            at = place if found.op == "opaque" else self.place(found.op, place.module)
             whole = _node(found.op, found.inputs, shape, dtype, at, found.params)
             whole.constant = made.constant
             return self._kept(whole)

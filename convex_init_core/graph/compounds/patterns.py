@@ -17,6 +17,12 @@ import numpy as np
 from convex_init_core.graph.nodes import Graph, Node
 
 MARK = 0.40625
+APPROXIMATE_GELU: Mapping[str, Any] = {
+    "why": "approximates gelu, which is neither convex nor concave: it goes down before it rises",
+    "non_negative": False,
+}
+"""What is known of gelu by tanh: it is not the function that its name says, so that their difference is not 0."""
+
 _SMALL = (2, 3), (1,)  # an array and the axes along which a family is tried
 
 

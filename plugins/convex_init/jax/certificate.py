@@ -12,6 +12,7 @@ import numpy as np
 
 from convex_init.jax.framework import JaxFramework
 from convex_init.jax.models import arguments_of, opened
+from convex_init.jax.repetition import doubt_of_repetition
 from convex_init.jax.trace import trace
 from convex_init.jax.trace.arguments import Arguments, read_arguments
 from convex_init.jax.trace.tracer import Results
@@ -38,8 +39,9 @@ def certify(
 
     The model is traced, and each result gets its curvature by the rules of disciplined convex programming.
     ``"convex"`` is a proof, up to rounding, wherever the output is finite. A trace of JAX shows the function for all
-    inputs of the same shapes and dtypes, since Python code cannot look at their numbers: one trace is enough. Without a
-    proof, a gradient-guided search looks for a segment on which the output lies above its chord.
+    inputs of the same shapes and dtypes, since Python code cannot look at their numbers; that another trace shows the
+    same is checked, since Python code may count its calls. Without a proof, a gradient-guided search looks for a
+    segment on which the output lies above its chord.
 
     Args:
         model: as for :func:`convex_init.jax.apply`; random numbers in it count as one fixed draw, if their key is no
@@ -70,12 +72,16 @@ def certify(
     fn, params, (args, kwargs) = opened_model.call, opened_model.tree, inputs
     framework = JaxFramework(opened_model, inputs)
     # With all numbers as they are, those that are not finite included.
-    graph = trace(fn, params, args, kwargs, names=list(framework.arrays))
+    names = list(framework.arrays)
+    graph = trace(fn, params, args, kwargs, names=names)
     named = [convex_inputs] if isinstance(convex_inputs, (str, int)) else convex_inputs
     chosen = list(graph.inputs) if named is None else [str(name) for name in named]
     if not chosen:
         raise ValueError("example_inputs hold no floating-point array to be convex in")
     certificate = certificate_of(graph, judge(graph, chosen, framework=framework), outputs)
+    if certificate:
+        doubt = doubt_of_repetition(graph, lambda: trace(fn, params, args, kwargs, names=names), model)
+        certificate = replace(certificate, verdict="cannot tell", reasons=(doubt,)) if doubt else certificate
     if certificate or not search or not framework.has_inputs:
         return certificate
     violation = _searched(fn, read_arguments(params, args, kwargs), chosen, set(certificate.outputs), key)

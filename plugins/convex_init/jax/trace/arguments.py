@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from convex_init_core.reach import holds
+
 
 @dataclass(frozen=True)
 class Leaf:
@@ -44,10 +46,12 @@ class Arguments:
     Attributes:
         leaves: the arrays among them.
         rebuilt: from arrays in the same order to parameters, arguments and keyword arguments.
+        doubts: of arguments that hold arrays into which JAX does not look.
     """
 
     leaves: list[Leaf]
     rebuilt: Callable[[Sequence[Any]], tuple[Any, Sequence[Any], Mapping[str, Any]]]
+    doubts: Sequence[str] = ()
 
 
 def read_arguments(
@@ -87,21 +91,34 @@ def read_arguments(
         return params, args, kwargs
 
     found = zip(shown, (paths[index][1] for index in places), learnt, strict=True)
-    return Arguments([Leaf(name, array, own) for name, array, own in found], rebuilt)
+    passed = [(f"the argument {path_name(path[1:])!r}", leaf) for path, leaf in paths if path[0].idx]
+    doubts = [doubt for part in passed if (doubt := doubt_of(*part))]
+    return Arguments([Leaf(name, array, own) for name, array, own in found], rebuilt, doubts)
 
 
 def path_name(path: Sequence[Any]) -> str:
     """Return a path in a tree with dots: ``"layers.0.weight"``; the boxes that flax puts around arrays are no part."""
     if path and isinstance(path[-1], jax.tree_util.GetAttrKey) and path[-1].name == "value":
         path = path[:-1]
-    return ".".join(str(_key(entry)) for entry in path)
+    return ".".join(str(key_of(entry)) for entry in path)
 
 
-def _key(entry: Any) -> Any:
+def key_of(entry: Any) -> Any:
+    """Return the key of a part in what holds it."""
     for attribute in ("key", "idx", "name"):
         if hasattr(entry, attribute):
             return getattr(entry, attribute)
     return entry
+
+
+def doubt_of(name: str, leaf: Any) -> str:
+    """Return what is doubtful about a part of the arguments or results: arrays in an object that is no pytree."""
+    if _is_array(leaf) or not holds(leaf, _is_array):
+        return ""
+    return (
+        f"{name} is a {type(leaf).__name__} that holds arrays, into which JAX does not look; use a dict, or register "
+        "the class with jax.tree_util"
+    )
 
 
 def _is_array(leaf: Any) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import jax
+
 from convex_init.jax.trace.lowering import Call, Rule
 from convex_init_core.graph.compounds.patterns import number_in
 from convex_init_core.graph.nodes import Kind, Node
@@ -17,10 +19,19 @@ _SAME = {
     **{"max": "maximum", "min": "minimum"},
 }
 _RELATIONS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==", "ne": "!="}
-_IDENTITIES = (
-    *("stop_gradient", "copy", "copy_p", "pvary", "sharding_constraint", "layout_constraint", "mesh_cast"),
-    *("device_put", "name"),
-)
+# With the parameters that say where the array lies, or what it is called.
+_IDENTITIES = {
+    "stop_gradient": (),
+    "copy": (),
+    "copy_p": (),
+    "pvary": ("axes", "axis_name"),
+    "sharding_constraint": ("layout", "context_mesh", "unconstrained_dims"),
+    "layout_constraint": ("layout",),
+    "mesh_cast": ("dst_sharding",),
+    "device_put": ("devices", "srcs", "copy_semantics"),
+    "name": ("name",),
+    "optimization_barrier": (),
+}
 
 
 def _same(op: str) -> Rule:
@@ -78,8 +89,9 @@ def _erfc(call: Call) -> Node:
     return call.make("subtract", call.number(1.0), call.make("erf", *call.inputs))
 
 
-def _round(call: Call) -> Node:
-    call.read("rounding_method")
+def _round(call: Call) -> Node | Sequence[Node]:
+    if call.read("rounding_method") != jax.lax.RoundingMethod.TO_NEAREST_EVEN:
+        return call.opaque("rounds halves away from zero")
     return call.make("round", *call.inputs)
 
 
@@ -94,6 +106,7 @@ def _select(call: Call) -> Node | Sequence[Node]:
     which, *cases = call.inputs
     chosen = number_in(which)
     if chosen is not None:
+        call.unused.clear()  # the others are not taken
         return cases[int(chosen)]
     if len(cases) != 2 or which.kind is not Kind.BOOLEAN:
         return call.opaque("chooses by an integer")
@@ -114,9 +127,12 @@ def _convert(call: Call) -> Node | Sequence[Node]:
     return call.make("cast", data)
 
 
-def _identity(call: Call) -> Sequence[Node]:
-    call.unread.clear()
-    return call.inputs
+def _identity(*names: str) -> Rule:
+    def rule(call: Call) -> Sequence[Node]:
+        call.unread -= {*names}
+        return call.inputs
+
+    return rule
 
 
 def _of_booleans(call: Call) -> Sequence[Node]:
@@ -126,9 +142,8 @@ def _of_booleans(call: Call) -> Sequence[Node]:
 RULES: dict[str, Rule] = {
     **{name: _same(op) for name, op in _SAME.items()},
     **{name: _compare(relation) for name, relation in _RELATIONS.items()},
-    **dict.fromkeys(_IDENTITIES, _identity),
+    **{name: _identity(*names) for name, names in _IDENTITIES.items()},
     **dict.fromkeys(("and", "or", "not", "xor"), _of_booleans),
-    "optimization_barrier": _identity,
     "is_finite": _is_finite,
     "integer_pow": _integer_pow,
     "pow": _pow,

@@ -17,7 +17,15 @@ from convex_init.jax.trace.products import RULES as PRODUCTS
 from convex_init.jax.trace.program import LONGEST_LOOP, flat
 from convex_init.jax.trace.reductions import RULES as REDUCTIONS
 from convex_init_core.graph.builder import Builder
-from convex_init_core.graph.compounds.patterns import MARK, Family, Found, Pattern, Patterns, number_in
+from convex_init_core.graph.compounds.patterns import (
+    APPROXIMATE_GELU,
+    MARK,
+    Family,
+    Found,
+    Pattern,
+    Patterns,
+    number_in,
+)
 from convex_init_core.graph.nodes import Graph, Kind, Node, Place
 
 
@@ -63,7 +71,7 @@ _ELEMENT_WISE: tuple[tuple[str, Callable[..., Any], _Params], ...] = (
     ("selu", jax.nn.selu, _none),
     ("squareplus", lambda x: jax.nn.squareplus(x, MARK), lambda b: {"b": b}),
     ("sparse_plus", jax.nn.sparse_plus, _none),
-    ("gelu", lambda x: jax.nn.gelu(x, approximate=True), _none),
+    ("opaque", lambda x: jax.nn.gelu(x, approximate=True), lambda number: APPROXIMATE_GELU),
     ("gelu", lambda x: jax.nn.gelu(x, approximate=False), _none),
     ("silu", jax.nn.silu, _none),
     ("mish", jax.nn.mish, _none),

@@ -13,10 +13,10 @@ from convex_init.jax.trace.program import Program, Slot, Step
 from convex_init_core.graph.builder import Builder
 from convex_init_core.graph.nodes import Node, Place
 
-# Parameters that say how accurately or on which device something is computed, and nothing of what.
+# Parameters that say on which device, in which order or with what promises something is computed, and nothing of what.
 _TECHNICAL = {
-    *("accuracy", "sharding", "out_sharding", "precision", "indices_are_sorted", "unique_indices"),
-    *("is_stable", "weak_type", "preferred_element_type", "ctx_mesh"),
+    *("accuracy", "sharding", "out_sharding", "indices_are_sorted", "unique_indices", "is_stable", "weak_type"),
+    "ctx_mesh",
 }
 
 
@@ -29,6 +29,8 @@ class Call:
         inputs: its arguments.
         builder: makes nodes.
         place: of everything that the operation is lowered to.
+        unread: parameters that the rule has not read.
+        unused: arguments that depend on the input, and of which the rule has made nothing.
     """
 
     step: Step
@@ -36,10 +38,12 @@ class Call:
     builder: Builder
     place: Place
     unread: set[str] = field(default_factory=set)
+    unused: set[Node] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Note the parameters that a rule has to read."""
+        """Note the parameters that a rule has to read, and the arguments that it has to use."""
         self.unread = {key for key, value in self.step.params.items() if value is not None} - _TECHNICAL
+        self.unused = {part for part in self.inputs if not part.is_fixed}
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -66,6 +70,7 @@ class Call:
         **params: Any,
     ) -> Node:
         """Return a node; of the shape and dtype of a result unless told."""
+        self.unused.difference_update(inputs)
         result = self.step.outputs[index]
         shape = result.shape if shape is None else shape
         return self.builder.node(op, inputs, shape, dtype or result.dtype, self.place, **params)
@@ -128,15 +133,20 @@ class Lowering:
     def _results(self, call: Call) -> Sequence[Node]:
         rule = self.rules.get(call.step.name)
         if call.step.has_effects:
-            return call.changing("has effects beyond its results")
+            return call.changing("has effects beyond its results, or runs code outside of JAX")
         if rule is None:
             return call.opaque("has no rule")
         before = len(self.builder.graph.nodes)
         made = rule(call)
+        results = [made] if isinstance(made, Node) else made
+        call.unused.difference_update(results)
         if call.unread:  # what the rule made without them is not what runs
             del self.builder.graph.nodes[before:]
             return call.opaque(f"has an argument {min(call.unread)!r} that is not understood")
-        return [made] if isinstance(made, Node) else made
+        if call.unused:
+            del self.builder.graph.nodes[before:]
+            return call.opaque("has an argument that depends on the input where a constant is expected")
+        return results
 
 
 def bounds(array: Any) -> tuple[float, float] | None:

@@ -76,9 +76,10 @@ def _gather(call: Call) -> Node | Sequence[Node]:
 
 
 def _scatter(call: Call) -> Node | Sequence[Node]:
-    call.unread -= {"dimension_numbers", "mode", "update_consts"}
+    call.unread -= {"dimension_numbers", "mode"}
     data, indices, updates = call.inputs
-    call.unread.discard("update_jaxpr")  # of plain scatter: takes the update
+    if call.read("update_jaxpr") is not None or call.read("update_consts"):
+        return call.opaque("writes what a function makes of the numbers that are there")
     if not indices.is_fixed:
         return call.opaque("writes to places that depend on the input")
     return call.make("join", data, updates)
@@ -141,7 +142,6 @@ RULES: dict[str, Rule] = {
     "broadcast_in_dim": _broadcast,
     "reshape": _reshape,
     "squeeze": _axis_of_one,
-    "expand_dims": _axis_of_one,
     "transpose": _transpose,
     "slice": _slice,
     "dynamic_slice": _dynamic_slice,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import jax
+
 from convex_init.jax.trace.lowering import Call, Rule
 from convex_init_core.graph.nodes import Kind, Node
 
@@ -12,7 +14,30 @@ def _dot_general(call: Call) -> Node | Sequence[Node]:
     axes, batch = call.read("dimension_numbers")
     if any(part.kind is not Kind.FLOATING for part in call.inputs):
         return call.opaque("works on integers or complex numbers")
-    return call.make("contract", *call.inputs, axes=_pair(axes), batch=_pair(batch))
+    call.read("preferred_element_type")  # of the result, whose type tells the same
+    if (parts := _in_precision(call)) is None:
+        return call.opaque("rounds its arguments by an algorithm that is not understood")
+    return call.make("contract", *parts, axes=_pair(axes), batch=_pair(batch))
+
+
+def _in_precision(call: Call) -> list[Node] | None:
+    """Return the arguments as the product takes them, rounded to narrower types where its precision says so."""
+    precision = call.read("precision")
+    chosen = precision if isinstance(precision, (tuple, list)) else (precision, precision)
+    if all(one is None or isinstance(one, jax.lax.Precision) for one in chosen):
+        return list(call.inputs)
+    exact = (jax.lax.DotAlgorithmPreset.F32_F32_F32, jax.lax.DotAlgorithmPreset.F64_F64_F64)
+    if all(one in exact for one in chosen):
+        return list(call.inputs)
+    rounded = {jax.lax.DotAlgorithmPreset.BF16_BF16_F32: "bfloat16", jax.lax.DotAlgorithmPreset.F16_F16_F32: "float16"}
+    if any(one not in rounded for one in chosen):
+        return None
+    return [_rounded(call, part, rounded[one]) for part, one in zip(call.inputs, chosen, strict=True)]
+
+
+def _rounded(call: Call, part: Node, dtype: str) -> Node:
+    narrow = part if part.is_fixed or part.dtype == dtype else call.make("cast", part, shape=part.shape, dtype=dtype)
+    return narrow if narrow is part else call.make("cast", narrow, shape=part.shape, dtype=part.dtype)
 
 
 def _pair(axes: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
@@ -33,10 +58,13 @@ def _convolution(call: Call) -> Node | Sequence[Node]:
         return call.opaque("is a transposed convolution in groups")
     if any(part.kind is not Kind.FLOATING for part in call.inputs):
         return call.opaque("works on integers or complex numbers")
+    call.read("preferred_element_type")
+    if (parts := _in_precision(call)) is None:
+        return call.opaque("rounds its arguments by an algorithm that is not understood")
     order = numbers.lhs_spec
     made = call.make(
         "convolve",
-        *call.inputs,
+        *parts,
         shape=_moved(call.shape, numbers.out_spec, order),
         data_axes=tuple(order),
         weight_axes=tuple(numbers.rhs_spec),

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 
 LONGEST_LOOP = 64  # steps that are unrolled; each is a copy of the loop's body in the graph
 
@@ -29,6 +29,9 @@ _CALLS = {
     "checkpoint": "jaxpr",
     "composite": "jaxpr",
 }
+
+# Primitives that ask code outside of JAX, or draw from a state of their own, and say nothing of it by their effects.
+_OUTSIDE = frozenset(("pure_callback", "ffi_call", "rng_uniform"))
 
 
 @dataclass(eq=False, slots=True)
@@ -165,12 +168,22 @@ def _unrolled(params: dict[str, Any], inputs: Sequence[Slot]) -> Any:
 
 def _step(program: Program, equation: Any, inputs: tuple[Slot, ...], module: str) -> list[Slot]:
     outputs = [Slot(var.aval) for var in equation.outvars]
-    step = Step(equation.primitive, equation.params, inputs, tuple(outputs), module, bool(equation.effects))
+    changes = bool(equation.effects) or _asks_outside(equation)
+    step = Step(equation.primitive, equation.params, inputs, tuple(outputs), module, changes)
     if outputs and not step.has_effects and all(slot.number is not None for slot in inputs):
         for slot, number in zip(outputs, step.evaluate([slot.number for slot in inputs]), strict=True):
             slot.number = number
     program.steps.append(step)
     return outputs
+
+
+def _asks_outside(equation: Any) -> bool:
+    """Whether an equation, or one inside of it, asks code outside of JAX."""
+    if equation.primitive.name in _OUTSIDE:
+        return True
+    held = (part for value in equation.params.values() for part in (value if isinstance(value, tuple) else (value,)))
+    inner = (part.jaxpr if isinstance(part, ClosedJaxpr) else part for part in held)
+    return any(_asks_outside(one) for jaxpr in inner if isinstance(jaxpr, Jaxpr) for one in jaxpr.eqns)
 
 
 def _joined(module: str, equation: Any) -> str:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from convex_init.jax.trace.arguments import Arguments, Leaf, path_name, read_arguments
+from convex_init.jax.concretizations import concretizations
+from convex_init.jax.trace.arguments import Arguments, Leaf, doubt_of, key_of, read_arguments
 from convex_init.jax.trace.known_functions import RULES, recognised
 from convex_init.jax.trace.lowering import Lowering, bounds
 from convex_init.jax.trace.program import Program, Slot, flat
 from convex_init_core.graph.builder import Builder
 from convex_init_core.graph.nodes import Constant, Graph, Node, Place
+from convex_init_core.graph.runs import distinct, place_in
 
 # What is told of an array on the way, and may return another in its place.
 Visit = Callable[[Place, NDArray[Any]], "NDArray[Any] | None"]
@@ -82,7 +85,8 @@ def traced(
     arguments = read_arguments(params, args, kwargs or {}, names)
     leaves = arguments.leaves
     results = Results()
-    closed = jax.make_jaxpr(_on_arrays(fn, arguments, results))(*(leaf.array for leaf in leaves))
+    with concretizations() as asked:
+        closed = jax.make_jaxpr(_on_arrays(fn, arguments, results))(*(leaf.array for leaf in leaves))
     program = flat(closed, [leaf.number for leaf in leaves])
     lowering = Lowering(Builder(bounds, recognised), RULES)
     graph = lowering.builder.graph
@@ -91,6 +95,7 @@ def traced(
     lowering.lower(program)
     for name, slot in zip(results.names, program.outputs, strict=True):
         graph.outputs[name] = lowering.node(slot)
+    graph.doubts += [*arguments.doubts, *results.doubts, *asked]
     return Trace(lowering.builder.finished(), program, lowering.nodes, leaves, results.rebuilt)
 
 
@@ -186,13 +191,17 @@ class Results:
     structure: Any = None
     names: list[str] = field(default_factory=list)
     others: list[Any] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
     def arrays_of(self, result: Any) -> list[Any]:
         """Take a result apart."""
         found, self.structure = jax.tree_util.tree_flatten_with_path(result)
         are_arrays = [hasattr(leaf, "dtype") or isinstance(leaf, (int, float)) for _, leaf in found]
         pairs = list(zip(found, are_arrays, strict=True))
-        self.names = [".".join(filter(None, ("output", path_name(path)))) for (path, _), is_array in pairs if is_array]
+        names = [reduce(place_in, map(key_of, path), "output") for path, _ in found]
+        self.names = distinct(name for name, is_array in zip(names, are_arrays, strict=True) if is_array)
+        parts = zip(names, (leaf for _, leaf in found), strict=True)
+        self.doubts = [doubt for name, leaf in parts if (doubt := doubt_of(name, leaf))]
         self.others = [_ARRAY if is_array else leaf for (_, leaf), is_array in pairs]
         return [leaf for (_, leaf), is_array in pairs if is_array]
 

@@ -17,7 +17,7 @@ from convex_init.tensorflow.trace.products import RULES as PRODUCTS
 from convex_init.tensorflow.trace.program import LONGEST_LOOP, flat
 from convex_init.tensorflow.trace.reductions import RULES as REDUCTIONS
 from convex_init_core.graph.builder import Builder
-from convex_init_core.graph.compounds.patterns import MARK, Family, Found, Pattern, Patterns
+from convex_init_core.graph.compounds.patterns import APPROXIMATE_GELU, MARK, Family, Found, Pattern, Patterns
 from convex_init_core.graph.nodes import Graph, Kind, Node, Place
 
 
@@ -74,7 +74,7 @@ _ELEMENT_WISE: tuple[tuple[str, Callable[..., Any], _Params], ...] = (
     ("elu", _celu, lambda alpha: _elu(alpha, 1.0 / alpha if alpha else math.inf)),
     ("squareplus", lambda x: (x + tf.sqrt(tf.square(x) + MARK)) / 2, lambda b: {"b": b}),
     ("sparse_plus", _sparse_plus, _none),
-    ("gelu", lambda x: tf.nn.gelu(x, approximate=True), _none),
+    ("opaque", lambda x: tf.nn.gelu(x, approximate=True), lambda number: APPROXIMATE_GELU),
     ("gelu", lambda x: tf.nn.gelu(x, approximate=False), _none),
     ("silu", tf.nn.silu, _none),
     ("silu", lambda x: x * tf.sigmoid(x), _none),
