@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
+import warnings
 
 
 def real(name: str, value: object) -> float:
@@ -92,3 +94,11 @@ def share(name: str, value: object) -> float:
             "do not have in common, and the weights need some of it"
         )
     return result
+
+
+def warn_caller(message: str) -> None:
+    """Warn in the name of whoever called the library."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("convex_init"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)

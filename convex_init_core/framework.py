@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from convex_init_core.constraints.kept import Kept
     from convex_init_core.graph.nodes import Constant, Graph, Node
     from convex_init_core.methods.isometric import Isometric
     from convex_init_core.theory.moments import FeatureMoments
@@ -34,11 +35,11 @@ class Parameter:
         may_take_bias: whether a bias could be registered in its layer, which has none.
         caveat: anything to note about its layer.
         kept_by: what in the model keeps it non-negative outside of the forward, such as ``"clamp_weights()"``.
+        trains: whether training changes it; one that is frozen keeps its numbers.
         tied_to: name of another parameter that is the same array; empty if none.
         bias: of a weight: name of the parameter that is the bias of its layer (or module), or would be if one were
             registered; empty if there can be none.
         keeper: what keeps it non-negative once it is marked.
-        how_to_mark: what a user does to have it kept non-negative.
     """
 
     name: str
@@ -51,10 +52,10 @@ class Parameter:
     may_take_bias: bool = False
     caveat: str = ""
     kept_by: str = ""
+    trains: bool = True
     tied_to: str = ""
     bias: str = ""
     keeper: str = "project_ or project_after_step"
-    how_to_mark: str = "mark it as projected (mark_projected)"
 
 
 @dataclass(frozen=True)
@@ -172,8 +173,11 @@ class Framework(Protocol):
             RuntimeError: if effective values come back negative or not finite.
         """
 
-    def mark(self, names: Sequence[str]) -> None:
-        """Declare parameters non-negative by projection, so that the framework's projection finds them; done last."""
+    def clip(self, name: str, low: float, high: float) -> None:
+        """Set the numbers of a parameter that lie outside of an interval to its ends; NaN stays NaN."""
+
+    def mark(self, kept: Sequence[Kept]) -> None:
+        """Declare the intervals of parameters, so that the framework's projection keeps them; done last."""
 
     def snapshot(self) -> Any:
         """Return what :meth:`restore` needs to undo all that is written from now on."""

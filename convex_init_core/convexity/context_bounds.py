@@ -1,7 +1,7 @@
 """Bounds of context: what does not depend on the convex inputs, and may still be known to have a sign.
 
 ``1 − sigmoid(y)`` of any context y lies between 0 and 1, and ``y − min(y)`` is not below 0. So they may multiply convex
-values.
+values. The same holds for parameters of which an interval is assumed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def with_sign(node: Node, value: Value, values: Values) -> Value:
         value: by the rule of its operation.
         values: of the nodes before it; keeps the bounds.
     """
-    if node.is_fixed or not value.is_constant or not value.finite:
+    if not value.is_constant or not value.finite or (node.is_fixed and not values.is_assumed(node)):
         return value
     low, high = _clean(_within(node, [_of(part, values) for part in node.inputs], values))
     values.context_bounds[node] = low, high
@@ -56,6 +56,8 @@ def _clean(found: Interval) -> Interval:
 
 def _within(node: Node, parts: Sequence[Interval], values: Values) -> Interval:
     name = node.name
+    if name == "parameter":
+        return values.assumed.get(str(node.params["name"]), _ALL)
     if not parts or name in _BOUNDED:
         return _BOUNDED.get(name, _ALL)
     if name in _HULL or name in _WITHIN:

@@ -180,6 +180,11 @@ def power(exponent: float, sign: Sign) -> ElementWise:
     return ElementWise(name, convex=True, decreasing=True, sign=Sign.NON_NEGATIVE)
 
 
+def power_of_at_least_one() -> ElementWise:
+    """``sᵖ`` for s ≥ 0 and exponents p ≥ 1 that may differ from element to element."""
+    return ElementWise("a power", convex=True, increasing=True, sign=Sign.NON_NEGATIVE)
+
+
 def exponential(base: float) -> ElementWise:
     """``bˢ`` for a base b > 0."""
     return ElementWise(

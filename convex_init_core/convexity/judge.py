@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from convex_init_core.convexity import calculus
@@ -24,6 +25,7 @@ def judge(
     convex_inputs: Iterable[str] | None = None,
     *,
     assume_non_negative: Collection[str] = (),
+    assume_within: Mapping[str, tuple[float, float]] | None = None,
     overwritten: Collection[str] = (),
     on_a_grid: bool = False,
     framework: Framework | None = None,
@@ -37,6 +39,7 @@ def judge(
             of which nothing is assumed.
         assume_non_negative: names of parameters that are taken to be non-negative, whatever numbers they hold now; so
             is what is computed from them, as far as the rules carry that on.
+        assume_within: likewise names of parameters, with the interval that is taken to hold their numbers.
         overwritten: names of parameters that will be drawn anew, so that NaN or infinite numbers in them, or in what is
             computed from them, say nothing.
         on_a_grid: whether element-wise functions of which the calculus knows nothing are judged by their values on a
@@ -48,25 +51,47 @@ def judge(
     Raises:
         ValueError: if a name in ``convex_inputs`` is none of the inputs.
     """
+    assumed = {**dict.fromkeys(assume_non_negative, (0.0, math.inf)), **(assume_within or {})}
+    values = Values(framework, assumed, overwritten)
+    learn_inputs(graph, convex_inputs, values)
+    order: dict[Node, int] = {}
+    for node in graph:
+        order[node] = len(order)
+        if node in values:
+            continue
+        value = value_of(node, values, order if on_a_grid else None)
+        values.learn(node, value if revise is None else revise(node, value))
+    return values
+
+
+def learn_inputs(graph: Graph, convex_inputs: Iterable[str] | None, values: Values) -> None:
+    """Let ``values`` know the convex inputs of a graph.
+
+    Raises:
+        ValueError: if a name in ``convex_inputs`` is none of the inputs.
+    """
     named = graph.inputs if convex_inputs is None else convex_inputs
     names = [named] if isinstance(named, str) else list(named)
     for name in names:
         if name not in graph.inputs:
             known = ", ".join(graph.inputs) or "none"
             raise ValueError(f"convex_inputs names {name!r}, which is no tensor among the inputs {known}")
-    values = Values(framework, assume_non_negative, overwritten)
     for name in names:
         values.learn(graph.inputs[name], calculus.variable(name))
-    order: dict[Node, int] = {}
-    for node in graph:
-        order[node] = len(order)
-        if node in values:
-            continue
-        value = with_sign(node, _value(node, values), values)
-        if on_a_grid and value.curvature is Curvature.UNKNOWN:
-            value = composite(node, values, order) or value
-        values.learn(node, value if revise is None else revise(node, value))
-    return values
+
+
+def value_of(node: Node, values: Values, order: Mapping[Node, int] | None = None) -> Value:
+    """Return what is known of a node.
+
+    Args:
+        node: any but a convex input.
+        values: of the nodes before it.
+        order: places of the nodes in the graph, to judge element-wise functions on a grid, too; that is no proof.
+    """
+    value = with_sign(node, _value(node, values), values)
+    if order is not None and value.curvature is Curvature.UNKNOWN:
+        value = composite(node, values, order) or value
+    return value
 
 
 def _value(node: Node, values: Values) -> Value:

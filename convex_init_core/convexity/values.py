@@ -28,17 +28,22 @@ class Values(Mapping["Node", Value]):
     ``numbers`` and ``bounds_along`` have none then.
 
     Attributes:
-        assumed: names of the parameters that are taken to be non-negative, whatever they hold.
+        assumed: for parameters of which something is taken for granted, whatever they hold: the interval in which all
+            their numbers lie.
         overwritten: names of the parameters that will be drawn anew.
         notes: what the values hold for, where that is not plain.
         context_bounds: between which numbers the elements of context lie, whatever it holds.
     """
 
     def __init__(
-        self, framework: Framework | None = None, assumed: Collection[str] = (), overwritten: Collection[str] = ()
+        self,
+        framework: Framework | None = None,
+        assumed: Mapping[str, tuple[float, float]] | None = None,
+        overwritten: Collection[str] = (),
     ) -> None:
         """Start without any value."""
-        self.assumed, self.overwritten = frozenset(assumed), frozenset(overwritten)
+        self.assumed = dict(assumed or {})
+        self.overwritten = frozenset(overwritten)
         self.notes: list[str] = []
         self.context_bounds: dict[Node, tuple[float, float]] = {}
         self._framework = framework

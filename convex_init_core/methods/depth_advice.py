@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
-
+from convex_init_core._checks import warn_caller
 from convex_init_core.settings import InitSettings
 
 _CARRIED, _CARRIED_IF_MATCHED, _CARRIED_WITH_BIAS_NOISE = 4, 5, 7
@@ -59,8 +57,5 @@ def warn_of_depth(settings: InitSettings, depth: int, with_skips: int = 0) -> st
     """
     advice = depth_advice(settings, depth, with_skips)
     if advice:
-        frame, level = sys._getframe(), 1
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("convex_init"):
-            frame, level = frame.f_back, level + 1
-        warnings.warn(advice, stacklevel=level)
+        warn_caller(advice)
     return advice

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from convex_init_core._checks import warn_caller
+from convex_init_core.constraints.of_plan import Constraints, constraints
 from convex_init_core.convexity.judge import judge
 from convex_init_core.methods.depth_advice import warn_of_depth
 from convex_init_core.planning import refusals
@@ -39,7 +41,8 @@ def plan(framework: Framework, request: Request) -> Plan:
             the paths of their layers.
 
     Warns:
-        UserWarning: if the method is not known to carry so many positive layers in a row.
+        UserWarning: if the method is not known to carry so many positive layers in a row, or the model's convexity
+            rests on numbers that nothing keeps as they are.
     """
     if request.calibrate and not framework.has_inputs:
         raise ValueError("calibrate=True measures the signal: pass example_inputs")
@@ -59,10 +62,18 @@ def plan(framework: Framework, request: Request) -> Plan:
     layers, tied = _layers(made, decisions, measured)
     problems += tied
     unread = any(name in chosen.excluded for name, _ in (*reading.problems, *reading.left))
+    found, rests_on = Constraints(), ""
+    if not problems:
+        found = constraints(reading, framework, request.convex_inputs, _projected(layers), chosen)
+        problems += refusals.obstacles((each.name for each in found.kept if not each.drawn), decisions.facts)
     if not problems and request.free is None and not unread:  # free= is the user's word against the calculus
-        problems += refusals.why_not_convex(
-            reading, decisions.facts, judge, framework, request.convex_inputs, chosen, decisions.of_weight
-        )
+        if chosen.excluded or not found.is_enough:
+            facts, written = decisions.facts, decisions.of_weight
+            asked = request.convex_inputs, chosen, written, found.assumed
+            problems += refusals.why_not_convex(reading, facts, judge, framework, *asked)
+        if not (problems or chosen.excluded or found.is_enough or refusals.lacks_numbers(reading.graph)):
+            rests_on = found.unsolved
+            warn_caller(f"the model is convex now, and may cease to be in training: {rests_on}")
     if problems:
         raise ValueError("nothing was written: " + "\n".join(dict.fromkeys(problems)))
     return Plan(
@@ -72,6 +83,8 @@ def plan(framework: Framework, request: Request) -> Plan:
         measured=measured if all(layer.written or layer.tied for layer in layers) else (),
         left={decisions.facts.parameter(name).layer: why for name, why in reading.left if name not in chosen.excluded},
         advice=_advice(request, decisions),
+        kept=found.kept,
+        rests_on=rests_on,
     )
 
 
@@ -111,9 +124,12 @@ def execute(made: Plan, framework: Framework, seed: Any = None) -> None:
             framework.add_bias(name)
         if added and measured:
             measured = plan(framework, made.request).measured  # other operations may run where a bias is added
+        for each in made.kept:
+            if not each.drawn:
+                framework.clip(each.name, *each.interval)
         framework.write(made.fills(), seed)
         calibrate(framework, measured, made.settings.variance)
-        framework.mark(made.project)
+        framework.mark(made.kept)
     except BaseException:
         framework.restore(before)
         raise
@@ -146,7 +162,6 @@ def _problems(
         if name not in chosen.excluded:
             yield f"{shown(facts.parameter(name).layer)}: {text}"
     yield from refusals.used_in_two_ways(reading, facts, chosen.excluded)
-    yield from refusals.unkept_scales(reading, facts)
     yield from decisions.problems
     paths = [facts.parameter(each.product.source).layer for each in made]
     for pattern in request.fed_by:
@@ -214,6 +229,12 @@ def _layer(decision: Decision, decisions: Decisions, is_measured: bool) -> Layer
         beside=decision.beside,
         tied=tied,
     )
+
+
+def _projected(layers: list[LayerPlan]) -> list[str]:
+    """Names of the weights that are drawn non-negative, and that nothing but a projection keeps so."""
+    maps = ((layer.name, layer.recipe.positivity) for layer in layers)
+    return [name for name, through in maps if through is not None and not through.reparametrises]
 
 
 def _other_uses(name: str, facts: Facts) -> str:

@@ -6,6 +6,7 @@ import html
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from convex_init_core.constraints.kept import Kept
 from convex_init_core.framework import Fill
 from convex_init_core.tables import fitted, html_table
 
@@ -96,6 +97,10 @@ class Plan:
         measured: what is measured afterwards, on the example inputs, in the order of the signal.
         left: weights that stay as they are, by path, and why.
         advice: what would suit the model better than the chosen method; empty if nothing is known to.
+        kept: which parameters have to stay in which interval while the model trains, for it to stay convex: the
+            weights that are drawn non-negative, and gates, scales, slopes and whatever else convexity depends on.
+        rests_on: why the model may cease to be convex although all of these stay there, because its convexity rests
+            on present numbers that nothing keeps; empty if it may not.
     """
 
     layers: tuple[LayerPlan, ...]
@@ -104,6 +109,8 @@ class Plan:
     measured: tuple[Measured | Normalised, ...] = ()
     left: dict[str, str] = field(default_factory=dict)
     advice: str = ""
+    kept: tuple[Kept, ...] = ()
+    rests_on: str = ""
 
     @property
     def settings(self) -> InitSettings:
@@ -112,9 +119,8 @@ class Plan:
 
     @property
     def project(self) -> tuple[str, ...]:
-        """Names of the parameters that have to be kept non-negative by projection."""
-        maps = ((layer.name, layer.recipe.positivity) for layer in self.layers)
-        return tuple(name for name, through in maps if through is not None and not through.reparametrises)
+        """Names of the parameters that have to be kept in an interval by projection; see :attr:`kept`."""
+        return tuple(each.name for each in self.kept)
 
     @property
     def unwritten(self) -> tuple[str, ...]:
@@ -142,7 +148,8 @@ class Plan:
             "biases": {name: {"mean": law.mean, "variance": law.std**2} for name, law in self.biases.items()},
             "measured": [str(found) for found in self.measured],
             "left": dict(self.left),
-            "project": list(self.project),
+            "kept": [each.to_dict() for each in self.kept],
+            "rests_on": self.rests_on,
             "settings": asdict(self.settings),
             "advice": self.advice,
         }
@@ -157,7 +164,9 @@ class Plan:
 
     def _below(self) -> list[str]:
         left = [f"{path} stays as it is: {why}" for path, why in self.left.items()]
-        return [*left, *([self.advice] if self.advice else [])]
+        kept = [str(each) for each in self.kept if not each.drawn]
+        rests_on = f"its convexity rests on numbers that nothing keeps as they are: {self.rests_on}"
+        return [*left, *kept, *([rests_on] if self.rests_on else []), *([self.advice] if self.advice else [])]
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [_HEAD, *map(_row, self.layers)]

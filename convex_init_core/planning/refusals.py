@@ -24,12 +24,12 @@ class Judge(Protocol):
         graph: Graph,
         convex_inputs: Iterable[str] | None,
         *,
-        assume_non_negative: Collection[str] = ...,
+        assume_within: Mapping[str, tuple[float, float]] | None = ...,
         overwritten: Collection[str] = ...,
         on_a_grid: bool = ...,
         framework: Framework | None = ...,
     ) -> Mapping[Node, Value]:
-        """Return what is known if some parameters are non-negative, and some will be drawn anew."""
+        """Return what is known if some parameters stay in intervals, and some will be drawn anew."""
 
 
 def shown(path: str) -> str:
@@ -128,23 +128,6 @@ def _columns(product: Product) -> str:
     return f"{product.columns[0]} to {product.columns[1] - 1}"
 
 
-def unkept_scales(reading: Reading, facts: Facts) -> list[str]:
-    """Name the batch normalisations of a convex signal whose scale nothing keeps non-negative."""
-    problems = []
-    for node in reading.graph:
-        if node.name != "batch_norm" or node.is_fixed or not reading.is_convex(node.inputs[0]):
-            continue
-        source = behind_moves(node.inputs[1], "parameter")
-        if source:
-            scale = facts.parameter(source)
-            if scale.positivity is None and not scale.kept_by:
-                problems.append(
-                    f"{node.at} rescales a convex signal, and nothing keeps its scale {source!r} non-negative: "
-                    f"{scale.how_to_mark}, put a positivity map on it, or remove it"
-                )
-    return problems
-
-
 def behind_moves(node: Node, kind: str) -> str:
     """Return the name of the parameter or buffer that a fixed node shows, moved but not changed; else nothing."""
     while node.op.moves and node.inputs:
@@ -168,19 +151,19 @@ def why_not_convex(
     convex_inputs: Iterable[str] | None,
     chosen: Chosen,
     written: Collection[str],
+    kept: Mapping[str, tuple[float, float]],
 ) -> list[str]:
-    """Say what keeps the model from being known to be convex (or concave), were its positive weights non-negative.
+    """Say what keeps the model from being known to be convex (or concave), were some parameters kept in intervals.
 
     Where the user excludes weights, what follows them is the user's business: then it is asked of what the other
     positive weights multiply.
     """
-    if any(_lacks_numbers(node) for node in reading.graph):
-        return []  # on a meta device, or sharded: there are no numbers to judge by
-    assumed = [product.source for product in reading.products if _is_assumed(product, facts)]
+    if lacks_numbers(reading.graph):
+        return []
     values = judge(
         reading.graph,
         convex_inputs,
-        assume_non_negative=assumed,
+        assume_within=kept,
         overwritten=written,
         on_a_grid=True,
         framework=framework,
@@ -220,14 +203,12 @@ def in_front_of_links(node: Node) -> Node:
     return node
 
 
-def _lacks_numbers(node: Node) -> bool:
-    return node.name == "parameter" and node.size > 0 and node.constant is not None and node.constant.bounds is None
-
-
-def _is_assumed(product: Product, facts: Facts) -> bool:
-    """Whether a weight will be non-negative, as nothing in the graph shows; excluded ones are their user's business."""
-    through = product.positivity or facts.parameter(product.source).positivity
-    return product.positive and (through is None or not through.reparametrises)
+def lacks_numbers(graph: Graph) -> bool:
+    """Whether a model is on a meta device, or sharded, so that there are no numbers to judge by."""
+    return any(
+        node.name == "parameter" and node.size > 0 and node.constant is not None and node.constant.bounds is None
+        for node in graph
+    )
 
 
 def obstacles(names: Iterable[str], facts: Facts) -> Iterator[str]:

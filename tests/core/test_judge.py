@@ -103,7 +103,7 @@ def test_an_assumption_follows_a_weight(through):
 
 
 def test_an_assumption_ends_where_signs_may_change():
-    b = two_layers(np.abs(MIXED), lambda b, w: b.subtract(b.add(w, 1.0), 0.5))
+    b = two_layers(np.abs(MIXED) + 1.0, lambda b, w: b.subtract(w, 0.5))
     assert certificate_of(b.graph, judge(b.graph))  # by its numbers
     refused = certificate_of(b.graph, judge(b.graph, assume_non_negative=["second.weight"]))
     assert str(refused) == (

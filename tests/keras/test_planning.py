@@ -181,9 +181,12 @@ REFUSED = {
         "'bad'.*kernel_constraint is UnitNorm.*remove it",
     ),
     "frozen": (lambda: chain(layers.Dense(4, name="bad", trainable=False)), "'bad'.*frozen"),
-    "batch normalisation": (
-        lambda: chain(layers.Dense(4, activation="relu"), layers.BatchNormalization(name="bn"), layers.Dense(3)),
-        r"'bn' rescales a convex signal.*'.*bn/gamma' non-negative: give it gamma_constraint=NonNeg\(\)",
+    "another constraint of a scale": (
+        lambda: chain(
+            layers.Dense(4, activation="relu"), layers.BatchNormalization(gamma_constraint="unit_norm", name="bn"),
+            layers.Dense(3),
+        ),
+        "bn/gamma'.*gamma_constraint is UnitNorm.*remove it",
     ),
     "LoRA": (lambda: with_lora(), "'bad'.*lora_kernel_a.*initialise it before"),
     "unbuilt": (lambda: keras.Sequential([layers.Dense(3)], name="bad"), "'bad' is unbuilt.*build"),

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import convex_init.torch as ci
-from tests.torch.certified_models import Context, Recurrent, Residual, Skips, x
+from tests.torch.certified_models import Context, Recurrent, Skips, x
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +179,6 @@ class UsedTwice(SumOfTwo):
 
 
 REFUSED = {
-    "batch norm": (lambda: Residual().eval(), "in 'norm' rescales a convex signal, and nothing keeps its scale"),
     "subtracted": (Subtracted, "'b': sub subtracts it"),
     "free and positive": (UsedTwice, "'a': its weight is used both as free and as positive"),
     "unknown map": (lambda: Published(torch.tanh), "'wx.0': its weight goes through tanh, which gives -1 at -30"),

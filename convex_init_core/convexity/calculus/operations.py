@@ -70,6 +70,8 @@ def multiply(a: Value, b: Value, at: str) -> Value:
         return unknown(f"{at} multiplies two values that both depend on the input", a, b, sign=sign)
     if b.is_constant:
         return constant(sign, reason=a.reason or b.reason if sign is Sign.ANY else "")
+    if a.sign is Sign.ZERO and b.curvature is not Curvature.UNKNOWN:
+        return Value(Curvature.AFFINE, sign, b.monotone)  # it is 0
     if a.sign.is_non_negative:
         return replace(b, sign=sign, label="")
     if a.sign is Sign.NON_POSITIVE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -73,8 +74,8 @@ def reciprocal(node: Node, values: Values) -> Value:
 def prelu(node: Node, values: Values) -> Value:
     """``max(s, αs)`` with a learnt slope for each channel."""
     slopes = node.inputs[1]
-    bounds = values.bounds(slopes)
-    if bounds is None:
+    bounds = values.bounds(slopes) or values.context_bounds.get(slopes)
+    if bounds is None or not all(map(math.isfinite, bounds)):
         label = values[slopes].label
         return refused(node, values, f"has slopes {label + ' ' if label else ''}that are not known to lie in [0, 1]")
     return calculus.apply(convex_functions.leaky_relu(*bounds, "prelu"), values[node.inputs[0]], node.at)
@@ -86,6 +87,9 @@ def power(node: Node, values: Values) -> Value:
     number = values.number(exponent)
     if number is None:
         of_base = values.number(base)
+        least, _ = values.bounds(exponent) or values.context_bounds.get(exponent, (0.0, 0.0))
+        if values[base].sign.is_non_negative and least >= 1.0:
+            return calculus.apply(convex_functions.power_of_at_least_one(), values[base], node.at)
         if of_base is None:
             return refused(node, values, "has a variable exponent")
         return calculus.apply(convex_functions.exponential(of_base), values[exponent], node.at)

@@ -55,7 +55,11 @@ def fixed(node: Node, values: Values) -> Value:
 
 
 def _assumed(node: Node, values: Values) -> Value | None:
-    return calculus.constant(Sign.NON_NEGATIVE) if node.name == "parameter" else _by_rule(node, values)
+    if node.name != "parameter":
+        return _by_rule(node, values)
+    low, high = values.assumed[str(node.params["name"])]
+    sign = Sign.NON_NEGATIVE if low >= 0.0 else Sign.NON_POSITIVE if high <= 0.0 else Sign.ANY
+    return calculus.constant(sign, reason=f"{label_of(node)} may be of either sign" if sign is Sign.ANY else "")
 
 
 def _by_rule(node: Node, values: Values) -> Value | None:

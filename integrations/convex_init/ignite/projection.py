@@ -13,7 +13,8 @@ from torch.optim import LBFGS, Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from convex_init.ignite.events import Event, attached, check_engine, move_to_front
-from convex_init.torch import project_, projected_parameters
+from convex_init.torch import project_
+from convex_init.torch.write.clamps import Clamp, clamps
 from convex_init.torch.write.lbfgs import ProjectInClosure
 from convex_init.torch.write.marks import check_none_gone, marked_places
 
@@ -121,7 +122,7 @@ class NonNegProjection:
 
     def _project_in_closures(self, engine: Engine) -> None:
         """An engine does not know its optimizers, so the hook is one of all; it is quiet when this is detached."""
-        inner = ProjectInClosure(self._tensors)
+        inner = ProjectInClosure(self._clamps)
         within = weakref.ref(engine)
 
         def hook(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -137,4 +138,9 @@ class NonNegProjection:
         return not held.isdisjoint(self.target.parameters() if isinstance(self.target, nn.Module) else self.target)
 
     def _tensors(self) -> list[Tensor]:
-        return list(projected_parameters(self.target).values()) if isinstance(self.target, nn.Module) else self.target
+        return [clamp.tensor for clamp in self._clamps()]
+
+    def _clamps(self) -> list[Clamp]:
+        return (
+            clamps(marked_places(self.target)) if isinstance(self.target, nn.Module) else list(map(Clamp, self.target))
+        )

@@ -15,6 +15,7 @@ from convex_init.jax.models import Inputs, Model
 from convex_init.jax.parameters import Parameters
 from convex_init.jax.trace import Trace, follow, traced
 from convex_init.jax.trace.lowering import bounds
+from convex_init_core.constraints.kept import Kept
 from convex_init_core.framework import Fill, Observed, Parameter, Visit
 from convex_init_core.graph.compounds.rewritten import with_compounds
 from convex_init_core.graph.nodes import Constant, Graph, Node, Place
@@ -199,7 +200,11 @@ class JaxFramework:
         """
         raise NotImplementedError(f"{name!r} cannot be added to a function, which takes the parameters that it takes")
 
-    def mark(self, names: Sequence[str]) -> None:
+    def clip(self, name: str, low: float, high: float) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        self._write(name, jnp.clip(self.arrays[name], low, high))
+
+    def mark(self, kept: Sequence[Kept]) -> None:
         """See :class:`convex_init_core.framework.Framework`; an array has no marks, and the plan names them."""
 
     def snapshot(self) -> Any:

@@ -6,7 +6,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from convex_init.keras.constraints import NonNeg
+from convex_init.keras.constraints import Between, NonNeg
 from convex_init.keras.initializers import ICNNBias, ICNNInit, icnn
 from convex_init.keras.layers import ConvexConv1D, ConvexConv2D, ConvexConv3D, ConvexDense
 
@@ -34,6 +34,7 @@ _ON_DEMAND = {
 
 __all__ = [
     "ICNN",
+    "Between",
     "Certificate",
     "ConvexConv1D",
     "ConvexConv2D",

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from convex_init_core.constraints.kept import NON_NEGATIVE, Interval
+
 
 @keras.saving.register_keras_serializable(package="convex_init")
 class NonNeg(keras.constraints.NonNeg):
@@ -33,8 +35,52 @@ class NonNeg(keras.constraints.NonNeg):
         if optimizer is not None:
             for variable, average in averages(optimizer):
                 if variable is w:
-                    average.assign(super().__call__(average))
+                    average.assign(self.clamped(average))
+        return self.clamped(w)
+
+    def clamped(self, w: Any) -> Any:
+        """Return ``w`` with 0 in the place of what is negative, wherever it comes from."""
         return super().__call__(w)
+
+
+@keras.saving.register_keras_serializable(package="convex_init")
+class Between(NonNeg):
+    """Keep numbers between two ends after each optimiser step: slopes of a ``PReLU`` between 0 and 1.
+
+    Averages are clamped, too, as by :class:`NonNeg`, and NaN stays NaN.
+
+    Example:
+        >>> import keras
+        >>> from convex_init.keras import Between
+        >>> layer = keras.layers.PReLU(alpha_constraint=Between(0.0, 1.0))
+
+    Args:
+        low: smallest number.
+        high: largest.
+
+    Raises:
+        ValueError: if ``low`` is not below ``high``.
+    """
+
+    def __init__(self, low: float = 0.0, high: float = 1.0) -> None:
+        """Check the ends."""
+        super().__init__()
+        self.low, self.high = float(low), float(high)
+        if not self.low < self.high:
+            raise ValueError(f"low must be below high, got low={low} and high={high}")
+
+    def clamped(self, w: Any) -> Any:
+        """Return ``w`` with what lies outside set to the ends."""
+        return keras.ops.clip(w, self.low, self.high)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the ends; an infinite one as text, which JSON can hold."""
+        return {"low": str(self.low), "high": str(self.high)}
+
+
+def interval_of(constraint: keras.constraints.NonNeg) -> Interval:
+    """Return the interval in which a constraint keeps a weight."""
+    return (constraint.low, constraint.high) if isinstance(constraint, Between) else NON_NEGATIVE
 
 
 def averages(optimizer: Any) -> Iterator[tuple[Any, Any]]:

@@ -19,6 +19,7 @@ from convex_init.keras.model.calls import Call
 from convex_init.keras.model.changes import Journal, add_bias, mark
 from convex_init.keras.model.inputs import made_call, moved_inputs
 from convex_init.keras.model.variables import Variables
+from convex_init_core.constraints.kept import Kept
 from convex_init_core.framework import Fill, Observed, Parameter, Visit
 from convex_init_core.graph.compounds.rewritten import with_compounds
 from convex_init_core.graph.nodes import Constant, Graph, Node
@@ -201,11 +202,16 @@ class KerasFramework:
         if self._journal is not None:
             self._journal.added.append((name, slot))
 
-    def mark(self, names: Sequence[str]) -> None:
+    def clip(self, name: str, low: float, high: float) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
-        for name in names:
-            if mark(self.variables, name) and self._journal is not None:
-                self._journal.marked.append(self.variables.slots[name])
+        self._assign(name, self._present(name).clip(low, high))
+
+    def mark(self, kept: Sequence[Kept]) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        for each in kept:
+            before = mark(self.variables, each.name, each.interval)
+            if self._journal is not None:
+                self._journal.marked.append((self.variables.slots[each.name], before))
 
     def snapshot(self) -> Journal:
         """See :class:`convex_init_core.framework.Framework`; what is written from now on is kept first."""

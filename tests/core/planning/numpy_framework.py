@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from convex_init_core.constraints.kept import Kept
 from convex_init_core.framework import Fill, Parameter, Visit
 from convex_init_core.graph.nodes import Constant, Graph, Node, Place
 from convex_init_core.graph.ops import OPS
@@ -287,8 +288,11 @@ class NumpyFramework:
                 draw = NumpyDraw(rng, (raw.size,))
                 raw[...] = sample_raw(fill.law, fill.positivity, draw, row=unit).reshape(raw.shape)
 
-    def mark(self, names: Sequence[str]) -> None:
-        self.marked |= set(names)
+    def clip(self, name: str, low: float, high: float) -> None:
+        self.arrays[name] = self.arrays[name].clip(low, high)
+
+    def mark(self, kept: Sequence[Kept]) -> None:
+        self.marked |= {each.name for each in kept}
 
     def snapshot(self) -> Any:
         return (

@@ -84,7 +84,8 @@ def test_a_plan_as_a_dict_is_json() -> None:
     )
     assert found["biases"]["z1.bias"]["variance"] == pytest.approx(z1["bias_variance"], rel=1e-12, abs=0.0)
     assert found["settings"]["method"] == "bounded_gain"
-    assert found["project"] == ["z1.weight", "z2.weight", "z3.weight"]
+    assert [each["parameter"] for each in found["kept"]] == ["z1.weight", "z2.weight", "z3.weight"]
+    assert all((each["low"], each["high"], each["drawn"]) == (0.0, None, True) for each in found["kept"])
 
 
 def test_weights_come_in_order_each_before_its_bias() -> None:

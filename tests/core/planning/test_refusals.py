@@ -48,18 +48,6 @@ def concatenated() -> NumpyFramework:
     return of(forward, ("in", FEATURES, WIDTH), ("a", WIDTH + FEATURES, 1))
 
 
-def unkept_scale() -> NumpyFramework:
-    def forward(b):
-        h = b.relu(b.linear(b.input(), "in"))
-        parts = (b.parameter("n.weight"), b.parameter("n.bias"), b.buffer("mean"), b.buffer("variance"))
-        h = b.make("batch_norm", (h, *parts), h.shape, "n", epsilon=1e-5, axis=1)
-        return b.linear(b.relu(h), "out")
-
-    buffers = {"mean": np.zeros(WIDTH), "variance": np.ones(WIDTH)}
-    more = {"n.weight": (WIDTH,), "n.bias": (WIDTH,)}
-    return of(forward, ("in", FEATURES, WIDTH), ("out", WIDTH, 1), shapes=more, buffers=buffers)
-
-
 def scaled_weight() -> NumpyFramework:
     def forward(b):
         h = b.relu(b.linear(b.input(), "in"))
@@ -108,7 +96,6 @@ REFUSED = {
     "fed in two ways": (fed_in_two_ways, {}, "'a': its weight is fed by relu and by softplus.*; untie them"),
     "a difference": (subtracted, {}, "'a', 'b': subtract subtracts it, or scales it .* a convex term has to be added"),
     "a concatenation": (concatenated, {}, "'a': its columns 0 to 63 are positive, and 64 to 83 free.* two layers"),
-    "a scale that may be negative": (unkept_scale, {}, "in 'n' rescales a convex signal, and nothing keeps its scale"),
     "a scaled weight": (scaled_weight, {}, "'a': its weight is scaled by 0.5 without a positivity map"),
     "another map": (
         behind_a_map,

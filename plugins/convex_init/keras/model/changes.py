@@ -6,8 +6,9 @@ from typing import Any
 
 import keras
 
-from convex_init.keras.constraints import NonNeg
+from convex_init.keras.constraints import Between, NonNeg, interval_of
 from convex_init.keras.model.variables import Slot, Variables, constraint_name
+from convex_init_core.constraints.kept import ANY, NON_NEGATIVE, Interval
 
 
 def add_bias(variables: Variables, weight: str, name: str) -> Slot:
@@ -41,17 +42,27 @@ def units(layer: Any) -> int:
     return shape[-2] if type(layer).__name__.endswith("Transpose") else shape[-1]
 
 
-def mark(variables: Variables, name: str) -> bool:
-    """Put a ``NonNeg`` constraint on a variable that has none, and on its layer; return whether it had none."""
+def mark(variables: Variables, name: str, interval: Interval) -> Any:
+    """Put the constraint of an interval on a variable, and on its layer, unless it has one that is as strict.
+
+    Returns:
+        The constraint that it had before.
+    """
     slot = variables.slots[name]
-    if slot.variable.constraint is not None:
-        return False
-    slot.variable.constraint = NonNeg()
+    before = slot.variable.constraint
+    known = interval_of(before) if isinstance(before, keras.constraints.NonNeg) else ANY
+    if known[0] < interval[0] or known[1] > interval[1]:
+        set_constraint(slot, NonNeg() if interval == NON_NEGATIVE else Between(*interval))
+        forget_compiled(variables.model)
+    return before
+
+
+def set_constraint(slot: Slot, constraint: Any) -> None:
+    """Give a variable and its layer a constraint, or none."""
+    slot.variable.constraint = constraint
     attribute = constraint_name(slot)
     if attribute:
-        setattr(slot.layer, attribute, slot.variable.constraint)
-    forget_compiled(variables.model)
-    return True
+        setattr(slot.layer, attribute, constraint)
 
 
 def forget_compiled(model: Any) -> None:
@@ -72,7 +83,7 @@ class Journal:
         self.variables = variables
         self.before: dict[str, tuple[keras.Variable, Any]] = {}
         self.added: list[tuple[str, Slot]] = []
-        self.marked: list[Slot] = []
+        self.marked: list[tuple[Slot, Any]] = []
 
     def keep(self, name: str, variable: keras.Variable) -> None:
         """Keep the numbers of a variable before they are written for the first time."""
@@ -87,9 +98,6 @@ class Journal:
             slot.layer._untrack_variable(slot.variable)
             slot.layer.bias, slot.layer.use_bias = None, False
             del self.variables.slots[name]
-        for slot in self.marked:
-            slot.variable.constraint = None
-            attribute = constraint_name(slot)
-            if attribute:
-                setattr(slot.layer, attribute, None)
+        for slot, constraint in reversed(self.marked):
+            set_constraint(slot, constraint)
         forget_compiled(self.variables.model)

@@ -116,8 +116,8 @@ class Variables:
             role,
             tuple(int(size) for size in variable.shape),
             obstacle=_obstacle(slot),
+            trains=bool(variable.trainable and layer.trainable),
             keeper="NonNeg",
-            how_to_mark=f"give it {constraint_name(slot) or 'a constraint'}=NonNeg()",
         )
         if isinstance(variable.constraint, keras.constraints.NonNeg):
             known = replace(known, positivity=as_positivity("projection"))

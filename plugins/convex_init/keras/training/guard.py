@@ -9,8 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from convex_init.keras.constraints import interval_of
 from convex_init.keras.layers import Convex
 from convex_init.keras.training.projection import constrained_variables
+from convex_init_core.constraints.kept import NON_NEGATIVE, shown_interval
 
 
 class ConvexityGuard(keras.callbacks.Callback):
@@ -62,15 +64,17 @@ class ConvexityGuard(keras.callbacks.Callback):
 
     def _check(self, when: str) -> None:
         found = []
-        for path, tensor in _weights(self.model):
+        for path, tensor, least, most in _weights(self.model):
             values = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32")))
-            if values.size and not (values.min() >= 0.0 and values.max() < np.inf):  # false for NaN
-                found.append(f"{path} (between {values.min():g} and {values.max():g})")
+            low, high = (values.min(), values.max()) if values.size else (least, least)
+            if not (low >= least and high <= most and np.isfinite(high)):  # true for NaN
+                asked = "" if (least, most) == NON_NEGATIVE else f", must be in {shown_interval(least, most)}"
+                found.append(f"{path} (between {low:g} and {high:g}{asked})")
         if not found:
             return
         message = (
-            f"{when}: weights that must be non-negative are not, or not finite: {', '.join(found)}; something wrote "
-            "them after the constraint (an average of Keras' own NonNeg under use_ema: add NonNegProjection() of "
+            f"{when}: weights that must stay in an interval do not, or are not finite: {', '.join(found)}; something "
+            "wrote them after the constraint (an average of Keras' own NonNeg under use_ema: add NonNegProjection() of "
             "convex_init.keras, or take its NonNeg), or training diverged (NaN)"
         )
         if self.action == "raise":
@@ -78,11 +82,12 @@ class ConvexityGuard(keras.callbacks.Callback):
         warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
-def _weights(model: Any) -> Iterator[tuple[str, Any]]:
+def _weights(model: Any) -> Iterator[tuple[str, Any, float, float]]:
     for variable in model.variables:
         if isinstance(variable.constraint, keras.constraints.NonNeg):
-            yield variable.path, variable
-    yield from _mapped(model)
+            yield variable.path, variable, *interval_of(variable.constraint)
+    for path, kernel in _mapped(model):
+        yield path, kernel, *NON_NEGATIVE
 
 
 def _mapped(model: Any) -> Iterator[tuple[str, Any]]:

@@ -96,6 +96,7 @@ class Parameters:
             may_take_bias=is_layer and own == "weight" and getattr(module, "bias", 0) is None and not is_sharded(raw),
             caveat=caveats(module) if own == "weight" else "",
             kept_by=self._kept.get(name, ""),
+            trains=raw.requires_grad,
             tied_to="" if first == name else first,
             bias=self._bias(name, module) if own == "weight" else "",
         )

@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from convex_init.torch.write.positivity import Positive, is_marked_tensor, projected_names, read_positivity
+from convex_init.torch.write.positivity import Positive, interval_of, projected_names, read_positivity
 from convex_init.torch.write.sharding import reshard
+from convex_init_core.constraints.kept import NON_NEGATIVE, Interval, shown_interval
 
-Places = dict[str, tuple[str, Tensor | None]]
-"""For the path that a mark names: the path of the parameter to clamp, and the parameter; see :func:`marked_places`."""
+
+class Marked(NamedTuple):
+    """A parameter to clamp.
+
+    Attributes:
+        path: of the parameter.
+        parameter: ``None`` where nothing is to clamp: it is listed before (tied weights), or a positivity map was put
+            on it.
+        interval: in which it is kept.
+    """
+
+    path: str
+    parameter: Tensor | None
+    interval: Interval
+
+
+Places = dict[str, Marked]
+"""For the path that a mark names, the parameter to clamp; see :func:`marked_places`."""
 
 _REMEMBERED = "_convex_init_places"  # a plain attribute of a root: deepcopy and pickle keep it
 
 
 def projected_parameters(model: nn.Module) -> dict[str, Tensor]:
-    """Return the parameters of ``model`` that are marked as non-negative by projection, by path, each once.
+    """Return the parameters of ``model`` that a projection keeps non-negative (or in an interval), by path, each once.
 
     A mark hangs on the module and on the tensor itself, so a parameter that is moved to another module
     (``SyncBatchNorm.convert_sync_batchnorm``) is found there. A pruned weight is found behind its mask
@@ -39,27 +56,23 @@ def projected_parameters(model: nn.Module) -> dict[str, Tensor]:
         ValueError: if a marked weight is now computed from other tensors (``weight_norm``, ``spectral_norm``), or has
             gone from a place that :func:`remember_places` knows; the message says what to do.
     """
-    return {path: tensor for path, tensor in marked_places(model).values() if tensor is not None}
+    return {path: tensor for path, tensor, _ in marked_places(model).values() if tensor is not None}
 
 
 def marked_places(model: nn.Module) -> Places:
-    """Return, for the path that each mark names, the path of the parameter to clamp, and the parameter.
-
-    In the place of a parameter stands ``None`` where nothing is to clamp: it is listed before (tied weights), or a
-    positivity map was put on it.
-    """
+    """Return, for the path that each mark names, the parameter to clamp, and its interval."""
     reshard(model)  # after a forward, fully_shard may have left gathered copies in the place of parameters
     found: Places = {}
     seen: set[Tensor] = set()
-    for place, path, parameter in _by_module(model):
+    for place, marked in _by_module(model):
         if place not in found:  # a layer of Keras lists the variables of those within it, too
-            found[place] = path, None if parameter in seen else parameter
-        if parameter is not None:
-            seen.add(parameter)
-    for path, parameter in _by_tensor(model):
-        if parameter not in seen:
-            seen.add(parameter)
-            found[path] = path, parameter
+            found[place] = marked._replace(parameter=None) if marked.parameter in seen else marked
+        if marked.parameter is not None:
+            seen.add(marked.parameter)
+    for place, marked in _by_tensor(model):
+        if marked.parameter is not None and marked.parameter not in seen:
+            seen.add(marked.parameter)
+            found[place] = marked
     _check_remembered(model, set(found))
     return found
 
@@ -94,24 +107,26 @@ def check_none_gone(known: Iterable[str], places: Places, remedy: str) -> None:
         )
 
 
-def _by_module(model: nn.Module) -> Iterator[tuple[str, str, Tensor | None]]:
-    """Yield place, path and parameter of each mark; no parameter where a map makes the projection needless."""
+def _by_module(model: nn.Module) -> Iterator[tuple[str, Marked]]:
+    """Yield the place of each mark, and what it marks: nothing where a map makes the projection needless."""
     keras_layer = getattr(sys.modules.get("keras"), "Layer", ())  # without Keras there can be no layer of it
     for path, module in model.named_modules():
-        for name in projected_names(module):
-            behind = _behind(module, name, _join(path, name))
-            yield _join(path, name), _join(path, behind[0] if behind else name), behind[1] if behind else None
+        for name, interval in projected_names(module).items():
+            own, parameter = _behind(module, name, _join(path, name), interval)
+            yield _join(path, name), Marked(_join(path, own), parameter, interval)
         if isinstance(module, keras_layer):
             for variable in _constrained(module):
-                yield variable.path, variable.path, variable.value
+                ends = getattr(variable.constraint, "low", 0.0), getattr(variable.constraint, "high", NON_NEGATIVE[1])
+                yield variable.path, Marked(variable.path, variable.value, ends)
 
 
-def _by_tensor(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def _by_tensor(model: nn.Module) -> Iterator[tuple[str, Marked]]:
     for path, module in model.named_modules():
         if not isinstance(module, parametrize.ParametrizationList):  # behind a map a tensor has no sign to keep
             for name, parameter in module._parameters.items():
-                if parameter is not None and is_marked_tensor(parameter):
-                    yield _join(path, name), parameter
+                interval = None if parameter is None else interval_of(parameter)
+                if interval is not None:
+                    yield _join(path, name), Marked(_join(path, name), parameter, interval)
 
 
 def _constrained(layer: Any) -> list[Any]:
@@ -123,26 +138,29 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _behind(module: nn.Module, name: str, place: str) -> tuple[str, Tensor] | None:
+def _behind(module: nn.Module, name: str, place: str, interval: Interval) -> tuple[str, Tensor | None]:
+    """The name of the parameter that is behind a marked one now, and the parameter; none behind a map."""
     parameter = module._parameters.get(name)
     if parameter is not None:
         return name, parameter
     if parametrize.is_parametrized(module, name):
         chain = list(module.parametrizations[name])  # type: ignore[index]
-        if isinstance(chain[-1], Positive) or _is_a_map(module, name):
-            return None
+        if interval == NON_NEGATIVE and (isinstance(chain[-1], Positive) or _is_a_map(module, name)):
+            return name, None
         what = " → ".join(type(part).__name__ for part in chain)
         undo = f"torch.nn.utils.parametrize.remove_parametrizations(layer, {name!r})"
-        raise _refusal(place, f"is computed by {what}: {undo}")
+        raise _refusal(place, interval, f"is computed by {what}: {undo}")
     raw = module._parameters.get(f"{name}_orig")
     if raw is not None and f"{name}_u" in module._buffers:
-        raise _refusal(place, f"is divided by spectral_norm: torch.nn.utils.remove_spectral_norm(layer, {name!r})")
+        undo = f"torch.nn.utils.remove_spectral_norm(layer, {name!r})"
+        raise _refusal(place, interval, f"is divided by spectral_norm: {undo}")
     if f"{name}_g" in module._parameters:
-        raise _refusal(place, f"is computed by weight_norm: torch.nn.utils.remove_weight_norm(layer, {name!r})")
+        undo = f"torch.nn.utils.remove_weight_norm(layer, {name!r})"
+        raise _refusal(place, interval, f"is computed by weight_norm: {undo}")
     mask = module._buffers.get(f"{name}_mask")
     if raw is not None and mask is not None and bool((mask >= 0).all()):
         return f"{name}_orig", raw  # a mask of zeros and ones keeps the sign
-    raise _refusal(place, f"is no parameter of its {type(module).__name__} any more: put it back as one")
+    raise _refusal(place, interval, f"is no parameter of its {type(module).__name__} any more: put it back as one")
 
 
 def _is_a_map(module: nn.Module, name: str) -> bool:
@@ -152,7 +170,13 @@ def _is_a_map(module: nn.Module, name: str) -> bool:
         return False
 
 
-def _refusal(place: str, how: str) -> ValueError:
+def _refusal(place: str, interval: Interval, how: str) -> ValueError:
+    if interval != NON_NEGATIVE:
+        kept = shown_interval(*interval)
+        return ValueError(
+            f"{place} is marked to be kept in {kept} by projection, but it {how}; to clamp what is behind it would not "
+            "surely keep it there"
+        )
     return ValueError(
         f"{place} is marked as non-negative by projection, but it {how}, or let a positivity map have the last "
         "word (convex_init.torch.Positive, registered last); to clamp what is behind it would not surely keep it "

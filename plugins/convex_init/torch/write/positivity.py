@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from convex_init_core.constraints.kept import Interval
 from convex_init_core.weights.positivity import Positivity, as_positivity
 
-# A plain attribute of the module, which deepcopy and pickle keep, and of the parameter, which goes with it to another
-# module; state_dict never sees either.
+# A plain attribute of the module (a dict from names to intervals), which deepcopy and pickle keep, and of the parameter
+# (its interval), which goes with it to another module; state_dict never sees either.
 _MARK = "_convex_init_projected"
 
 
@@ -61,8 +62,10 @@ class Positive(nn.Module):
         return str(self.positivity)
 
 
-def mark_projected(module: nn.Module, *names: str) -> None:
+def mark_projected(module: nn.Module, *names: str, low: float = 0.0, high: float = math.inf) -> None:
     """Declare parameters of ``module`` itself (by default ``"weight"``) non-negative by projection.
+
+    With ``high``, they are kept between ``low`` and ``high``: the slopes of a ``PReLU`` between 0 and 1.
 
     :func:`convex_init.torch.project_` then clamps them. The mark survives deepcopy and pickle; it is not part of the
     state dict, so a checkpoint loads as before, and a plain model built anew is marked anew (by this function or by
@@ -82,30 +85,36 @@ def mark_projected(module: nn.Module, *names: str) -> None:
     Args:
         module: the layer that holds the parameters.
         *names: of the parameters.
+        low: smallest number that they may hold.
+        high: largest; there is none by default.
 
     Raises:
-        ValueError: if the module has no such parameter, or the parameter is parametrized.
+        ValueError: if the module has no such parameter, the parameter is parametrized, or ``low`` is not below
+            ``high``.
     """
+    if not low < high:
+        raise ValueError(f"low must be below high, got low={low} and high={high}")
     for name in names or ("weight",):
         if parametrize.is_parametrized(module, name):
             raise ValueError(f"{type(module).__name__}.{name} is parametrized, so there is nothing to project")
         if module._parameters.get(name) is None:
             raise ValueError(f"{type(module).__name__} has no parameter {name!r}; it has {list(module._parameters)}")
-    marked = dict.fromkeys((*projected_names(module), *(names or ("weight",))))
-    setattr(module, _MARK, tuple(marked))
-    for name in marked:
+    marked = {**projected_names(module), **dict.fromkeys(names or ("weight",), (float(low), float(high)))}
+    setattr(module, _MARK, marked)
+    for name, interval in marked.items():
         if (parameter := module._parameters.get(name)) is not None:
-            setattr(parameter, _MARK, True)
+            setattr(parameter, _MARK, interval)
 
 
-def projected_names(module: nn.Module) -> tuple[str, ...]:
-    """Return the names of the module's own parameters that are marked as projected."""
-    return tuple(module.__dict__.get(_MARK, ()))
+def projected_names(module: nn.Module) -> dict[str, Interval]:
+    """Return the names of the module's own parameters that are marked as projected, with their intervals."""
+    return dict(module.__dict__.get(_MARK, {}))
 
 
-def is_marked_tensor(parameter: Tensor) -> bool:
-    """Whether this very tensor was marked, on whichever module it was then."""
-    return getattr(parameter, _MARK, False) is True
+def interval_of(parameter: Tensor) -> Interval | None:
+    """Return the interval of this very tensor if it was marked, on whichever module it was then."""
+    found: Interval | None = getattr(parameter, _MARK, None)
+    return found
 
 
 def raw_parameter(module: nn.Module, name: str = "weight") -> Tensor:

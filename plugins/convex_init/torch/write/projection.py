@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,13 +11,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from convex_init.torch.write.clamps import Clamp, Groups, clamp_, clamp_groups_, clamps, grouped
 from convex_init.torch.write.lbfgs import ProjectInClosure
 from convex_init.torch.write.marks import Places, check_none_gone, marked_places
-from convex_init.torch.write.sharding import local_parts
 
 
 def project_(target: nn.Module | Tensor | Iterable[Tensor]) -> Any:
     """Set negative weights to 0 in place, with one fused call per device and dtype, and return ``target``.
+
+    Marked parameters that have an upper bound, too, such as the slopes of a ``PReLU``, are clamped to their interval.
 
     Positive values stay as they are, −inf becomes 0, and NaN stays NaN, so that a diverged run is seen.
 
@@ -37,14 +38,13 @@ def project_(target: nn.Module | Tensor | Iterable[Tensor]) -> Any:
         TypeError: if it is neither.
     """
     if isinstance(target, nn.Module):
-        tensors = [tensor for _, tensor in _clampable(_marked(target))]
+        clamp_(clamps(_marked(target)))
     elif isinstance(target, Tensor):
-        tensors = [target]
+        clamp_([Clamp(target)])
     else:
         _refuse_keras(target)
-        tensors = target = _tensors(target)
-    for group in _groups(tensors):
-        _clamp_(group)
+        target = _tensors(target)
+        clamp_(map(Clamp, target))
     return target
 
 
@@ -100,9 +100,8 @@ def project_after_step(optimizer: Optimizer | Iterable[Optimizer], model: nn.Mod
             raise ValueError(
                 "project_after_step is already attached to this optimizer and model; remove its handle first"
             )
-    for group in _groups(projection.tensors()):
-        _clamp_(group)
-    before = ProjectInClosure(projection.tensors)
+    clamp_(projection.clamps)
+    before = ProjectInClosure(lambda: projection.clamps)
     return ProjectionHandle(
         [one.register_step_post_hook(_AfterStep(projection, one)) for one in optimizers]
         + [one.register_step_pre_hook(before) for one in optimizers if isinstance(one, torch.optim.LBFGS)]
@@ -130,9 +129,9 @@ class _Projection:
         self._adopt(_marked(model))
 
     def tensors(self) -> list[Tensor]:
-        return [tensor for _, tensor in _clampable(self.places)]
+        return [clamp.tensor for clamp in self.clamps]
 
-    def groups(self, optimizer: Optimizer) -> list[list[Tensor]]:
+    def after(self, optimizer: Optimizer) -> Groups:
         """What to clamp after a step of ``optimizer``: its own weights, and those that no optimizer holds."""
         if any(parameters.get(name) is not tensor for parameters, name, tensor in self._parameters) or any(
             modules.get(name) is not module for modules, name, module in self._modules
@@ -156,10 +155,9 @@ class _Projection:
                 "to it (made after apply_, and after moving or wrapping the model), or project_after_step([first, "
                 "second], model) with all optimizers that share them"
             )
-        self.places = places
-        tensors = self.tensors()
+        self.places, self.clamps = places, clamps(places)
         self._groups = {
-            one: _groups([tensor for tensor in tensors if tensor in mine or tensor not in held])
+            one: grouped(each for each in self.clamps if each.tensor in mine or each.tensor not in held)
             for one, mine in holders.items()
         }
         self._modules: list[tuple[Mapping[str, Any], str, Any]] = []
@@ -184,8 +182,7 @@ class _AfterStep:
         self.projection, self.optimizer = projection, optimizer
 
     def __call__(self, *_: Any) -> None:
-        for group in self.projection.groups(self.optimizer):
-            _clamp_(group)
+        clamp_groups_(self.projection.after(self.optimizer))
 
     def shares(self, other: _Projection) -> bool:
         return not set(self.projection.tensors()).isdisjoint(other.tensors())
@@ -247,19 +244,6 @@ def _marked(model: nn.Module) -> Places:
 
 
 def _clampable(places: Places) -> Iterator[tuple[str, Tensor]]:
-    for path, tensor in places.values():
+    for path, tensor, _ in places.values():
         if tensor is not None:
             yield path, tensor
-
-
-@torch.no_grad()
-def _clamp_(tensors: list[Tensor]) -> None:
-    # Of a DTensor each rank clamps its own part. It is looked up every time: a checkpoint may have put in another.
-    torch._foreach_clamp_min_(local_parts(tensors), 0.0)
-
-
-def _groups(tensors: list[Tensor]) -> list[list[Tensor]]:
-    groups: dict[tuple[torch.device, torch.dtype], list[Tensor]] = defaultdict(list)
-    for tensor in tensors:
-        groups[tensor.device, tensor.dtype].append(tensor)
-    return list(groups.values())

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from convex_init.torch.model.fans import units
 from convex_init.torch.model.parameters import Parameters
+from convex_init.torch.write.clamps import Clamp, clamp_
 from convex_init.torch.write.drawing import Fill as TensorFill
 from convex_init.torch.write.drawing import fill_
 from convex_init.torch.write.marks import remember_places
 from convex_init.torch.write.positivity import mark_projected
 from convex_init.torch.write.sharding import local
+from convex_init_core.constraints.kept import Kept
 from convex_init_core.framework import Fill
 from convex_init_core.weights.positivity import Positivity
 
@@ -84,12 +86,19 @@ class Writer:
         if self._journal is not None:
             self._journal.added.append(slot.module)
 
-    def mark(self, names: Sequence[str]) -> None:
+    @torch.no_grad()
+    def clip(self, name: str, low: float, high: float) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
-        for name in names:
-            slot = self._parameters.slot(name)
-            mark_projected(slot.module, slot.name)
-        if names:
+        raw = self._parameters.slot(name).raw
+        if not raw.is_meta:
+            clamp_([Clamp(self._to_write(name), low, high)])
+
+    def mark(self, kept: Sequence[Kept]) -> None:
+        """See :class:`convex_init_core.framework.Framework`."""
+        for each in kept:
+            slot = self._parameters.slot(each.name)
+            mark_projected(slot.module, slot.name, low=each.low, high=each.high)
+        if kept:
             remember_places(self.model)
 
     def snapshot(self) -> _Journal:

@@ -1,0 +1,97 @@
+"""What a plan keeps in intervals: the weights that it draws non-negative, and whatever else convexity depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from convex_init_core.constraints.kept import NON_NEGATIVE, Interval, Kept
+from convex_init_core.constraints.needed import needed
+from convex_init_core.planning.refusals import in_front_of_links
+
+if TYPE_CHECKING:
+    from convex_init_core.framework import Framework
+    from convex_init_core.graph.nodes import Node
+    from convex_init_core.reading.parts import Product, Reading
+    from convex_init_core.request import Chosen
+
+
+@dataclass(frozen=True, eq=False)
+class Constraints:
+    """What was found.
+
+    Attributes:
+        kept: one for each parameter, those that are drawn first, in the order of the signal.
+        assumed: the intervals that were taken for granted, those of parameters that are their user's business included.
+        is_enough: whether the model is convex wherever its parameters are, as long as these stay in their intervals.
+        unsolved: why not, if it is not.
+    """
+
+    kept: tuple[Kept, ...] = ()
+    assumed: dict[str, Interval] = field(default_factory=dict)
+    is_enough: bool = False
+    unsolved: str = ""
+
+
+def constraints(
+    reading: Reading,
+    framework: Framework,
+    convex_inputs: Iterable[str] | None,
+    drawn: Collection[str],
+    chosen: Chosen,
+) -> Constraints:
+    """Return which parameters must stay where.
+
+    Args:
+        reading: of the model.
+        framework: that it belongs to.
+        convex_inputs: names of the inputs in which it is to be convex; by default all.
+        drawn: names of the parameters that are non-negative, and have no map that keeps them so.
+        chosen: what the user's selections mean; excluded and free parameters are the user's business.
+    """
+    names = [name for name in framework.parameters() if framework.parameter(name).trains]
+    outputs = {name: in_front_of_links(reading.graph.outputs[name]) for name in reading.graph.floating}
+    given = {product.source: NON_NEGATIVE for product in reading.products if _is_positive(product, framework)}
+    found = needed(
+        reading.graph,
+        outputs,
+        names,
+        convex_inputs=convex_inputs,
+        given=given | dict.fromkeys(drawn, NON_NEGATIVE),
+        non_negative=list(_mapped(reading)),
+        framework=framework,
+    )
+    kept = []
+    for name in dict.fromkeys((*drawn, *found.intervals)):
+        if name in drawn or name not in chosen.excluded | chosen.free:
+            low, high = found.intervals.get(name, NON_NEGATIVE)
+            known = framework.parameter(name)
+            path = known.layer if known.role == "weight" else name
+            at = found.why.get(name, "")
+            why = f"{at} needs it" if at else "it multiplies a convex value"
+            kept.append(Kept(name, path, low, high, why, drawn=name in drawn))
+    return Constraints(tuple(kept), given | found.intervals, bool(found.convex), "; ".join(found.unsolved))
+
+
+def _is_positive(product: Product, framework: Framework) -> bool:
+    """Whether a weight must be non-negative, and nothing in the graph shows that it is."""
+    through = product.positivity or framework.parameter(product.source).positivity
+    return product.positive and (through is None or not through.reparametrises)
+
+
+def _mapped(reading: Reading) -> Iterator[Node]:
+    """The weights that a map makes non-negative, as far as only their numbers show it."""
+    for product in reading.products:
+        if product.positivity is not None and product.positivity.reparametrises:
+            yield from _weights(product)
+
+
+def _weights(product: Product) -> Iterator[Node]:
+    waiting = [part for part in product.node.inputs if product.source in part.parameters]
+    while waiting:
+        node = waiting.pop()
+        if set(node.parameters) == {product.source}:
+            yield node
+        else:
+            waiting += [part for part in node.inputs if product.source in part.parameters]

@@ -1,0 +1,232 @@
+"""Everything that convexity depends on stays where it must: gates, scales, slopes and factors as well as weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from convex_init.ignite import ConvexityGuard
+from convex_init.torch import apply_, certify, mark_projected, plan, project_, project_after_step, projected_parameters
+
+X = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+NON_NEGATIVE, PROPORTION, NON_POSITIVE, AT_LEAST_ONE = (0.0, math.inf), (0.0, 1.0), (-math.inf, 0.0), (1.0, math.inf)
+
+
+class Network(nn.Module):
+    """Layers of 4, 8, 8 and 1 units, a learnt ``g``, and a function that puts them together."""
+
+    def __init__(self, make, shape=(8,), start=0.5):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(4, 8), nn.Linear(8, 8), nn.Linear(8, 1)
+        self.g = nn.Parameter(torch.full(shape, start))
+        self.make = make
+
+    def forward(self, x):
+        z = F.relu(self.a(x))
+        return self.make(self, self.g, x, z)
+
+
+def value(m, z):
+    return m.c(F.relu(m.b(z)))
+
+
+def sequential(*inner):
+    return lambda: nn.Sequential(nn.Linear(4, 8), *copy.deepcopy(inner), nn.Linear(8, 1))
+
+
+MODELS = {
+    "a gate": (lambda: Network(lambda m, g, x, z: m.c(z + g * F.relu(m.b(z)))), {"g": NON_NEGATIVE}),
+    "a factor on logsumexp": (
+        lambda: Network(lambda m, g, x, z: value(m, z) + g * m.a(x).logsumexp(-1, keepdim=True), ()),
+        {"g": NON_NEGATIVE},
+    ),
+    "a factor on |x|²": (
+        lambda: Network(lambda m, g, x, z: value(m, z) + g * x.square().sum(-1, keepdim=True), ()),
+        {"g": NON_NEGATIVE},
+    ),
+    "a factor on a norm, halved": (
+        lambda: Network(lambda m, g, x, z: value(m, z) + (g / 2) * x.norm(dim=-1, keepdim=True), (1,)),
+        {"g": NON_NEGATIVE},
+    ),
+    "lerp": (lambda: Network(lambda m, g, x, z: m.c(torch.lerp(z, F.relu(m.b(z)), g))), {"g": PROPORTION}),
+    "lerp by hand": (
+        lambda: Network(lambda m, g, x, z: m.c((1 - g) * z + g * F.relu(m.b(z))), ()), {"g": PROPORTION},
+    ),
+    "a factor that is subtracted": (
+        lambda: Network(lambda m, g, x, z: m.c(z - g * F.relu(m.b(z))), (8,), -0.5), {"g": NON_POSITIVE},
+    ),
+    "a shift inside a square": (
+        lambda: Network(lambda m, g, x, z: value(m, z) + (z + g).square().sum(-1, keepdim=True)), {"g": NON_NEGATIVE},
+    ),
+    "an exponent": (
+        lambda: Network(lambda m, g, x, z: value(m, z) + (z**g).mean(-1, keepdim=True), (), 1.5), {"g": AT_LEAST_ONE},
+    ),
+    "a gate through a sigmoid": (
+        lambda: Network(lambda m, g, x, z: m.c(g.sigmoid() * z + (1 - g.sigmoid()) * F.relu(m.b(z)))), {},
+    ),
+    "slopes": (
+        sequential(nn.PReLU(), nn.Linear(8, 8), nn.PReLU(8)), {"1.weight": PROPORTION, "3.weight": PROPORTION},
+    ),
+    "scales": (
+        sequential(nn.ReLU(), nn.BatchNorm1d(8), nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Softplus()),
+        {"2.weight": NON_NEGATIVE, "4.weight": NON_NEGATIVE},
+    ),
+    "a scale of the input": (sequential(nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU()), {}),
+    "a gate behind moves": (
+        lambda: Network(lambda m, g, x, z: m.c(z + g.t().flatten()[:8] * F.relu(m.b(z))), (3, 4)), {"g": NON_NEGATIVE},
+    ),
+}  # fmt: skip
+
+
+def kept(made):
+    return {each.name: each.interval for each in made.kept if not each.drawn}
+
+
+def step(model, optimizer, direction):
+    """A step that takes every parameter out of every interval."""
+    generator = torch.Generator().manual_seed(1)
+    for parameter in model.parameters():
+        parameter.grad = -direction * (3.0 + torch.rand(parameter.shape, generator=generator))
+    optimizer.step()
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_a_model_stays_convex_whatever_its_steps_are(case):
+    make, expected = MODELS[case]
+    torch.manual_seed(0)
+    model = make()
+    made = plan(model, X)
+    assert (kept(made), made.rests_on) == (expected, "")
+    apply_(model, X, generator=torch.Generator().manual_seed(0))
+    alone = copy.deepcopy(model)
+    step(alone, torch.optim.SGD(alone.parameters(), 1.0), -1.0)
+    assert not certify(alone.eval(), X, search=False)
+    optimizer = torch.optim.SGD(model.parameters(), 1.0)
+    project_after_step(optimizer, model)
+    for direction in (1.0, -10.0):
+        step(model, optimizer, direction)
+        certificate = certify(model.eval(), X, search=False)
+        assert certificate, str(certificate)
+        for name, ends in expected.items():
+            end = ends[direction > 0]
+            assert math.isinf(end) or bool((model.get_parameter(name) == end).all())
+
+
+@pytest.mark.parametrize("case", ["a gate", "lerp", "slopes", "scales"])
+def test_the_marks_survive_copies_and_reach_the_guard(case):
+    make, expected = MODELS[case]
+    model = copy.deepcopy(apply_(make(), X))
+    assert set(expected) <= set(projected_parameters(model))
+    guard = ConvexityGuard(model)
+    with torch.no_grad():
+        for name in expected:
+            model.get_parameter(name).fill_(-1.0)
+    engine = type("Engine", (), {"state": type("State", (), {"iteration": 1})})
+    with pytest.raises(RuntimeError, match=next(iter(expected)).replace(".", r"\.")):
+        guard(engine)
+    project_(model)
+    guard(engine)
+
+
+def test_an_upper_end_is_kept_and_guarded():
+    model = apply_(MODELS["slopes"][0](), X)
+    with torch.no_grad():
+        model[1].weight.fill_(1.5)
+        model[3].weight[0] = math.nan
+    with pytest.raises(RuntimeError, match=r"1\.weight \(between 1.5 and 1.5, must be in \[0, 1\]\)"):
+        ConvexityGuard(model)(type("Engine", (), {"state": type("State", (), {"iteration": 1})}))
+    project_(model)
+    assert model[1].weight.item() == 1.0
+    assert model[3].weight.isnan().tolist() == [True] + [False] * 7
+
+
+def test_what_is_outside_is_clamped_by_apply_and_comes_back_if_it_fails(monkeypatch):
+    model = Network(MODELS["a gate"][0]().make)
+    with torch.no_grad():
+        model.g[0] = -1.0
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    def fail(*_):
+        raise RuntimeError("no more memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("convex_init_core.planning.build.calibrate", fail)
+        with pytest.raises(RuntimeError, match="no more memory"):
+            apply_(model, X)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    apply_(model, X)
+    assert model.g.tolist() == [0.0] + [0.5] * 7
+    assert certify(model, X)
+
+
+def test_lbfgs_keeps_both_ends():
+    model = apply_(MODELS["slopes"][0](), X)
+    optimizer = torch.optim.LBFGS(model.parameters(), line_search_fn="strong_wolfe", max_iter=5)
+    project_after_step(optimizer, model)
+    target = -X.square().sum(-1, keepdim=True)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = F.mse_loss(model(X), target)
+        loss.backward()
+        return loss
+
+    losses = [float(optimizer.step(closure).detach()) for _ in range(8)]
+    assert losses[-1] <= losses[0]
+    assert certify(model, X)
+
+
+NOTED = {
+    "a temperature": (
+        lambda: Network(lambda m, g, x, z: m.c(F.softplus(g * m.b(z)) / g), (), 1.0),
+        "div divides by 'g', which a projection may set to 0; put a map such as exp on it",
+    ),
+    "a quadratic form": (
+        lambda: Network(lambda m, g, x, z: value(m, z) + ((x @ g) * x).sum(-1, keepdim=True), (4, 4), 1.0),
+        "multiplies two values that both depend on the input",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOTED)
+def test_what_rests_on_numbers_is_said(case):
+    make, why = NOTED[case]
+    model = make()
+    if model.g.ndim == 2:
+        model.g.data = torch.eye(4)
+    with pytest.warns(UserWarning, match="convex now, and may cease to be in training") as caught:
+        made = plan(model, X)
+    assert why in str(caught[0].message)
+    assert why in made.rests_on
+    assert why in str(made)
+
+
+def test_the_remedy_for_a_temperature_works():
+    model = Network(lambda m, g, x, z: m.c(F.softplus(g.exp() * m.b(z)) / g.exp()), (), 1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert plan(model, X).rests_on == ""
+
+
+def test_what_is_frozen_or_left_to_the_user_is_not_kept():
+    model = MODELS["a gate"][0]()
+    assert kept(plan(model, X, exclude="g")) == {}
+    model.g.requires_grad_(False)
+    assert kept(plan(model, X)) == {}
+
+
+def test_marks_with_both_ends():
+    layer = nn.PReLU()
+    mark_projected(layer, high=1.0)
+    assert project_(layer).weight.item() == 0.25
+    with pytest.raises(ValueError, match="low must be below high"):
+        mark_projected(layer, low=1.0, high=0.0)
+    torch.nn.utils.parametrize.register_parametrization(layer, "weight", nn.Softplus(), unsafe=True)
+    with pytest.raises(ValueError, match=r"weight is marked to be kept in \[0, 1\].*is computed by Softplus"):
+        project_(layer)
