@@ -25,14 +25,19 @@ METHOD = "bounded_gain"
 """The method for a whole model, whose depth is known."""
 
 
-class Options(TypedDict, total=False):
-    """The arguments of :func:`request`; those from ``correlation`` on are the settings."""
+class Selections(TypedDict, total=False):
+    """Those arguments of :func:`request` that say what of a model is meant."""
 
     convex_inputs: Iterable[str | int] | str | int | None
     entry: str
     positive: Selection | None
     free: Selection | None
     exclude: Selection | None
+
+
+class Options(Selections, total=False):
+    """The arguments of :func:`request`; those from ``correlation`` on are the settings."""
+
     fed_by: Feeding | Mapping[str, Feeding] | None
     positivity: str | Positivity | None
     register_missing_bias: bool

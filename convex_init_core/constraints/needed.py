@@ -53,7 +53,7 @@ def needed(
     *,
     convex_inputs: Iterable[str] | None = None,
     given: Mapping[str, Interval] | None = None,
-    non_negative: Collection[Node] = (),
+    is_mapped: Callable[[Node], bool] = lambda node: False,
     framework: Framework | None = None,
 ) -> Needed:
     """Return in which intervals parameters must stay, for the outputs of a graph to be convex, or concave.
@@ -64,18 +64,18 @@ def needed(
         names: of the parameters that may change.
         convex_inputs: names of the inputs in which convexity is asked; by default all.
         given: intervals that are settled, by name of a parameter.
-        non_negative: constants that are known to be, by what is not seen in the graph.
+        is_mapped: whether a constant is non-negative by a map that the rules do not know.
         framework: to ask for numbers of other constants.
     """
     found = Needed()
     for preferred, must_be_convex in _STRATEGIES:
-        search = _Search(graph, names, given or {}, non_negative, framework, preferred, must_be_convex)
+        search = _Search(graph, names, given or {}, is_mapped, framework, preferred, must_be_convex)
         attempt = search.run(outputs, convex_inputs)
         if attempt.convex:
             return attempt
         found = found if found.unsolved else attempt
     # Its user may know better, so whatever is not known counts as convex for what follows it.
-    search = _Search(graph, names, given or {}, non_negative, framework, *_STRATEGIES[0], goes_on=True)
+    search = _Search(graph, names, given or {}, is_mapped, framework, *_STRATEGIES[0], goes_on=True)
     return replace(search.run(outputs, convex_inputs), unsolved=found.unsolved, convex=[])
 
 
@@ -105,7 +105,7 @@ class _Search:
         graph: Graph,
         names: Collection[str],
         given: Mapping[str, Interval],
-        non_negative: Collection[Node],
+        is_mapped: Callable[[Node], bool],
         framework: Framework | None,
         preferred: _Preference,
         must_be_convex: bool,
@@ -113,7 +113,7 @@ class _Search:
     ) -> None:
         self.graph, self.names = graph, frozenset(names)
         self.values = Values(framework, {**dict.fromkeys(names, ANY), **given})
-        self.non_negative = frozenset(non_negative)
+        self.is_mapped, self.mapped = is_mapped, set[object]()
         self.preferred, self.must_be_convex, self.goes_on = preferred, must_be_convex, goes_on
         self.order: dict[Node, int] = {}
         self.numbers: dict[str, Interval | None] = {}
@@ -153,7 +153,7 @@ class _Search:
         return self.values[node].curvature is Curvature.UNKNOWN
 
     def _value(self, node: Node) -> Value:
-        if node in self.non_negative:
+        if node in self.mapped:
             return calculus.constant(Sign.NON_NEGATIVE)
         if node.name == "divide" and not node.is_fixed and self._may_vanish(node.inputs[1]):
             label = " and ".join(node.inputs[1].parameters)
@@ -174,6 +174,8 @@ class _Search:
         meeting = [part for part in node.inputs if part.is_fixed]
         if node.name == "divide":
             meeting = meeting[:0] if meeting == [node.inputs[1]] else meeting  # clamped at 0 it would divide by 0
+        if self._learnt_as_mapped(meeting) and self._is_known([node]):
+            return True
         names = self._free(meeting)
         ranked = zip(*(self.preferred(self.numbers.get(name)) for name in names), strict=True)
         by_sign = [dict(zip(names, intervals, strict=True)) for intervals in ranked]
@@ -183,6 +185,20 @@ class _Search:
         signs = list(self._what_gives_a_sign(node))
         names = self._free([part for part in signs if part.is_fixed])
         return self._mended_by(node, signs, [dict.fromkeys(names, NON_NEGATIVE)])
+
+    def _learnt_as_mapped(self, constants: Iterable[Node]) -> bool:
+        """Learn what maps say of constants; whether that is more than the rules do."""
+        learnt = False
+        for node in constants:
+            if self.values[node].sign is not Sign.ANY or not node.inputs:
+                continue
+            if len(node.parameters) == 1 and self.is_mapped(node):
+                self.mapped.add(node)
+            elif not self._learnt_as_mapped(part for part in node.inputs if part.parameters):
+                continue
+            self.values.learn(node, self._value(node))
+            learnt = True
+        return learnt
 
     def _free(self, constants: Iterable[Node]) -> list[str]:
         """The names of parameters of which more could be assumed."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from convex_init_core.constraints.kept import NON_NEGATIVE, Interval, Kept
 from convex_init_core.constraints.needed import needed
 from convex_init_core.planning.refusals import in_front_of_links
+from convex_init_core.reading.behind_a_weight import NoMap, trace
+from convex_init_core.reading.factors import Numbers
 
 if TYPE_CHECKING:
     from convex_init_core.framework import Framework
@@ -52,14 +54,14 @@ def constraints(
     """
     names = [name for name in framework.parameters() if framework.parameter(name).trains]
     outputs = {name: in_front_of_links(reading.graph.outputs[name]) for name in reading.graph.floating}
-    given = {product.source: NON_NEGATIVE for product in reading.products if _is_positive(product, framework)}
+    given = {product.source: NON_NEGATIVE for product in reading.products if is_unmapped(product, framework)}
     found = needed(
         reading.graph,
         outputs,
         names,
         convex_inputs=convex_inputs,
         given=given | dict.fromkeys(drawn, NON_NEGATIVE),
-        non_negative=list(_mapped(reading)),
+        is_mapped=lambda node: _is_mapped(node, Numbers(framework.moments, framework.measured)),
         framework=framework,
     )
     kept = []
@@ -74,24 +76,15 @@ def constraints(
     return Constraints(tuple(kept), given | found.intervals, bool(found.convex), "; ".join(found.unsolved))
 
 
-def _is_positive(product: Product, framework: Framework) -> bool:
-    """Whether a weight must be non-negative, and nothing in the graph shows that it is."""
+def is_unmapped(product: Product, framework: Framework) -> bool:
+    """Whether a weight must be non-negative, and no map makes it so."""
     through = product.positivity or framework.parameter(product.source).positivity
     return product.positive and (through is None or not through.reparametrises)
 
 
-def _mapped(reading: Reading) -> Iterator[Node]:
-    """The weights that a map makes non-negative, as far as only their numbers show it."""
-    for product in reading.products:
-        if product.positivity is not None and product.positivity.reparametrises:
-            yield from _weights(product)
-
-
-def _weights(product: Product) -> Iterator[Node]:
-    waiting = [part for part in product.node.inputs if product.source in part.parameters]
-    while waiting:
-        node = waiting.pop()
-        if set(node.parameters) == {product.source}:
-            yield node
-        else:
-            waiting += [part for part in node.inputs if product.source in part.parameters]
+def _is_mapped(node: Node, numbers: Numbers) -> bool:
+    try:
+        through = trace(node, numbers).positivity
+    except NoMap:
+        return False
+    return through is not None and through.reparametrises

@@ -7,13 +7,14 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from convex_init_core._checks import warn_caller
-from convex_init_core.constraints.of_plan import Constraints, constraints
+from convex_init_core.constraints.of_plan import Constraints, constraints, is_unmapped
 from convex_init_core.convexity.judge import judge
 from convex_init_core.methods.depth_advice import warn_of_depth
 from convex_init_core.planning import refusals
 from convex_init_core.planning.calibrate import calibrate
 from convex_init_core.planning.decide import decide
 from convex_init_core.planning.decisions import Decision, Decisions
+from convex_init_core.planning.facts import Facts
 from convex_init_core.planning.plan import LayerPlan, Plan
 from convex_init_core.planning.refusals import shown
 from convex_init_core.planning.to_measure import Measured, to_measure
@@ -23,9 +24,9 @@ from convex_init_core.reading.select import choose
 from convex_init_core.request import Chosen, Request
 
 if TYPE_CHECKING:
+    from convex_init_core.constraints.kept import Kept
     from convex_init_core.framework import Framework
     from convex_init_core.methods.recipe import Recipe
-    from convex_init_core.planning.facts import Facts
     from convex_init_core.reading.parts import Reading
 
 
@@ -86,6 +87,36 @@ def plan(framework: Framework, request: Request) -> Plan:
         kept=found.kept,
         rests_on=rests_on,
     )
+
+
+def what_to_keep(framework: Framework, request: Request) -> tuple[Kept, ...]:
+    """Return which parameters have to stay in which interval for a model to stay convex, whatever its weights are now.
+
+    Args:
+        framework: of the model.
+        request: of the user; of its settings only the selections and the convex inputs matter.
+
+    Raises:
+        ValueError: if the model is not known to be convex even then.
+
+    Warns:
+        UserWarning: if its convexity rests on numbers that nothing keeps as they are.
+    """
+    reading, chosen = read_model(framework, request)
+    facts = Facts(reading, framework)
+    weights = [product.source for product in reading.products if is_unmapped(product, framework)]
+    weights = [name for name in dict.fromkeys(weights) if name not in chosen.excluded]
+    found = constraints(reading, framework, request.convex_inputs, weights, chosen)
+    problems = refusals.used_in_two_ways(reading, facts, chosen.excluded)
+    problems += refusals.obstacles((each.name for each in found.kept), facts)
+    if not (problems or found.is_enough or request.free is not None or chosen.excluded):
+        asked = request.convex_inputs, chosen, (), found.assumed
+        problems += refusals.why_not_convex(reading, facts, judge, framework, *asked)
+        if not problems:
+            warn_caller(f"the model may cease to be convex in training: {found.unsolved}")
+    if problems:
+        raise ValueError("nothing was changed: " + "\n".join(dict.fromkeys(problems)))
+    return found.kept
 
 
 def read_model(framework: Framework, request: Request) -> tuple[Reading, Chosen]:

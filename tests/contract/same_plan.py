@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Callable
 from importlib import import_module
@@ -35,7 +36,18 @@ def _outcome(adapter: Any) -> dict[str, Any]:
         "after": adapter.certificate().verdict,
         "measured": [_measured(found, adapter.layer_of) for found in plan.measured],
         "rows": rows,
+        "kept": sorted([adapter.layer_of(_owner(each.path)), *map(str, each.interval)] for each in _beside(plan)),
     }
+
+
+def _beside(plan: Any) -> list[Any]:
+    """What is kept in an interval and not drawn."""
+    return [each for each in plan.kept if not each.drawn]
+
+
+def _owner(path: str) -> str:
+    """The layer of a parameter that is no weight of its own."""
+    return re.split(r"[./]", path)[0]
 
 
 def in_any_order(outcome: dict[str, Any]) -> dict[str, Any]:

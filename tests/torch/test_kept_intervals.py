@@ -189,7 +189,7 @@ NOTED = {
     ),
     "a quadratic form": (
         lambda: Network(lambda m, g, x, z: value(m, z) + ((x @ g) * x).sum(-1, keepdim=True), (4, 4), 1.0),
-        "multiplies two values that both depend on the input",
+        "the numbers of its matrix are not known",
     ),
 }
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from convex_init.keras.network import ICNN
     from convex_init.keras.owners.check import check_initializers
     from convex_init.keras.report import LayerSignal, SignalReport, signal_report
+    from convex_init.keras.training.constraint import constrain_
     from convex_init.keras.training.guard import ConvexityGuard
     from convex_init.keras.training.projection import NonNegProjection, project_
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _ON_DEMAND = {
     **dict.fromkeys(("Certificate", "assert_convex", "certify"), "certificate"),
     "check_initializers": "owners.check",
+    "constrain_": "training.constraint",
     "ConvexityGuard": "training.guard",
     "ICNN": "network",
     "kernel_fan_in": "model.fans",
@@ -53,6 +55,7 @@ __all__ = [
     "assert_convex",
     "certify",
     "check_initializers",
+    "constrain_",
     "icnn",
     "kernel_fan_in",
     "plan",

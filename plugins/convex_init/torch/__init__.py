@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from convex_init.torch.model.activations import read_activation
     from convex_init.torch.network import ICNN
     from convex_init.torch.report import LayerSignal, SignalReport, signal_report
+    from convex_init.torch.write.constraint import constrain_
     from convex_init.torch.write.marks import projected_parameters
     from convex_init.torch.write.positivity import Positive, mark_projected
     from convex_init.torch.write.projection import project_, project_after_step
@@ -33,6 +34,7 @@ _ON_DEMAND = {
     **dict.fromkeys(("Certificate", "assert_convex_", "certify"), "certificate"),
     **dict.fromkeys(("ConvexConv1d", "ConvexConv2d", "ConvexConv3d", "ConvexLinear"), "layers"),
     **dict.fromkeys(("LevelSetPath", "level_set_path"), "level_sets"),
+    "constrain_": "write.constraint",
     "ICNN": "network",
     **dict.fromkeys(("LayerSignal", "SignalReport", "signal_report"), "report"),
 }
@@ -53,6 +55,7 @@ __all__ = [
     "apply_",
     "assert_convex_",
     "certify",
+    "constrain_",
     "icnn_",
     "lecun_",
     "level_set_path",

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from convex_init.torch.write.positivity import Positive, interval_of, projected_names, read_positivity
+from convex_init.torch.write.positivity import Positive, Within, interval_of, projected_names, read_positivity
 from convex_init.torch.write.sharding import reshard
-from convex_init_core.constraints.kept import NON_NEGATIVE, Interval, shown_interval
+from convex_init_core.constraints.kept import NON_NEGATIVE, Interval, shown_interval, together
 
 
 class Marked(NamedTuple):
@@ -145,6 +145,8 @@ def _behind(module: nn.Module, name: str, place: str, interval: Interval) -> tup
         return name, parameter
     if parametrize.is_parametrized(module, name):
         chain = list(module.parametrizations[name])  # type: ignore[index]
+        if isinstance(chain[-1], Within) and together(chain[-1].interval, interval) == chain[-1].interval:
+            return name, None
         if interval == NON_NEGATIVE and (isinstance(chain[-1], Positive) or _is_a_map(module, name)):
             return name, None
         what = " → ".join(type(part).__name__ for part in chain)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from convex_init_core.constraints.kept import Interval
+from convex_init_core.constraints.kept import Interval, shown_interval
 from convex_init_core.weights.positivity import Positivity, as_positivity
 
 # A plain attribute of the module (a dict from names to intervals), which deepcopy and pickle keep, and of the parameter
@@ -60,6 +60,32 @@ class Positive(nn.Module):
     def extra_repr(self) -> str:
         """Show the map."""
         return str(self.positivity)
+
+
+class Within(nn.Module):
+    """Parametrization ``weight = clamp(raw, low, high)``, for what must stay between two ends without a projection.
+
+    Args:
+        low: smallest number.
+        high: largest.
+    """
+
+    def __init__(self, low: float, high: float) -> None:
+        """Make the parametrization."""
+        super().__init__()
+        self.interval = float(low), float(high)
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Return the effective weight."""
+        return raw.clamp(*self.interval)
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """Return the raw parameter of a weight: itself."""
+        return weight
+
+    def extra_repr(self) -> str:
+        """Show the interval."""
+        return shown_interval(*self.interval)
 
 
 def mark_projected(module: nn.Module, *names: str, low: float = 0.0, high: float = math.inf) -> None:

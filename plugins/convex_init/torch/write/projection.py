@@ -236,9 +236,10 @@ def _marked(model: nn.Module) -> Places:
     places = marked_places(model)
     if not any(True for _ in _clampable(places)):
         raise ValueError(
-            f"{type(model).__name__} has no weight that is marked as projected: call apply_(model) or "
-            "mark_projected(layer) first (weights behind a positivity map such as exp need no projection; of a Keras "
-            "model, those with a NonNeg constraint are projected)"
+            f"{type(model).__name__} has no weight that is marked as projected: call constrain_(model), which keeps "
+            "the weights that it has, apply_(model), which initialises it, or mark_projected(layer) first (weights "
+            "behind a positivity map such as exp need no projection; of a Keras model, those with a NonNeg constraint "
+            "are projected)"
         )
     return places
 
