@@ -12,12 +12,16 @@ import jax as _jax  # noqa: F401  (so that who lacks it hears so here, and not a
 if TYPE_CHECKING:
     from convex_init.jax.api import LayerPlan, LayerSignal, Plan, SignalReport, apply, apply_, plan, signal_report
     from convex_init.jax.certificate import Certificate, assert_convex, certify
+    from convex_init.jax.initializers import icnn, icnn_bias, icnn_kernel
+    from convex_init.jax.non_negative import project, projection
 
 # Where each name lives: it is imported when first asked for, which keeps the import short.
 _ON_DEMAND = {
     **dict.fromkeys(("LayerPlan", "Plan", "apply", "apply_", "plan"), "api"),
     **dict.fromkeys(("LayerSignal", "SignalReport", "signal_report"), "api"),
     **dict.fromkeys(("Certificate", "assert_convex", "certify"), "certificate"),
+    **dict.fromkeys(("icnn", "icnn_bias", "icnn_kernel"), "initializers"),
+    **dict.fromkeys(("project", "projection"), "non_negative"),
 }
 
 __all__ = [
@@ -30,7 +34,12 @@ __all__ = [
     "apply_",
     "assert_convex",
     "certify",
+    "icnn",
+    "icnn_bias",
+    "icnn_kernel",
     "plan",
+    "project",
+    "projection",
     "signal_report",
 ]
 
