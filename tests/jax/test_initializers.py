@@ -113,7 +113,9 @@ def test_jit_vmap_and_precision():
     eager, compiled = init(KEY, (64, 32)), jax.jit(lambda key: init(key, (64, 32)))(KEY)
     np.testing.assert_allclose(eager, compiled, rtol=1e-4, atol=1e-5)
     keys = jax.random.split(KEY, 3)
-    np.testing.assert_allclose(jax.vmap(lambda key: init(key, (64, 32)))(keys)[1], init(keys[1], (64, 32)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        jax.vmap(lambda key: init(key, (64, 32)))(keys)[1], init(keys[1], (64, 32)), rtol=1e-4, atol=1e-5
+    )
     assert init(KEY, (64, 32), jnp.bfloat16).dtype == jnp.bfloat16
     with jax.enable_x64():
         assert init(KEY, (64, 32)).dtype == np.float64

@@ -10,7 +10,7 @@ import jax
 
 from convex_init.jax.drawing import root_of
 from convex_init.jax.framework import JaxFramework
-from convex_init.jax.models import arguments_of, opened
+from convex_init.jax.model.modules import arguments_of, opened
 from convex_init.plotting import SignalReport
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from convex_init.jax.framework import JaxFramework
-from convex_init.jax.models import arguments_of, opened
+from convex_init.jax.model.modules import arguments_of, opened
 from convex_init.jax.repetition import doubt_of_repetition
 from convex_init.jax.trace import trace
 from convex_init.jax.trace.arguments import Arguments, read_arguments

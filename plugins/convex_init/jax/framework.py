@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convex_init.jax.drawing import drawn, root_of
-from convex_init.jax.models import Inputs, Model
-from convex_init.jax.parameters import Parameters
+from convex_init.jax.model.modules import Inputs, Model
+from convex_init.jax.model.parameters import Parameters
 from convex_init.jax.trace import Trace, follow, traced
 from convex_init.jax.trace.lowering import bounds
 from convex_init_core.constraints.kept import Kept

@@ -73,8 +73,8 @@ def icnn_kernel(
         where = Geometry(tuple(shape), (*copies, *outputs), inputs, window)
         if fan_in not in (None, where.fan_in):
             raise ValueError(
-                f"a kernel of shape {tuple(shape)} sums {where.fan_in:g} inputs (in_axis, and its window), but its bias "
-                f"is made for fan_in={fan_in}: pass fan_in={where.fan_in:g}, or other axes"
+                f"a kernel of shape {tuple(shape)} sums {where.fan_in:g} inputs (in_axis, and its window), but its "
+                f"bias is made for fan_in={fan_in}: pass fan_in={where.fan_in:g}, or other axes"
             )
         recipe = positive_recipe(where.fan_in, phi, chosen, positivity)
         return _drawn(Fill("kernel", recipe.weight, recipe.positivity), key, shape, dtype, out_sharding, where)
@@ -152,6 +152,6 @@ def _axes(axis: Axes, count: int) -> tuple[int, ...]:
     return tuple(one % count for one in ((axis,) if isinstance(axis, int) else axis))
 
 
-def _drawn(fill: Fill, key: Any, shape: Any, dtype: Any, sharding: Any, where: Geometry | None = None) -> jax.Array:
+def _drawn(fill: Fill, key: Any, shape: Any, dtype: Any, sharding: Any, where: Any = None) -> jax.Array:
     raw = jax.ShapeDtypeStruct(tuple(shape), jnp.zeros((), dtype).dtype, sharding=sharding)
-    return drawn(fill, raw, root_of(key), lambda: where)  # type: ignore[arg-type, return-value]  (only kernels ask)
+    return drawn(fill, raw, root_of(key), lambda: where)

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from convex_init.jax.models import Model
+from convex_init.jax.model.modules import Model
 from convex_init.jax.trace.arguments import read_arguments
 from convex_init_core.framework import Parameter
 

@@ -1,0 +1,1 @@
+"""What JAX knows of a model: how its library writes it, and its arrays by name."""
