@@ -99,8 +99,7 @@ def _value(node: Node, values: Values) -> Value:
         return leaves.fixed(node, values)
     if node.name == "input":
         return leaves.context(node, values)
-    kinds = {node.kind, *(part.kind for part in node.inputs)}
-    if Kind.COMPLEX in kinds:
+    if any(part.kind is Kind.COMPLEX for part in (node, *node.inputs)):
         return leaves.refused(node, values, "has complex numbers, for which there is no rule")
     if node.kind is not Kind.FLOATING and node.inputs:
         return leaves.whole_numbers(node, values)

@@ -74,7 +74,8 @@ class Values(Mapping["Node", Value]):
         parts = tuple(self._first[part] for part in node.inputs)
         if not parts and node.name != "literal":
             return node
-        key = (node.op, tuple(sorted(node.params.items())), parts, node.shape, node.dtype, self.number(node))
+        params = tuple(sorted(node.params.items())) if node.params else ()
+        key = (node.op, params, parts, node.shape, node.dtype, self.number(node))
         try:
             hash(key)
         except TypeError:  # a parameter that is no number, name or tuple of these

@@ -11,7 +11,8 @@ import enum
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from convex_init_core.convexity.calculus import Value
@@ -28,8 +29,17 @@ class Kind(enum.Enum):
     COMPLEX = "complex"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+@cache
+def kind_of(dtype: str) -> Kind:
+    """Return what sort of numbers a type holds, by its name."""
+    if dtype.startswith(("float", "bfloat")):
+        return Kind.FLOATING
+    if dtype.startswith("bool"):
+        return Kind.BOOLEAN
+    return Kind.COMPLEX if dtype.startswith("complex") else Kind.INTEGER
+
+
+class Place(NamedTuple):
     """Where a node was made: for messages, and to find it again in another run of the same model.
 
     Attributes:
@@ -100,6 +110,9 @@ class Op:
         return f"Op({self.name})"
 
 
+_NOWHERE = Place()
+
+
 @dataclass(eq=False, slots=True)
 class Node:
     """One array of the computation. Nodes are compared by identity.
@@ -119,7 +132,7 @@ class Node:
     params: Mapping[str, Any] = field(default_factory=dict)
     shape: tuple[int, ...] = ()
     dtype: str = "float32"
-    place: Place = Place()
+    place: Place = _NOWHERE
     constant: Constant | None = None
 
     @property
@@ -135,11 +148,7 @@ class Node:
     @property
     def kind(self) -> Kind:
         """What sort of numbers it holds."""
-        if self.dtype.startswith(("float", "bfloat")):
-            return Kind.FLOATING
-        if self.dtype.startswith("bool"):
-            return Kind.BOOLEAN
-        return Kind.COMPLEX if self.dtype.startswith("complex") else Kind.INTEGER
+        return kind_of(self.dtype)
 
     @property
     def size(self) -> int:

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from convex_init_core._checks import warn_caller
+from convex_init_core.collector import collector_paused
 from convex_init_core.constraints.of_plan import Constraints, constraints, is_unmapped
 from convex_init_core.convexity.judge import judge
 from convex_init_core.methods.depth_advice import warn_of_depth
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from convex_init_core.reading.parts import Reading
 
 
+@collector_paused()
 def plan(framework: Framework, request: Request) -> Plan:
     """Return what would be done to each weight of a model, and why; nothing is written.
 
@@ -136,6 +138,7 @@ def numbers_of(framework: Framework) -> Numbers:
     return Numbers(framework.moments, framework.measured)
 
 
+@collector_paused()
 def execute(made: Plan, framework: Framework, seed: Any = None) -> None:
     """Draw every parameter as planned, and measure what is to be measured. If anything fails, all is as it was.
 

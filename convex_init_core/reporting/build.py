@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from convex_init_core.collector import collector_paused
 from convex_init_core.planning.build import numbers_of, read_model
 from convex_init_core.reading.fed_by import Feeding
 from convex_init_core.reading.signals import Signals
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 Kind = TypeVar("Kind", bound=SignalReport)
 
 
+@collector_paused()
 def report(
     framework: Framework, request: Request, loss: Callable[[Any], Any] | None, kind: Callable[..., Kind]
 ) -> Kind:

@@ -23,8 +23,8 @@ def refused(node: Node, values: Values, why: str, sign: Sign = Sign.ANY) -> Valu
 
 def label_of(node: Node) -> str:
     """Return what a constant is called in messages."""
-    number = node.number
     if node.name == "literal" and node.shape == ():
+        number = node.number
         return "a number" if number is None else f"the number {number:g}"
     if node.parameters:
         return " and ".join(map(repr, node.parameters))

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from convex_init.torch.counterexample import Violation, search_violation
+from convex_init.torch.model.copies import copied
 from convex_init.torch.model.inputs import arguments_of, names_of, rebuilt
-from convex_init.torch.trace import copy_of, same_course, trace
+from convex_init.torch.trace import same_course, trace
 from convex_init.torch.trace.constants import Numbers
 from convex_init.torch.trace.containers import named_inputs, named_tensors
 from convex_init_core.argument_names import refuse_unknown
+from convex_init_core.collector import collector_paused
 from convex_init_core.convexity.certificate import Certificate
 from convex_init_core.convexity.judge import certificate_of, judge
 from convex_init_core.graph.nodes import Graph
@@ -85,7 +87,7 @@ def certify(
     wanted = None if outputs is None else [outputs] if isinstance(outputs, str) else list(outputs)
     devices = sorted({tensor.device.index for tensor in tensors if tensor.is_cuda})
     with torch.random.fork_rng(devices):
-        model = copy_of(model)  # some models clamp their weights, or count their calls, when they run
+        model = copied(model)  # some models clamp their weights, or count their calls, when they run
         certificate = _proof(model, entry, args, kwargs, chosen, wanted, source)
         if certificate or not search:
             return certificate
@@ -133,6 +135,7 @@ def _called(model: nn.Module, entry: str) -> Callable[..., Any]:
     return call
 
 
+@collector_paused()
 def _proof(
     model: nn.Module,
     entry: str,

@@ -17,7 +17,7 @@ from convex_init.torch.model.example_inputs import made_inputs
 from convex_init.torch.model.fans import geometry_of
 from convex_init.torch.model.inputs import mapped, numpy_of
 from convex_init.torch.model.state import state_of
-from convex_init.torch.trace import trace
+from convex_init.torch.trace import look, trace
 from convex_init.torch.write.sharding import is_sharded, whole
 from convex_init.torch.write.writer import Writer
 from convex_init_core.framework import Observed, Parameter, Visit
@@ -166,7 +166,7 @@ class TorchFramework(Writer):
         model = self._copy(share=self._written.values())
         self._running = model
         try:
-            trace(model, *self._given(), self._call(model), visit=seen, places=by_place)
+            look(model, *self._given(), self._call(model), graph=self._graph, visit=seen, places=by_place)
         finally:
             self._running = None
         return missing
@@ -198,7 +198,7 @@ class TorchFramework(Writer):
             results.append(call(*args, **kwargs))
             return results[-1]
 
-        trace(model, *self._given(), kept, visit=seen, places={*asked, *behind}, gradients=True)
+        look(model, *self._given(), kept, graph=self._graph, visit=seen, places={*asked, *behind}, gradients=True)
         settle()
         with torch.enable_grad():
             total = _total(results[-1]) if loss is None else loss(results[-1])

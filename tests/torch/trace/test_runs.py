@@ -7,11 +7,14 @@ from collections import namedtuple
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from convex_init.torch.trace import copy_of, same_course, trace
+from convex_init.torch.model.copies import copied
+from convex_init.torch.trace import same_course, trace
+from tests.torch.trace.models import Skip
 
 
 class Function(nn.Module):
@@ -25,21 +28,6 @@ class Function(nn.Module):
 
 def traced(function, *inputs):
     return trace(Function(function), inputs or (torch.randn(3, 4),), {})
-
-
-class Skip(nn.Module):
-    """Layers that all see the input."""
-
-    def __init__(self, depth):
-        super().__init__()
-        self.onward = nn.ModuleList([nn.Linear(8, 8) for _ in range(depth)])
-        self.inward = nn.ModuleList([nn.Linear(8, 8) for _ in range(depth)])
-
-    def forward(self, x):
-        z = x
-        for onward, inward in zip(self.onward, self.inward, strict=True):
-            z = torch.relu(onward(z) + inward(x))
-        return z
 
 
 # Places and visits
@@ -77,6 +65,26 @@ def test_a_visit_sees_the_numbers_and_what_it_returns_is_what_follows():
         )
 
 
+@pytest.mark.parametrize("view", ["t", "detach", "flatten", "expand_as"])
+def test_numbers_that_change_behind_a_view_are_seen_when_it_is_used(view):
+    numbers = np.ones((3, 3), np.float32)
+
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("w", torch.from_numpy(numbers))
+
+        def forward(self, x):
+            w = self.w.expand_as(self.w) if view == "expand_as" else getattr(self.w, view)()
+            numbers[:] = -1.0
+            y = x * w.reshape(3, 3)
+            numbers[:] = 1.0
+            return y
+
+    graph = trace(Shared(), (torch.randn(3, 3),), {})
+    assert any("behind torch's back" in doubt for doubt in graph.doubts), graph.doubts
+
+
 def test_the_model_runs_through_its_hooks():
     model = nn.Sequential(nn.ReLU())
     model.register_forward_hook(lambda module, args, output: -output)
@@ -87,7 +95,7 @@ def test_the_model_runs_through_its_hooks():
 def test_a_copy_of_a_compiled_model_keeps_its_hooks():
     model = torch.compile(nn.Sequential(nn.Linear(3, 2)))
     model.register_forward_hook(lambda module, args, output: -output)
-    graph = trace(copy_of(model), (torch.randn(2, 3),), {})
+    graph = trace(copied(model), (torch.randn(2, 3),), {})
     assert graph.outputs["output"].name == "negate"
     assert {node.params["name"] for node in graph if node.name == "parameter"} == {"0.weight", "0.bias"}
 

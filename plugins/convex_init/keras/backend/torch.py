@@ -15,7 +15,7 @@ from torch import Tensor
 from convex_init.keras.backend.runner import total_of, wide
 from convex_init.keras.model.calls import Call
 from convex_init.keras.model.variables import Variables
-from convex_init.torch.trace import same_course, trace
+from convex_init.torch.trace import look, same_course, trace
 from convex_init_core.framework import Observed, Visit
 from convex_init_core.graph.compounds.rewritten import with_compounds
 from convex_init_core.graph.nodes import Graph, Node, Place
@@ -30,7 +30,8 @@ class Runner:
 
     def trace(self, inputs: Mapping[str, Any]) -> Graph:
         """See :class:`convex_init.keras.backend.runner.Runner`."""
-        return self._traced(inputs, self.call)
+        graph: Graph = self._ran(trace, inputs, self.call)
+        return graph
 
     def differ(self, first: Graph, inputs: Mapping[str, Any]) -> bool:
         """See :class:`convex_init.keras.backend.runner.Runner`."""
@@ -47,7 +48,7 @@ class Runner:
                 replaced = visit(by_place[place], wide(tensor))
             return None if replaced is None else torch.from_numpy(replaced).to(tensor)
 
-        self._traced(self.call.arrays, self.call, visit=seen, places=by_place)
+        self._ran(look, self.call.arrays, self.call, graph=graph, visit=seen, places=by_place)
         if missing:
             raise ValueError(f"{', '.join(map(str, missing))} was not found when the model ran again")
 
@@ -64,7 +65,7 @@ class Runner:
         def seen(place: Place, tensor: Tensor) -> None:
             alive[by_place[place]] = tensor
 
-        self._traced(self.call.arrays, kept, visit=seen, places=by_place, gradients=True)
+        self._ran(look, self.call.arrays, kept, graph=graph, visit=seen, places=by_place, gradients=True)
         with torch.enable_grad():
             total = (loss or total_of)(results[-1])
         varying = [node for node, tensor in alive.items() if tensor.requires_grad]
@@ -77,10 +78,10 @@ class Runner:
             for node, tensor in alive.items()
         }
 
-    def _traced(self, inputs: Mapping[str, Any], call: Callable[..., Any], **options: Any) -> Graph:
+    def _ran(self, run: Callable[..., Any], inputs: Mapping[str, Any], call: Callable[..., Any], **options: Any) -> Any:
         tensors = {name: keras.ops.convert_to_tensor(array) for name, array in inputs.items()}
         model = self.call.model
-        return trace(model, (), tensors, call, weights=self._weights(), where=self._where, **options)
+        return run(model, (), tensors, call, weights=self._weights(), where=self._where, **options)
 
     def _weights(self) -> Iterator[tuple[str, str, Tensor]]:
         for name, slot in self.variables.slots.items():

@@ -47,6 +47,9 @@ def make_finite(model: nn.Module, keep: Collection[int] = ()) -> nn.Module:
     return model
 
 
+_UNCHANGING = frozenset((bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size))
+
+
 class _Copier:
     """One copy: what has been copied already is found in ``memo`` again, as with ``copy.deepcopy``."""
 
@@ -69,22 +72,26 @@ class _Copier:
         return made
 
     def value(self, value: Any) -> Any:
+        kind = type(value)
+        if kind in _UNCHANGING:
+            return value
         if id(value) in self.memo:
             return self.memo[id(value)]
         if isinstance(value, nn.Module):
             return self.module(value)
         if isinstance(value, Tensor):
             return self._remember(value, self._tensor(value))
-        if type(value) in (dict, OrderedDict):
-            made = self._remember(value, type(value)())
-            made.update((key, self.value(part)) for key, part in value.items())
+        if kind in (dict, OrderedDict):
+            made = self._remember(value, kind())
+            for key, part in value.items():
+                made[key] = self.value(part)
             return made
-        if type(value) is list:
+        if kind is list:
             made = self._remember(value, [])
             made += map(self.value, value)
             return made
-        if type(value) in (tuple, set, frozenset):
-            return self._remember(value, type(value)(map(self.value, value)))
+        if kind in (tuple, set, frozenset):
+            return self._remember(value, kind(map(self.value, value)))
         try:
             return copy.deepcopy(value, self.memo)
         except Exception:  # a lock, a file, a generator: whatever it is, the copy has to do with the same one
@@ -98,6 +105,8 @@ class _Copier:
             made = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
         elif self.gathered and is_sharded(tensor):
             made = whole(tensor.detach()).clone()
+        elif type(tensor) is nn.Parameter and not tensor.is_inference() and not vars(tensor):
+            made = tensor.detach().clone()
         elif tensor.is_leaf and not tensor.is_inference():
             leaf: Tensor = copy.deepcopy(tensor)
             return leaf
@@ -110,8 +119,9 @@ class _Copier:
         """Hooks are the model's own, but for those that gather the parameters of a sharded model."""
         if not isinstance(hooks, dict):
             return self.value(hooks)
-        kept = type(hooks)((key, hook) for key, hook in hooks.items() if not _is_distributed(hook))
-        return self.value(kept)
+        if not hooks or not any(map(_is_distributed, hooks.values())):
+            return self.value(hooks)
+        return self.value(type(hooks)((key, hook) for key, hook in hooks.items() if not _is_distributed(hook)))
 
     def _remember(self, original: Any, made: Any) -> Any:
         self.memo[id(original)] = made

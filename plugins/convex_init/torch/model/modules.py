@@ -43,11 +43,15 @@ def all_modules(model: nn.Module) -> dict[str, nn.Module]:
 
 def hidden_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Yield modules in plain containers, with all of theirs; torch's ``named_modules`` does not see them."""
-    known = {id(module) for module in model.modules()}
-    for path, module in list(model.named_modules()):
+    named = list(model.named_modules())
+    known = {id(module) for _, module in named}
+    for path, module in named:
         for key, value in vars(module).items():
-            if not key.startswith("_"):
+            if isinstance(value, _MAY_HOLD) and not key.startswith("_"):
                 yield from _modules_in(source_path(path, key), value, known)
+
+
+_MAY_HOLD = (nn.Module, list, tuple, Mapping)
 
 
 def _modules_in(path: str, value: Any, known: set[int]) -> Iterator[tuple[str, nn.Module]]:

@@ -71,15 +71,15 @@ class Parameters:
     def _read(self, name: str) -> Parameter:
         slot = self.slot(name)
         module, own = slot.module, slot.name
-        is_layer = isinstance(module, AFFINE)
+        is_layer, is_mapped = isinstance(module, AFFINE), parametrize.is_parametrized(module, own)
         known = Parameter(name, slot.path, role=own if is_layer and own in ("weight", "bias") else "")
-        if not parametrize.is_parametrized(module, own) and own not in module._parameters:
+        if not is_mapped and own not in module._parameters:
             return replace(
                 known,
                 obstacle=f"its {own} is recomputed by a hook (an old-style weight_norm or spectral_norm?), so a value "
                 "written to it would be lost; remove the hook, or leave the layer out with exclude=",
             )
-        if parametrize.is_parametrized(module, own) and not hasattr(module.parametrizations[own], "original"):  # type: ignore[index]
+        if is_mapped and not hasattr(module.parametrizations[own], "original"):  # type: ignore[index]
             return replace(
                 known,
                 obstacle=f"its {own} is made of several parameters by a parametrization (a weight_norm?); initialise "

@@ -10,21 +10,24 @@ _PLAIN = (bool, int, float, str, bytes, type(None))
 
 
 def state_of(model: nn.Module) -> dict[str, Any]:
-    """Return what a run may change: plain Python attributes, and how often each tensor was written.
+    """Return by module what a run may change: plain Python attributes, and how often each tensor was written.
 
     Two of these are equal if nothing that they hold has changed between them.
     """
     found: dict[str, Any] = {}
     for path, module in model.named_modules():
+        state: dict[str, Any] = {}
         for key, value in vars(module).items():
             if isinstance(value, _PLAIN):
-                found[f"{path}.{key}"] = value
+                state[key] = value
             elif isinstance(value, Tensor):
-                found[f"{path}.{key}"] = _written(value)
+                state[key] = _written(value)
             elif type(value) in (list, tuple, dict, set) and not key.startswith("_"):
-                found[f"{path}.{key}"] = repr(value) if len(value) < 100 else len(value)
-        for key, tensor in (*module._parameters.items(), *module._buffers.items()):
-            found[f"{path}.{key}"] = None if tensor is None else _written(tensor)
+                state[key] = repr(value) if len(value) < 100 else len(value)
+        for held in (module._parameters, module._buffers):
+            for key, tensor in held.items():
+                state[key] = None if tensor is None else _written(tensor)
+        found[path] = state
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from torch import Tensor
@@ -16,6 +17,7 @@ from convex_init_core.graph.ops import OPS
 _SAME_NUMBERS = ("reshape", "transpose", "broadcast")
 
 
+@cache
 def name_of(dtype: Any) -> str:
     """Return the name of a torch type as the graph has it: ``"float32"``."""
     return str(dtype).removeprefix("torch.")
@@ -67,10 +69,9 @@ class Builder:
             constant = _constant(operation, inputs, shape, dtype, tensor)
         ordinal = self._made[name, module]
         self._made[name, module] += 1
-        made = tuple(int(size) for size in shape)
-        node = Node(
-            OPS[operation], tuple(inputs), dict(params or {}), made, dtype, Place(name, module, ordinal), constant
-        )
+        made = tuple(map(int, shape))
+        place = Place(name, module, ordinal)
+        node = Node(OPS[operation], tuple(inputs), params or {}, made, dtype, place, constant)
         self.graph.nodes.append(node)
         return node
 

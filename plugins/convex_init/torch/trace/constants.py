@@ -36,10 +36,13 @@ def bounds_of(tensor: Tensor) -> tuple[float, float] | None:
     try:
         if numbers.dtype == torch.bool:
             return float(numbers.all()), float(numbers.any())
-        low, high = torch.stack(torch.aminmax(numbers)).tolist()
+        low, high = torch.aminmax(numbers)
+        if numbers.device.type == "cpu":
+            return float(low.item()), float(high.item())
+        both = torch.stack((low, high)).tolist()  # in one transfer
     except (RuntimeError, NotImplementedError):  # complex, sparse, or of a type that is not ordered
         return None
-    return float(low), float(high)
+    return float(both[0]), float(both[1])
 
 
 def are_same(a: tuple[float, float] | None, b: tuple[float, float] | None) -> bool:

@@ -36,6 +36,15 @@ def named_tensors(name: str, tree: Any) -> Iterator[tuple[str, Tensor]]:
         yield from named_tensors(place_in(name, key), part)
 
 
+def tensors_in(tree: Any) -> list[Tensor]:
+    """List the tensors of nested arguments or results, without their places."""
+    if isinstance(tree, Tensor):
+        return [tree]
+    if isinstance(tree, Mapping):
+        return [tensor for part in tree.values() for tensor in tensors_in(part)]
+    return [tensor for part in tree for tensor in tensors_in(part)] if isinstance(tree, (list, tuple)) else []
+
+
 def copied(name: str, tree: Any, copy: Callable[[str, Tensor], Tensor]) -> Any:
     """Return nested inputs with every tensor replaced by ``copy(name, tensor)``; other objects stay as they are."""
     if isinstance(tree, Tensor):

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from convex_init_core.graph.nodes import Graph, Node
+from convex_init_core.graph.nodes import Graph, Node, Place
+
+
+class Ran(NamedTuple):
+    """One operation that ran: torch's name with overload, without, the module, and the arguments, see :func:`plain`."""
+
+    text: str
+    name: str
+    module: str
+    arguments: Any
 
 
 @dataclass(eq=False)
@@ -18,9 +27,15 @@ class Recording(Graph):
 
     Attributes:
         calls: each operation of torch with the module that it ran in and its arguments, nodes by their index.
+        results: of each of these, the nodes of its results; ``None`` for one that was only looked at later, if at all.
+        outside: places of nodes that are no results of operations: weights, and what was made to look at a tensor.
+        has_gradients: whether torch's own differentiation ran operations; which, depends on what else keeps a tensor.
     """
 
-    calls: list[Any] = field(default_factory=list)
+    calls: list[Ran] = field(default_factory=list)
+    results: list[list[Node | None]] = field(default_factory=list)
+    outside: set[Place] = field(default_factory=set)
+    has_gradients: bool = False
 
 
 def plain(tree: Any, places: Mapping[Node, int]) -> Any:

@@ -29,14 +29,12 @@ class Region(NamedTuple):
     @classmethod
     def of(cls, tensor: Tensor) -> Region:
         """Return the region of a tensor."""
-        shape = tuple(tensor.shape)
+        shape, dtype = tuple(tensor.shape), tensor.dtype
         try:
-            storage = tensor.untyped_storage()
-            pointer = storage.data_ptr()
-            key = ("memory", pointer) if pointer else ("meta", storage._cdata)
-            return cls(key, tensor.dtype, int(tensor.storage_offset()), shape, tensor.stride(), tensor.is_contiguous())
+            offset = int(tensor.storage_offset())
+            return cls(_block_of(tensor, offset), dtype, offset, shape, tensor.stride(), tensor.is_contiguous())
         except (RuntimeError, NotImplementedError):  # sparse, or a tensor of another kind
-            return cls(None, tensor.dtype, 0, shape, (), False)
+            return cls(None, dtype, 0, shape, (), False)
 
     @property
     def size(self) -> int:
@@ -65,7 +63,19 @@ class Region(NamedTuple):
         return first >= 0 and last < self.size
 
 
-@dataclass(eq=False)
+def _block_of(tensor: Tensor, offset: int) -> Key:
+    try:
+        first = 0 if tensor.is_meta else tensor.data_ptr()  # much cheaper than to ask for the storage
+    except RuntimeError:
+        first = 0
+    if first:
+        return "memory", first - offset * tensor.element_size()
+    storage = tensor.untyped_storage()
+    pointer = storage.data_ptr()
+    return ("memory", pointer) if pointer else ("meta", storage._cdata)
+
+
+@dataclass(eq=False, slots=True)
 class _Held:
     tensor: Tensor
     node: Later

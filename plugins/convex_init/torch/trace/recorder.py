@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from convex_init.torch.trace import constants
 from convex_init.torch.trace.builder import Builder
-from convex_init.torch.trace.containers import named_tensors, unnamed_objects
-from convex_init.torch.trace.course import Recording, plain
+from convex_init.torch.trace.containers import named_tensors, tensors_in, unnamed_objects
+from convex_init.torch.trace.course import Ran, Recording, plain
 from convex_init.torch.trace.lowering import is_part, lower
 from convex_init.torch.trace.lowering.call import Call, Signature
-from convex_init.torch.trace.memory import Later, Memory, Region
-from convex_init.torch.trace.watches import READS, Weights, scripted_reads, weights_of
+from convex_init.torch.trace.memory import Memory, Region
+from convex_init.torch.trace.visits import Visit, shown_to
+from convex_init.torch.trace.watches import READS, Modules, Weights, scripted_reads, weights_of
 from convex_init_core.graph.nodes import Node, Place
-
-Visit = Callable[[Place, Tensor], "Tensor | None"]
 
 _OTHER_WAY = "so other inputs may take another way through the code"
 _ASKS_IF_FINITE = ("isnan", "isinf", "isfinite", "isposinf", "isneginf")
@@ -35,7 +34,7 @@ class Recorder(TorchDispatchMode):
     """Runs each operation and adds it to a graph.
 
     Args:
-        model: whose parameters and buffers are constants.
+        modules: whose parameters and buffers are constants.
         visit: is called with the place and the tensor of some nodes, and returns the numbers to go on with, or none.
         places: of these nodes.
         weights: what is named where; by default what the modules hold.
@@ -44,6 +43,7 @@ class Recorder(TorchDispatchMode):
     Attributes:
         recording: the graph so far.
         running: paths of the modules that run, the innermost last.
+        index: places of the nodes in the graph so far.
     """
 
     supports_higher_order_operators = True
@@ -55,7 +55,7 @@ class Recorder(TorchDispatchMode):
 
     def __init__(
         self,
-        model: nn.Module,
+        modules: Modules,
         visit: Visit | None = None,
         places: Collection[Place] = (),
         weights: Weights | None = None,
@@ -65,20 +65,23 @@ class Recorder(TorchDispatchMode):
         self.visit, self.places = visit, frozenset(places)
         self.recording = Recording()
         self.builder = Builder(self.recording)
-        self.memory = Memory(self.builder, self._visited)
+        self.memory = Memory(self.builder, self._outside)
         self.running: list[str] = []
         self.index: dict[Node, int] = {}
         self._fresh: tuple[list[Tensor], list[Tensor]] = [], []
         self._asked = where
-        for kind, path, tensor in weights_of(model) if weights is None else weights:
+        for kind, path, tensor in weights_of(modules) if weights is None else weights:
             known = constants.constant(tensor, (path,) if kind == "parameter" else ())
-            self._leaf(kind, path, tensor, name=kind, module=path, constant=known)
-        for path in scripted_reads(model):
+            leaf = self._leaf(kind, path, tensor, name=kind, module=path, constant=known)
+            self.recording.outside.add(leaf.place)
+        for path in scripted_reads(modules):
             self.builder.doubt(f"{path or 'the model'} is scripted and turns tensors into lists of numbers")
 
-    def add_input(self, name: str, tensor: Tensor) -> Node:
-        """Add an input of the model, or a tensor inside one, and return its node."""
-        return self._leaf("input", name, tensor, name="input", module=name)
+    def add_input(self, name: str, tensor: Tensor, *, is_inside: bool = False) -> None:
+        """Add an input of the model, or a tensor inside one, which is context."""
+        node = self._leaf("input", name, tensor, name="input", module=name)
+        if not is_inside and (tensor.is_floating_point() or tensor.is_complex()):
+            self.recording.inputs[name] = node
 
     def _leaf(self, operation: str, label: str, tensor: Tensor, **place: Any) -> Node:
         node = self.builder.emit(operation, (), {"name": label}, tensor=tensor, **place)
@@ -89,12 +92,12 @@ class Recorder(TorchDispatchMode):
     def _where(self) -> str:
         if self._asked is not None:
             return self._asked()
-        return next((path for path in reversed(self.running) if path), "")
+        return self.running[-1] if self.running else ""
 
     def escaped(self, name: str, args: Any) -> None:
         """Doubt a run in which numbers that depend on the input, or memory, leave torch."""
         with torch._C.DisableTorchFunction(), torch.utils._python_dispatch._disable_current_modes():
-            fixed = all(self.node(tensor).is_fixed for tensor in _tensors(args))
+            fixed = all(self.node(tensor).is_fixed for tensor in tensors_in(args))
         if name not in READS or not fixed:
             place = Place(name, self._where)
             self.builder.doubt(f"{place} takes numbers out of torch, where nothing is recorded")
@@ -108,7 +111,7 @@ class Recorder(TorchDispatchMode):
 
     def _function_of_functions(self, func: Any, args: Any, kwargs: Any) -> Any:
         result = func(*args, **kwargs)
-        for tensor in _tensors(result):
+        for tensor in tensors_in(result):
             # What the functions inside look at is not known, so that it has no inputs of which all could be constants.
             params = {"why": "has no rule", "non_negative": False}
             place = {"name": func.__name__, "module": self._where}
@@ -117,18 +120,16 @@ class Recorder(TorchDispatchMode):
 
     def _operation(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         self._settle()
+        self.recording.has_gradients |= torch.is_grad_enabled()
         signature, where = Signature.of(func), self._where
-        place = Place(signature.name, where)
-        given = {
-            name: self._nodes(signature.given(i, args, kwargs))
-            for i, (name, _) in enumerate(signature.arguments)
-            if i not in signature.outs
-        }
+        looks = not signature.only_views
+        given = {name: self._nodes(signature.given(i, args, kwargs), looks) for i, name in signature.read}
         call = Call(signature, given, self.builder, where)
-        varies = any(not node.is_fixed for node in call.nodes)
+        place = Place(signature.name, where)
+        varies = not all(node.is_fixed for node in call.nodes)
         places = (*signature.written, *_statistics(call))
-        written = [tensor for i in places for tensor in _tensors(signature.given(i, args, kwargs))]
-        self._note_call(func, call, place)
+        written = [tensor for i in places for tensor in tensors_in(signature.given(i, args, kwargs))]
+        results = self._note_call(call, place)
         if not signature.views_in_place:
             for tensor in written:
                 self.memory.before_write(tensor)
@@ -139,7 +140,7 @@ class Recorder(TorchDispatchMode):
             if varies:
                 self.builder.doubt(f"{place} fails for some values, {_OTHER_WAY}")
             raise
-        made = _tensors(result)
+        made = tensors_in(result)
         if varies and not made and not written and not all(map(_is_harmless, call.nodes)):
             self.builder.doubt(f"{place} turns a value that depends on the input into a Python number, {_OTHER_WAY}")
         if varies and signature.shaped_by_numbers and _looks_at_numbers(call):
@@ -147,55 +148,66 @@ class Recorder(TorchDispatchMode):
         for index, tensor in enumerate(made):
             part = call.of_result(index, tensor)
             part.is_whole = viewed is not None and viewed.is_same_as(Region.of(tensor))
-            self._result(part, any(tensor is other for other in written), varies)
+            results.append(self._result(part, any(tensor is other for other in written), varies))
         for tensor in written:
             if not any(tensor is other for other in made) and _writes(call):
                 node = call.of_result(0, tensor).opaque("writes to its arguments")
                 self.memory.write(tensor, node)
-                self._visited(tensor, node)
+                self._outside(tensor, node)
         if signature.views_in_place:
             written = [other for tensor in written for other in self.memory.sharing(tensor)]
         self._fresh = made, written
         return result
 
-    def _note_call(self, func: Any, call: Call, place: Place) -> None:
+    def _note_call(self, call: Call, place: Place) -> list[Node | None]:
         for node in self.recording.nodes[len(self.index) :]:
             self.index[node] = len(self.index)
-        self.recording.calls.append((str(func), place.module, plain(list(call.given.values()), self.index)))
+        arguments = plain(list(call.given.values()), self.index)
+        self.recording.calls.append(Ran(call.signature.text, place.operation, place.module, arguments))
+        self.recording.results.append([])
         if call.signature.random:
             self.builder.note(f"{place} draws random numbers; the answer holds for each draw")
+        return self.recording.results[-1]
 
-    def _result(self, call: Call, is_written: bool, varies: bool) -> None:
+    def _result(self, call: Call, is_written: bool, varies: bool) -> Node | None:
         if is_written and not call.signature.views_in_place:
             node = lower(call)
             self.memory.write(call.made, node)
             self._visited(call.made, node)
-        elif call.index and varies and not is_part(call):  # places, masks and statistics: only if they are looked at
+            return node
+        if call.index and varies and not is_part(call):  # places, masks and statistics: only if they are looked at
             self.memory.put(call.made, partial(lower, call))
-        else:
-            self._hold(call.made, lower(call))
+            return None
+        node = lower(call)
+        self._hold(call.made, node)
+        return node
 
-    def _hold(self, tensor: Tensor, node: Later) -> None:
+    def _hold(self, tensor: Tensor, node: Node) -> None:
         self.memory.put(tensor, node)
-        if isinstance(node, Node):
-            self._visited(tensor, node)
+        self._visited(tensor, node)
+
+    def _outside(self, tensor: Tensor, node: Node) -> None:
+        self.recording.outside.add(node.place)
+        self._visited(tensor, node)
 
     def _visited(self, tensor: Tensor, node: Node) -> None:
         if self.visit is None or node.place not in self.places:
             return
-        numbers = self.visit(node.place, tensor)
-        if numbers is not None:
-            self.memory.before_write(tensor)
-            tensor.detach().copy_(numbers)
+        shown_to(self.visit, node.place, tensor, self.memory.before_write)
 
-    def node(self, tensor: Tensor) -> Node:
-        """Return the node of a tensor; one that no recorded operation made is found by its memory, or is a literal."""
+    def node(self, tensor: Tensor, *, looks: bool = True) -> Node:
+        """Return the node of a tensor; one that no recorded operation made is found by its memory, or is a literal.
+
+        Args:
+            tensor: any.
+            looks: whether its numbers are looked at, so that those of a constant have to be what they were.
+        """
         self._settle()
         found = self.memory.find(tensor)
         if found is not None and self.memory.was_changed(tensor):
             self.builder.doubt(f"the numbers of {found.at} were changed where nothing is recorded")
         if found is not None:
-            known = found.constant.bounds if found.constant is not None else None
+            known = found.constant.bounds if looks and found.constant is not None else None
             if known is not None and not constants.are_same(constants.bounds_of(tensor), known):
                 self.builder.doubt(f"the numbers of {found.at} were changed behind torch's back")
             return found
@@ -203,7 +215,8 @@ class Recorder(TorchDispatchMode):
         if found is None:
             literal = constants.constant(tensor)
             found = self.builder.emit("literal", tensor=tensor, name="literal", module=self._where, constant=literal)
-        self._hold(tensor, found)
+        self.memory.put(tensor, found)
+        self._outside(tensor, found)
         return found
 
     def _settle(self) -> None:
@@ -214,11 +227,11 @@ class Recorder(TorchDispatchMode):
             self.memory.settle(tensor, 1)
         self._fresh = [], []
 
-    def _nodes(self, tree: Any) -> Any:
+    def _nodes(self, tree: Any, looks: bool) -> Any:
         if isinstance(tree, Tensor):
-            return self.node(tree)
+            return self.node(tree, looks=looks)
         if isinstance(tree, (list, tuple)):
-            return [self._nodes(part) for part in tree]
+            return [self._nodes(part, looks) for part in tree]
         return tree
 
     def finish(self, result: Any) -> Recording:
@@ -231,13 +244,9 @@ class Recorder(TorchDispatchMode):
             self.builder.doubt(f"the model returns a {kind}, which holds tensors that are not looked at")
         return self.recording
 
-
-def _tensors(tree: Any) -> list[Tensor]:
-    if isinstance(tree, Tensor):
-        return [tree]
-    if isinstance(tree, Mapping):
-        return [tensor for part in tree.values() for tensor in _tensors(part)]
-    return [tensor for part in tree for tensor in _tensors(part)] if isinstance(tree, (list, tuple)) else []
+    def forget(self) -> None:
+        """Let go of all tensors: a circle of references would keep them until the next collection of garbage."""
+        del self.memory
 
 
 def _writes(call: Call) -> bool:
@@ -249,8 +258,7 @@ def _statistics(call: Call) -> list[int]:
     """Places of running statistics that a normalisation in training writes to, although its schema does not say so."""
     if "batch_norm" not in call.signature.base or not call.given.get("training"):
         return []
-    names = [name for name, _ in call.signature.arguments]
-    found = [names.index(name) for name in ("running_mean", "running_var") if name in names]
+    found = [place for place, name in call.signature.read if name in ("running_mean", "running_var")]
     return [place for place in found if place not in call.signature.written]
 
 

@@ -1,25 +1,20 @@
-"""Run a model under the recorder and return its graph."""
+"""Run a model under the recorder and return its graph, or run it again and look at some of its values."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from convex_init.torch.trace.containers import copied, inside_objects, place_in
-from convex_init.torch.trace.course import Recording
-from convex_init.torch.trace.recorder import Recorder, Visit
-from convex_init.torch.trace.watches import Escapes, Weights, eager, watched
+from convex_init.torch.trace.recorder import Recorder
+from convex_init.torch.trace.visits import Visit, Visits, wanted_in
+from convex_init.torch.trace.watches import Escapes, Modules, Weights, eager, modules_of, watched
 from convex_init_core.graph.nodes import Graph, Place
-
-_HOOKS = (
-    *("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
-    *("_forward_pre_hooks", "_forward_pre_hooks_with_kwargs"),
-)
-_Module = TypeVar("_Module", bound=nn.Module)
 
 
 def trace(
@@ -55,51 +50,112 @@ def trace(
         weights: ``"parameter"`` or ``"buffer"``, name and tensor of each, where a library on torch names them itself.
         where: says which part of the model runs, where a library on torch calls its modules itself.
     """
-    try:
-        recorder = Recorder(model, visit, places, weights, where)
-        return _recorded(recorder, model, args, kwargs, call, gradients)
-    except RuntimeError as error:
-        if gradients or "grad" not in str(error):
-            raise
-    return _recorded(Recorder(model, visit, places, weights, where), model, args, kwargs, call, True)
+    modules = list(modules_of(model))
+    named = weights if weights is None else list(weights)
+
+    def recorded(gradients: bool) -> Graph:
+        recorder = Recorder(modules, visit, places, named, where)
+        return _recorded(recorder, _Run(model if call is None else call, args, kwargs, modules, gradients))
+
+    return _with_gradients_if_needed(recorded, gradients)
 
 
-def copy_of(model: _Module) -> _Module:
-    """Return a deep copy of a model, with the hooks on compiled modules, which a deep copy leaves out."""
-    copied = copy.deepcopy(model)
-    for module, twin in zip(model.modules(), copied.modules(), strict=False):
-        for name in _HOOKS:
-            if len(getattr(module, name)) != len(getattr(twin, name)):
-                getattr(twin, name).update(getattr(module, name))
-    return copied
-
-
-def _recorded(
-    recorder: Recorder,
+def look(
     model: nn.Module,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
-    call: Callable[..., Any] | None,
-    gradients: bool,
-) -> Recording:
-    named: set[str] = set()
+    call: Callable[..., Any] | None = None,
+    *,
+    graph: Graph,
+    visit: Visit,
+    places: Collection[Place],
+    gradients: bool = False,
+    weights: Weights | None = None,
+    where: Callable[[], str] | None = None,
+) -> None:
+    """Run a model again, to look at the tensors in some places; nothing is recorded, as far as that is possible.
 
-    def fresh(name: str, tensor: Tensor) -> Tensor:
-        # A copy, so that a model that writes to its input leaves the caller's tensor alone.
-        if name in named:
-            raise ValueError(f"two inputs are called {name!r}; give the keys of what holds them other names")
-        named.add(name)
-        found = tensor.detach().clone().requires_grad_(gradients and tensor.is_floating_point())
-        node = recorder.add_input(name, found)
-        if found.is_floating_point() or found.is_complex():
-            recorder.recording.inputs[name] = node
-        return found
+    Args:
+        model: as for :func:`trace`, and so are all that are not listed here.
+        args: see there.
+        kwargs: see there.
+        call: see there.
+        graph: of an earlier run.
+        visit: see there.
+        places: of nodes of that graph.
+        gradients: see there.
+        weights: see there.
+        where: see there.
+    """
+    wanted = wanted_in(graph, places)
+    if wanted is None:
+        trace(model, args, kwargs, call, visit=visit, places=places, gradients=gradients, weights=weights, where=where)
+        return
+    modules = list(modules_of(model))
 
-    new_args = [copied(str(i), arg, fresh) for i, arg in enumerate(args)]
-    new_kwargs = {key: copied(key, item, fresh) for key, item in kwargs.items()}
-    for kind, tensor in inside_objects((new_args, new_kwargs)):
-        recorder.add_input(place_in("inside", kind), tensor)
-    running = watched(model, recorder.running)
-    with torch.set_grad_enabled(gradients), eager(), running, Escapes(recorder.escaped), recorder:
-        result = (model if call is None else call)(*new_args, **new_kwargs)
-    return recorder.finish(result)
+    def visited(gradients: bool) -> None:
+        mode = Visits(wanted, visit, places, where)
+        run = _Run(model if call is None else call, args, kwargs, modules, gradients)
+        new_args, new_kwargs = run.inputs(mode.add_input)
+        with run.started(mode.running), mode:
+            run.call(*new_args, **new_kwargs)
+
+    _with_gradients_if_needed(visited, gradients)
+
+
+_Result = TypeVar("_Result")
+
+
+def _with_gradients_if_needed(run: Callable[[bool], _Result], gradients: bool) -> _Result:
+    try:
+        return run(gradients)
+    except RuntimeError as error:
+        if gradients or "grad" not in str(error):
+            raise
+    return run(True)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A call of a model on copies of its inputs."""
+
+    call: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    modules: Modules
+    gradients: bool
+
+    def inputs(self, add: Callable[..., None]) -> tuple[list[Any], dict[str, Any]]:
+        """Copy the inputs, and tell of each tensor among them."""
+        named: set[str] = set()
+
+        def fresh(name: str, tensor: Tensor) -> Tensor:
+            # A copy, so that a model that writes to its input leaves the caller's tensor alone.
+            if name in named:
+                raise ValueError(f"two inputs are called {name!r}; give the keys of what holds them other names")
+            named.add(name)
+            found = tensor.detach().clone().requires_grad_(self.gradients and tensor.is_floating_point())
+            add(name, found)
+            return found
+
+        args = [copied(str(i), arg, fresh) for i, arg in enumerate(self.args)]
+        kwargs = {key: copied(key, item, fresh) for key, item in self.kwargs.items()}
+        for kind, tensor in inside_objects((args, kwargs)):
+            add(place_in("inside", kind), tensor, is_inside=True)
+        return args, kwargs
+
+    @contextmanager
+    def started(self, running: list[str]) -> Iterator[None]:
+        """Keep the path of the module that runs in a list."""
+        with torch.set_grad_enabled(self.gradients), eager(), watched(self.modules, running):
+            yield
+
+
+def _recorded(recorder: Recorder, run: _Run) -> Graph:
+    try:
+        args, kwargs = run.inputs(recorder.add_input)
+        with run.started(recorder.running), Escapes(recorder.escaped), recorder:
+            result = run.call(*args, **kwargs)
+        return recorder.finish(result)
+    finally:
+        recorder.forget()

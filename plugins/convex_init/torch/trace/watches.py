@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -11,65 +11,53 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from convex_init.torch.model.modules import hidden_modules
+
 Weights = Iterable[tuple[str, str, Tensor]]
 """Kind (``"parameter"`` or ``"buffer"``), name and tensor of each weight."""
+
+Modules = Sequence[tuple[str, nn.Module]]
+"""Modules by path, see :func:`modules_of`."""
 
 _WRAPPER = "_orig_mod."  # in the names of a compiled model
 
 
 def modules_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield every module by path, those in plain lists, tuples and dicts included, which torch does not look into."""
+    """Yield every module by path, each once, those in plain containers included, which torch does not look into."""
     prefix = _WRAPPER if type(model).__name__ == "OptimizedModule" else ""
-    known = set(model.modules())
-    for path, module in list(model.named_modules()):
-        yield f"{path}.".removeprefix(prefix).rstrip("."), module
-    for path, module in list(model.named_modules()):
-        for key, value in vars(module).items():
-            if not key.startswith("_"):
-                yield from _modules_in(f"{path}.{key}".lstrip("."), value, known)
+    known: set[nn.Module] = set()
+    for path, module in (*model.named_modules(), *hidden_modules(model)):
+        if module not in known:
+            known.add(module)
+            yield f"{path}.".removeprefix(prefix).rstrip("."), module
 
 
-def _modules_in(path: str, value: Any, known: set[nn.Module]) -> Iterator[tuple[str, nn.Module]]:
-    parts: Any = ()
-    if isinstance(value, nn.Module):
-        if value not in known:
-            known.update(value.modules())
-            for inner, module in value.named_modules():
-                yield f"{path}.{inner}".rstrip("."), module
-    elif isinstance(value, (list, tuple)):
-        parts = enumerate(value)
-    elif isinstance(value, Mapping):
-        parts = value.items()
-    for key, part in parts:
-        yield from _modules_in(f"{path}.{key}", part, known)
-
-
-def weights_of(model: nn.Module) -> Iterator[tuple[str, str, Tensor]]:
+def weights_of(modules: Modules) -> Iterator[tuple[str, str, Tensor]]:
     """Yield ``"parameter"`` or ``"buffer"``, the name, and the tensor, each tensor once."""
     known: set[Tensor] = set()
-    modules = list(modules_of(model))
     for kind in ("parameter", "buffer"):
         for path, module in modules:
-            named = module.named_parameters(recurse=False) if kind == "parameter" else module.named_buffers("", False)
-            for name, tensor in named:
-                if tensor not in known:
+            held = module._parameters if kind == "parameter" else module._buffers
+            for name, tensor in held.items():
+                if tensor is not None and tensor not in known:
                     known.add(tensor)
                     yield kind, f"{path}.{name}".lstrip("."), tensor
 
 
 @contextmanager
-def watched(model: nn.Module, running: list[str]) -> Iterator[None]:
-    """Keep the path of the module that runs at the end of a list."""
+def watched(modules: Modules, running: list[str]) -> Iterator[None]:
+    """Keep the path of the module that runs at the end of a list; the path of what calls it, if it has none."""
     handles = []
-    for path, module in modules_of(model):
+
+    def leave(module: nn.Module, args: Any, output: Any) -> None:
+        running.pop()
+
+    for path, module in modules:
         if isinstance(module, torch.jit.ScriptModule):  # takes no hooks
             continue
 
         def enter(module: nn.Module, args: Any, path: str = path) -> None:
-            running.append(path)
-
-        def leave(module: nn.Module, args: Any, output: Any) -> None:
-            running.pop()
+            running.append(path or (running[-1] if running else ""))
 
         handles.append(module.register_forward_pre_hook(enter))
         handles.append(module.register_forward_hook(leave, always_call=True))
@@ -80,9 +68,9 @@ def watched(model: nn.Module, running: list[str]) -> Iterator[None]:
             handle.remove()
 
 
-def scripted_reads(model: nn.Module) -> Iterator[str]:
+def scripted_reads(modules: Modules) -> Iterator[str]:
     """Yield the paths of scripted modules that turn tensors into lists of numbers, which nothing reports."""
-    for path, module in modules_of(model):
+    for path, module in modules:
         if isinstance(module, torch.jit.ScriptModule) and "prim::tolist" in str(getattr(module, "inlined_graph", "")):
             yield path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,6 +26,7 @@ class Signature:
     """What is the same for all calls of an operation.
 
     Attributes:
+        text: as torch prints it, overload included.
         name: ATen name without overload, with the underscore of an operation in place.
         base: the same without that underscore.
         overload: name of the overload.
@@ -34,9 +36,11 @@ class Signature:
         shaped_by_numbers: whether the shape of its result depends on numbers.
         arguments: name and default of each; ``_MISSING`` where there is none.
         written: places of the arguments that it writes to.
-        outs: places of the arguments that are only written to.
+        read: place and name of each argument that is not only written to.
+        only_views: whether it returns a view of an argument and looks at no numbers.
     """
 
+    text: str
     name: str
     base: str
     overload: str
@@ -46,7 +50,13 @@ class Signature:
     shaped_by_numbers: bool
     arguments: tuple[tuple[str, Any], ...]
     written: tuple[int, ...]
-    outs: frozenset[int]
+    read: tuple[tuple[int, str], ...]
+    only_views: bool
+
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        """The default of each argument by name."""
+        return dict(self.arguments)
 
     @classmethod
     def of(cls, func: Any) -> Signature:
@@ -61,7 +71,9 @@ class Signature:
         schema, name = func._schema, func.overloadpacket.__name__
         in_place = schema.is_mutable and name.endswith("_") and not name.endswith("__")
         specs = list(schema.arguments)
+        aliases = [found.alias_info for found in schema.returns]
         return cls(
+            str(func),
             name,
             name[:-1] if in_place else name,
             func._overloadname,
@@ -71,7 +83,8 @@ class Signature:
             torch.Tag.dynamic_output_shape in func.tags,
             tuple((spec.name, spec.default_value if spec.has_default_value() else _MISSING) for spec in specs),
             tuple(i for i, spec in enumerate(specs) if spec.alias_info is not None and spec.alias_info.is_write),
-            frozenset(i for i, spec in enumerate(specs) if spec.is_out),
+            tuple((i, spec.name) for i, spec in enumerate(specs) if not spec.is_out),
+            bool(aliases) and all(found is not None and not found.is_write for found in aliases),
         )
 
     def given(self, place: int, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -101,10 +114,17 @@ class Call:
         is_whole: whether it is a view of its first argument with the same elements in the same order.
     """
 
-    def __init__(self, signature: Signature, given: dict[str, Any], builder: Builder, module: str) -> None:
+    def __init__(
+        self,
+        signature: Signature,
+        given: dict[str, Any],
+        builder: Builder,
+        module: str,
+        nodes: list[Node] | None = None,
+    ) -> None:
         """Bind arguments to a signature."""
         self.signature, self.given, self.builder, self.module = signature, given, builder, module
-        self.nodes = nodes_in(list(given.values()))
+        self.nodes = nodes_in(list(given.values())) if nodes is None else nodes
         self.index = 0
         self.made: Tensor = _NOTHING
         self.is_whole = False
@@ -112,7 +132,7 @@ class Call:
 
     def of_result(self, index: int, made: Tensor) -> Call:
         """Return the same call for one of its results."""
-        found = Call(self.signature, self.given, self.builder, self.module)
+        found = Call(self.signature, self.given, self.builder, self.module, self.nodes)
         found.index, found.made = index, made
         return found
 
@@ -137,7 +157,7 @@ class Call:
 
     def unread(self) -> str:
         """Return the name of an argument that was not read and is not its default; empty if there is none."""
-        defaults = dict(self.signature.arguments)
+        defaults = self.signature.defaults
         for name, value in self.given.items():
             if name in self._read or name in _OF_STORAGE:
                 continue
@@ -155,7 +175,7 @@ class Call:
         if not isinstance(part, Node):
             return self.literal(part)
         made = self.made.dtype
-        if part.is_fixed or part.kind is not Kind.FLOATING or not made.is_floating_point:
+        if part.is_fixed or part.dtype == name_of(made) or part.kind is not Kind.FLOATING or not made.is_floating_point:
             return part
         return part if _holds(made, getattr(torch, part.dtype)) else self.step("cast", part, shape=part.shape)
 
