@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -91,6 +91,19 @@ class Framework(Protocol):
     def trace(self, *, moved: bool = False) -> Graph:
         """Return what a copy of the model does on the example inputs; ``moved``: on inputs with other numbers."""
 
+    def entries(self) -> Iterator[tuple[str, str]]:
+        """Yield other entry points of the model that take its example inputs, with what each is called in messages.
+
+        Methods first, then modules inside, the largest first; few enough that each can be tried.
+        """
+
+    def with_entry(self, entry: str) -> Framework:
+        """Return the port for the same model and another entry point.
+
+        Raises:
+            ValueError: if it cannot be called on the example inputs.
+        """
+
     def parameters(self) -> Sequence[str]:
         """Return the names of all parameters of the model, those that no run uses included."""
 
@@ -151,14 +164,14 @@ class Framework(Protocol):
     def spread(self, name: str) -> tuple[float, float]:
         """Return mean and variance of a parameter's present numbers."""
 
-    def scale(self, name: str, factor: float, positivity: Positivity | None) -> None:
-        """Multiply the effective values of a parameter by a positive number.
+    def scale(self, name: str, factor: float | NDArray[np.float64], positivity: Positivity | None) -> None:
+        """Multiply the effective values of a parameter by a positive number, or numbers that are broadcast to it.
 
         Raw numbers whose effective value is 0 stay as they are.
         """
 
-    def shift(self, name: str, amount: float) -> None:
-        """Add a number to every element of a parameter."""
+    def shift(self, name: str, amount: float | NDArray[np.float64]) -> None:
+        """Add a number to every element of a parameter, or numbers of its shape."""
 
     def set_statistics(self, name: str, values: NDArray[np.float64]) -> None:
         """Write the running mean or variance of a normalisation, a buffer, by channel."""

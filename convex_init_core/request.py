@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from convex_init_core.argument_names import refuse
+from convex_init_core.convexity.inputs.parts import ConvexInputs, Part, convex_inputs_of
+from convex_init_core.planning.outputs.wanted import Outputs, outputs_of
 from convex_init_core.reading.select import Selection, patterns_of
 from convex_init_core.settings import InitSettings
 from convex_init_core.theory.activation import Activation, ArrayFunction
@@ -28,7 +30,7 @@ METHOD = "bounded_gain"
 class Selections(TypedDict, total=False):
     """Those arguments of :func:`request` that say what of a model is meant."""
 
-    convex_inputs: Iterable[str | int] | str | int | None
+    convex_inputs: ConvexInputs | None
     entry: str
     positive: Selection | None
     free: Selection | None
@@ -42,6 +44,9 @@ class Options(Selections, total=False):
     positivity: str | Positivity | None
     register_missing_bias: bool
     calibrate: bool | None
+    output_mean: object
+    output_variance: object
+    targets: object
     correlation: float
     variance: float
     bias_noise: float
@@ -57,7 +62,8 @@ class Request:
     """What a user asks of a whole model.
 
     Attributes:
-        convex_inputs: names of the inputs in which the model is convex; ``None`` for all floating-point ones.
+        convex_inputs: by name, the part of each input in which the model is convex (``None`` for all of it); ``None``
+            for all floating-point inputs.
         entry: name of the method to run.
         positive: weights that are positive whatever they multiply: patterns, or a predicate of a layer's path.
         free: weights of either sign, against what the model's data flow says.
@@ -66,10 +72,11 @@ class Request:
         positivity: the map of positive weights that carry none themselves.
         register_missing_bias: whether positive layers that need a bias get one.
         calibrate: whether sums are measured: all, none, or (``None``) where the method and its theory leave it open.
+        outputs: mean and variance that the model's output has at the start.
         settings: of the whole network.
     """
 
-    convex_inputs: tuple[str, ...] | None = None
+    convex_inputs: Mapping[str, Part | None] | None = None
     entry: str = "forward"
     positive: tuple[str, ...] | Callable[[str], bool] | None = None
     free: tuple[str, ...] | Callable[[str], bool] | None = None
@@ -78,6 +85,7 @@ class Request:
     positivity: Positivity | None = None
     register_missing_bias: bool = False
     calibrate: bool | None = None
+    outputs: Outputs = field(default_factory=Outputs)
     settings: InitSettings = field(default_factory=lambda: InitSettings(method=METHOD))
 
     def feeding(self, path: str) -> Activation | None:
@@ -128,12 +136,13 @@ def request(**options: Unpack[Options]) -> Request:
     if settings.threshold > 0.0:
         _check_chain(selections, calibrate)
     return Request(
-        convex_inputs=_inputs(given.get("convex_inputs")),
+        convex_inputs=convex_inputs_of(given.get("convex_inputs")),
         entry=entry,
         fed_by=_fed_by(given.get("fed_by")),
         positivity=None if positivity is None else as_positivity(positivity),
         register_missing_bias=register,
         calibrate=calibrate,
+        outputs=outputs_of(given),
         settings=settings,
         **selections,
     )
@@ -141,20 +150,6 @@ def request(**options: Unpack[Options]) -> Request:
 
 _SETTINGS = tuple(each.name for each in fields(InitSettings))
 _KNOWN = tuple(Options.__annotations__)
-
-
-def _inputs(chosen: object) -> tuple[str, ...] | None:
-    if chosen is None:
-        return None
-    names = [chosen] if isinstance(chosen, (str, int)) else chosen
-    if not isinstance(names, Iterable):
-        raise TypeError(f"convex_inputs must be names or positions of inputs, got {chosen!r}")
-    names = list(names)
-    if any(isinstance(name, bool) or not isinstance(name, (str, int)) for name in names):
-        raise TypeError(f"convex_inputs must hold names or positions of inputs, got {names!r}")
-    if not names:
-        raise ValueError("convex_inputs is empty: name at least one input, or leave it out for all of them")
-    return tuple(map(str, names))
 
 
 def _selection(name: str, selection: Any) -> Any:

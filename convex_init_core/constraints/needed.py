@@ -20,6 +20,7 @@ from convex_init_core.convexity.judge import learn_inputs, value_of
 from convex_init_core.convexity.values import Values
 
 if TYPE_CHECKING:
+    from convex_init_core.convexity.inputs.parts import Part
     from convex_init_core.framework import Framework
     from convex_init_core.graph.nodes import Graph, Node
 
@@ -51,7 +52,7 @@ def needed(
     outputs: Mapping[str, Node],
     names: Collection[str],
     *,
-    convex_inputs: Iterable[str] | None = None,
+    convex_inputs: Mapping[str, Part | None] | Iterable[str] | None = None,
     given: Mapping[str, Interval] | None = None,
     is_mapped: Callable[[Node], bool] = lambda node: False,
     framework: Framework | None = None,
@@ -119,7 +120,9 @@ class _Search:
         self.numbers: dict[str, Interval | None] = {}
         self.demands: list[tuple[Node, str, Interval]] = []
 
-    def run(self, outputs: Mapping[str, Node], convex_inputs: Iterable[str] | None) -> Needed:
+    def run(
+        self, outputs: Mapping[str, Node], convex_inputs: Mapping[str, Part | None] | Iterable[str] | None
+    ) -> Needed:
         learn_inputs(self.graph, convex_inputs, self.values)
         for node in self.graph:
             self.order[node] = len(self.order)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from convex_init_core.reading.behind_a_weight import NoMap, trace
 from convex_init_core.reading.factors import Numbers
 
 if TYPE_CHECKING:
+    from convex_init_core.convexity.inputs.parts import Part
     from convex_init_core.framework import Framework
     from convex_init_core.graph.nodes import Node
     from convex_init_core.reading.parts import Product, Reading
@@ -39,7 +40,7 @@ class Constraints:
 def constraints(
     reading: Reading,
     framework: Framework,
-    convex_inputs: Iterable[str] | None,
+    convex_inputs: Mapping[str, Part | None] | Iterable[str] | None,
     drawn: Collection[str],
     chosen: Chosen,
 ) -> Constraints:

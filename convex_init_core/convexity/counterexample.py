@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convex_init_core.convexity.certificate import Violation
+from convex_init_core.convexity.inputs.parts import Part
 
 Point: TypeAlias = "Mapping[str, NDArray[Any]]"
 
@@ -21,7 +22,13 @@ _CLEAR = 100.0  # times the tolerance: no need to look for a clearer counterexam
 _SMALL = 1e-3  # added to the scale of the outputs
 
 
-def search_violation(probe: Probe, at: Point, rng: np.random.Generator, epsilon: float) -> Violation | None:
+def search_violation(
+    probe: Probe,
+    at: Point,
+    rng: np.random.Generator,
+    epsilon: float,
+    parts: Mapping[str, Part | None] | None = None,
+) -> Violation | None:
     """Return the clearest violation found beyond rounding, or ``None``.
 
     Args:
@@ -29,12 +36,21 @@ def search_violation(probe: Probe, at: Point, rng: np.random.Generator, epsilon:
         at: the declared inputs; half of the segments end near them.
         rng: source of the random segments.
         epsilon: of the numbers that the function computes with.
+        parts: of some inputs, the elements that vary; the others keep the numbers that ``at`` has.
     """
+    masks = {name: part.mask(name, at[name].shape) for name, part in (parts or {}).items() if part is not None}
+
+    def held(end: Mapping[str, NDArray[Any]]) -> Point:
+        return {name: np.where(masks[name], x, at[name]) if name in masks else x for name, x in end.items()}
+
     best: Violation | None = None
     for start in range(STARTS):
         size = 0.1 * 10.0 ** (2.0 * start / (STARTS - 1))  # from 0.1 to 10
-        a, b = ({name: base * x + size * rng.standard_normal(x.shape) for name, x in at.items()} for base in (0.0, 1.0))
-        found = _ascend(probe, a, b, size, epsilon)
+        a, b = (
+            held({name: base * x + size * rng.standard_normal(x.shape) for name, x in at.items()})
+            for base in (0.0, 1.0)
+        )
+        found = _ascend(probe, a, b, size, epsilon, held)
         if found is not None and (best is None or found.clarity > best.clarity):
             best = found
         if best is not None and best.clarity > _CLEAR:
@@ -47,7 +63,9 @@ def scale_of(values: Any, xp: Any) -> Any:
     return xp.abs(values).max(0) + _SMALL
 
 
-def _ascend(probe: Probe, a: Point, b: Point, size: float, epsilon: float) -> Violation | None:
+def _ascend(
+    probe: Probe, a: Point, b: Point, size: float, epsilon: float, held: Callable[[Point], Point]
+) -> Violation | None:
     best: Violation | None = None
     for _ in range(STEPS):
         values, *slopes = probe(a, b)
@@ -64,7 +82,7 @@ def _ascend(probe: Probe, a: Point, b: Point, size: float, epsilon: float) -> Vi
         ends = [None if g is None else _moved(end, g, 0.3 * size) for end, g in zip((a, b), slopes, strict=True)]
         if ends[0] is None or ends[1] is None:
             return best
-        a, b = ends[0], ends[1]
+        a, b = held(ends[0]), held(ends[1])
     return best
 
 

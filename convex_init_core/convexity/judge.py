@@ -6,10 +6,14 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import Curvature, Value
 from convex_init_core.convexity.certificate import Certificate, verdict_on
 from convex_init_core.convexity.context_bounds import with_sign
+from convex_init_core.convexity.inputs.dependence import dependence
+from convex_init_core.convexity.inputs.parts import Part
 from convex_init_core.convexity.on_a_grid import composite
 from convex_init_core.convexity.rules import leaves
 from convex_init_core.convexity.values import Values
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
 
 def judge(
     graph: Graph,
-    convex_inputs: Iterable[str] | None = None,
+    convex_inputs: Mapping[str, Part | None] | Iterable[str] | None = None,
     *,
     assume_non_negative: Collection[str] = (),
     assume_within: Mapping[str, tuple[float, float]] | None = None,
@@ -36,7 +40,7 @@ def judge(
     Args:
         graph: of one run.
         convex_inputs: names of the inputs in which convexity is asked, jointly; by default all. The others are context,
-            of which nothing is assumed.
+            of which nothing is assumed. A mapping says which part of each is meant; the rest of it is context.
         assume_non_negative: names of parameters that are taken to be non-negative, whatever numbers they hold now; so
             is what is computed from them, as far as the rules carry that on.
         assume_within: likewise names of parameters, with the interval that is taken to hold their numbers.
@@ -49,7 +53,7 @@ def judge(
             it: to go on behind a value of which nothing is known, or to assume more. What follows is no proof.
 
     Raises:
-        ValueError: if a name in ``convex_inputs`` is none of the inputs.
+        ValueError: if a name in ``convex_inputs`` is none of the inputs, or a part has no elements.
     """
     assumed = {**dict.fromkeys(assume_non_negative, (0.0, math.inf)), **(assume_within or {})}
     values = Values(framework, assumed, overwritten)
@@ -64,20 +68,16 @@ def judge(
     return values
 
 
-def learn_inputs(graph: Graph, convex_inputs: Iterable[str] | None, values: Values) -> None:
-    """Let ``values`` know the convex inputs of a graph.
+def learn_inputs(graph: Graph, convex_inputs: Mapping[str, Part | None] | Iterable[str] | None, values: Values) -> None:
+    """Let ``values`` know the convex inputs of a graph, and what is made of context.
 
     Raises:
-        ValueError: if a name in ``convex_inputs`` is none of the inputs.
+        ValueError: if a name in ``convex_inputs`` is none of the inputs, or a part has no elements.
     """
-    named = graph.inputs if convex_inputs is None else convex_inputs
-    names = [named] if isinstance(named, str) else list(named)
-    for name in names:
-        if name not in graph.inputs:
-            known = ", ".join(graph.inputs) or "none"
-            raise ValueError(f"convex_inputs names {name!r}, which is no tensor among the inputs {known}")
-    for name in names:
+    parts = _parts(graph, convex_inputs)
+    for name in parts:
         values.learn(graph.inputs[name], calculus.variable(name))
+    values.context = _context(graph, parts, values)
 
 
 def value_of(node: Node, values: Values, order: Mapping[Node, int] | None = None) -> Value:
@@ -88,10 +88,38 @@ def value_of(node: Node, values: Values, order: Mapping[Node, int] | None = None
         values: of the nodes before it.
         order: places of the nodes in the graph, to judge element-wise functions on a grid, too; that is no proof.
     """
-    value = with_sign(node, _value(node, values), values)
+    value = _value(node, values)
+    if node in values.context and not value.is_constant:
+        value = calculus.constant(value.sign, label="a part of an input that is context")
+    value = with_sign(node, value, values)
     if order is not None and value.curvature is Curvature.UNKNOWN:
         value = composite(node, values, order) or value
     return value
+
+
+def _parts(graph: Graph, convex_inputs: Mapping[str, Part | None] | Iterable[str] | None) -> Mapping[str, Part | None]:
+    """The part of each convex input; ``None`` stands for all of it."""
+    named = list(graph.inputs) if convex_inputs is None else convex_inputs
+    if not isinstance(named, Mapping):
+        named = dict.fromkeys([named] if isinstance(named, str) else named)
+    for name in named:
+        if name not in graph.inputs:
+            known = ", ".join(graph.inputs) or "none"
+            raise ValueError(f"convex_inputs names {name!r}, which is no tensor among the inputs {known}")
+    return named
+
+
+def _context(graph: Graph, parts: Mapping[str, Part | None], values: Values) -> frozenset[Node]:
+    """The nodes that are made of context although they come from an input of which some elements are convex."""
+    if not any(parts.values()):
+        return frozenset()
+    nodes = {name: graph.inputs[name] for name in parts}
+    masks = {
+        nodes[name]: np.ones(nodes[name].shape, bool) if part is None else part.mask(name, nodes[name].shape)
+        for name, part in parts.items()
+    }
+    found = dependence(graph, masks, values.numbers)
+    return frozenset(node for node, mask in found.items() if not node.is_fixed and not mask.any())
 
 
 def _value(node: Node, values: Values) -> Value:

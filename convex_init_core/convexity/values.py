@@ -32,6 +32,7 @@ class Values(Mapping["Node", Value]):
             their numbers lie.
         overwritten: names of the parameters that will be drawn anew.
         notes: what the values hold for, where that is not plain.
+        context: nodes that are made of context, although they come from an input of which a part is convex.
         context_bounds: between which numbers the elements of context lie, whatever it holds.
     """
 
@@ -45,6 +46,7 @@ class Values(Mapping["Node", Value]):
         self.assumed = dict(assumed or {})
         self.overwritten = frozenset(overwritten)
         self.notes: list[str] = []
+        self.context: frozenset[Node] = frozenset()
         self.context_bounds: dict[Node, tuple[float, float]] = {}
         self._framework = framework
         self._values: dict[Node, Value] = {}

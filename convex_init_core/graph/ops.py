@@ -33,7 +33,9 @@ _ROWS = (
     Op("slice", ("starts", "stops", "steps"), moves=True),
     Op("rearrange", moves=True),
     Op("cast", moves=True),  # to node.dtype
-    Op("gather", moves=True),  # (data, *indices): elements of the data at places that the indices name
+    # (data, *indices): elements of the data at places that the indices name. axis: along which the one index, of one
+    # axis, names places, where that is all; else None.
+    Op("gather", ("axis",), moves=True),
     # Elements of several inputs, side by side. join: in any arrangement, such as a write to a part of an array.
     Op("concatenate", ("axis",)),
     Op("stack", ("axis",)),

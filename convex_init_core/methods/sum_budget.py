@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from convex_init_core import _checks
 from convex_init_core.methods.log_normal import solve
 from convex_init_core.settings import InitSettings
-from convex_init_core.signal.signal_moments import pre_activation, shared_amplitude, unshared_variance
+from convex_init_core.signal.signal_moments import pre_activation, scaled, shared_amplitude, unshared_variance
 from convex_init_core.theory.activation import Activation
 from convex_init_core.theory.moments import FeatureMoments
 from convex_init_core.theory.statistics import LayerStatistics
@@ -191,6 +191,32 @@ def fixed_point_budget(fan_in: float, activation: Activation, settings: InitSett
     layer = solve(fan_in, activation, settings.correlation, settings.variance, settings.bias_noise, share)
     outgoing = pre_activation(0.0, settings.variance, settings.correlation)
     return Budget((layer,), layer.skip_variance / max(free, 1), (), layer.bias_mean, layer.bias_variance, outgoing)
+
+
+def scaled_budget(budget: Budget, factor: float) -> Budget:
+    """Return the budget of a sum whose variance is multiplied by a factor, while what feeds it stays."""
+    if factor == 1.0:
+        return budget
+    size = math.sqrt(factor)
+    layers = [
+        replace(
+            layer,
+            weight_mean=layer.weight_mean * size,
+            weight_variance=layer.weight_variance * factor,
+            bias_mean=layer.bias_mean * size,
+            bias_variance=layer.bias_variance * factor,
+            skip_variance=layer.skip_variance * factor,
+        )
+        for layer in budget.layers
+    ]
+    return Budget(
+        tuple(layers),
+        budget.free_variance * factor,
+        tuple(inner * size for inner in budget.inner_variances),
+        budget.bias_mean * size,
+        budget.bias_variance * factor,
+        scaled(budget.outgoing, size),
+    )
 
 
 def gain_limit(depth: int) -> float:

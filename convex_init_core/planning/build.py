@@ -18,6 +18,7 @@ from convex_init_core.planning.decisions import Decision, Decisions
 from convex_init_core.planning.facts import Facts
 from convex_init_core.planning.plan import LayerPlan, Plan
 from convex_init_core.planning.refusals import shown
+from convex_init_core.planning.remedies.other_requests import that_would_do
 from convex_init_core.planning.to_measure import Measured, to_measure
 from convex_init_core.reading.factors import Numbers
 from convex_init_core.reading.products_and_sums import read
@@ -27,6 +28,7 @@ from convex_init_core.request import Chosen, Request
 if TYPE_CHECKING:
     from convex_init_core.constraints.kept import Kept
     from convex_init_core.framework import Framework
+    from convex_init_core.graph.nodes import Graph
     from convex_init_core.methods.recipe import Recipe
     from convex_init_core.reading.parts import Reading
 
@@ -47,6 +49,27 @@ def plan(framework: Framework, request: Request) -> Plan:
         UserWarning: if the method is not known to carry so many positive layers in a row, or the model's convexity
             rests on numbers that nothing keeps as they are.
     """
+    try:
+        return _planned(framework, request)
+    except _Refused as refused:
+        others = that_would_do(framework, request, refused.graph, _planned) if refused.is_of_structure else []
+        raise ValueError("\n".join([str(refused), *others])) from None
+
+
+class _Refused(ValueError):
+    """There is no plan.
+
+    Attributes:
+        graph: of the model.
+        is_of_structure: whether what the model computes is in the way, so that a part of it may have a plan.
+    """
+
+    def __init__(self, problems: list[str], graph: Graph, *, is_of_structure: bool) -> None:
+        super().__init__("nothing was written: " + "\n".join(dict.fromkeys(problems)))
+        self.graph, self.is_of_structure = graph, is_of_structure
+
+
+def _planned(framework: Framework, request: Request) -> Plan:
     if request.calibrate and not framework.has_inputs:
         raise ValueError("calibrate=True measures the signal: pass example_inputs")
     reading, chosen = read_model(framework, request)
@@ -65,6 +88,7 @@ def plan(framework: Framework, request: Request) -> Plan:
     layers, tied = _layers(made, decisions, measured)
     problems += tied
     unread = any(name in chosen.excluded for name, _ in (*reading.problems, *reading.left))
+    is_of_structure = bool(refusals.used_in_two_ways(reading, decisions.facts, chosen.excluded))
     found, rests_on = Constraints(), ""
     if not problems:
         found = constraints(reading, framework, request.convex_inputs, _projected(layers), chosen)
@@ -74,11 +98,12 @@ def plan(framework: Framework, request: Request) -> Plan:
             facts, written = decisions.facts, decisions.of_weight
             asked = request.convex_inputs, chosen, written, found.assumed
             problems += refusals.why_not_convex(reading, facts, judge, framework, *asked)
+            is_of_structure = True
         if not (problems or chosen.excluded or found.is_enough or refusals.lacks_numbers(reading.graph)):
             rests_on = found.unsolved
             warn_caller(f"the model is convex now, and may cease to be in training: {rests_on}")
     if problems:
-        raise ValueError("nothing was written: " + "\n".join(dict.fromkeys(problems)))
+        raise _Refused(problems, reading.graph, is_of_structure=is_of_structure)
     return Plan(
         layers=tuple(layers),
         request=request,
@@ -162,7 +187,7 @@ def execute(made: Plan, framework: Framework, seed: Any = None) -> None:
             if not each.drawn:
                 framework.clip(each.name, *each.interval)
         framework.write(made.fills(), seed)
-        calibrate(framework, measured, made.settings.variance)
+        calibrate(framework, measured)
         framework.mark(made.kept)
     except BaseException:
         framework.restore(before)

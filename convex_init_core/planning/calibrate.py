@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _ENOUGH = 32  # numbers for a variance; below, the theory's estimate is the better one
 _CLOSE = 1e-3  # what is this close to its target is left alone, so that a second calibration changes nothing
 _LIMIT = 1e4  # largest scale
+_REACHED = 0.02  # by so much may the variance of an output be off, of what was measured; half precision rounds
+
+
+Numbers: TypeAlias = "float | NDArray[np.float64]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,35 +32,34 @@ class Correction:
     """What makes the numbers of one sum right.
 
     Attributes:
-        scale: of the part that its weights make; 1 to leave it.
-        shift: what all biases together are to add.
+        scale: of the part that its weights make; 1 to leave it. One number, or one for each unit.
+        shift: what all biases together are to add; likewise.
         before: what they add now.
         values: of the corrected sum.
     """
 
-    scale: float
-    shift: float
+    scale: Numbers
+    shift: Numbers
     before: float
     values: NDArray[np.float64]
 
 
-def calibrate(framework: Framework, measured: Sequence[Measured | Normalised], variance: float) -> None:
-    """Scale and shift each sum in the order of the signal, so that it has mean 0 and the given variance on the inputs.
+def calibrate(framework: Framework, measured: Sequence[Measured | Normalised]) -> None:
+    """Scale and shift each sum in the order of the signal, so that it has its mean and variance on the inputs.
 
-    The mean of a residual identity is kept. The model runs once, each corrected sum taking the place of the one that
-    was measured; anew only behind a sum whose weights or biases are used elsewhere, too. Nothing is drawn, and a second
-    call changes nothing.
+    The mean is 0, or what is wanted of an output; that of a residual identity is kept. The model runs once, each
+    corrected sum taking the place of the one that was measured; anew only behind a sum whose weights or biases are used
+    elsewhere, too. Nothing is drawn, and a second call changes nothing.
 
     Args:
         framework: of the model; undoing what was written if this fails is the caller's.
         measured: what is measured.
-        variance: σ*².
 
     Raises:
-        ValueError: if a sum is not finite.
+        ValueError: if a sum is not finite, or an output cannot have what is wanted of it.
     """
     for part in _passes(measured):
-        _Pass(framework, part, variance).run()
+        _Pass(framework, part).run()
 
 
 def _passes(measured: Sequence[Measured | Normalised]) -> Iterator[list[Measured | Normalised]]:
@@ -74,8 +77,8 @@ def _passes(measured: Sequence[Measured | Normalised]) -> Iterator[list[Measured
 class _Pass:
     """One run of the model."""
 
-    def __init__(self, framework: Framework, measured: Sequence[Measured | Normalised], variance: float) -> None:
-        self.framework, self.variance = framework, variance
+    def __init__(self, framework: Framework, measured: Sequence[Measured | Normalised]) -> None:
+        self.framework = framework
         self.at: dict[Node, list[Measured | Normalised]] = {}
         self.waiting: dict[Node, int] = {}  # how many sums a present value is still needed for
         self.values: dict[Node, NDArray[np.float64]] = {}
@@ -110,16 +113,21 @@ class _Pass:
             raise ValueError(
                 f"{', '.join(map(shown, found.paths))}: the sum is not finite on example_inputs; nothing was written"
             )
-        if _is_close(found, total, kept, self.variance):
+        if _is_close(found, total, kept):
             return None
         before = sum(factor * self.framework.mean(name) for name, factor in found.biases)
-        made = correct(total, fixed, before, kept, self.variance, can_shift=found.bias is not None)
-        if made.scale != 1.0:
-            for weight in found.weights:
-                self.framework.scale(weight.name, made.scale**weight.power, weight.positivity)
-        if found.bias is not None and made.shift != made.before:
+        made = _corrected(found, total, fixed, before, kept)
+        for weight in found.weights if np.any(made.scale != 1.0) else ():
+            scale = made.scale**weight.power
+            if not isinstance(scale, float):
+                scale = _shaped(scale, weight.rows, weight.name, found)
+            self.framework.scale(weight.name, scale, weight.positivity)
+        if found.bias is not None and np.any(made.shift != made.before):
             name, factor = found.bias
-            self.framework.shift(name, (made.shift - made.before) / factor)
+            amount = (made.shift - made.before) / factor
+            if not isinstance(amount, float):
+                amount = _shaped(amount, self.framework.parameter(name).shape, name, found)
+            self.framework.shift(name, amount)
         return made.values
 
     def _present(self, found: Measured, total: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
@@ -156,16 +164,56 @@ def _like(value: NDArray[np.float64], total: NDArray[np.float64]) -> NDArray[np.
         return None
 
 
-def _is_close(found: Measured, total: NDArray[np.float64], kept: float, variance: float) -> bool:
+def _shaped(numbers: NDArray[np.float64], shape: tuple[int, ...], name: str, found: Measured) -> NDArray[np.float64]:
+    """Numbers of units in the shape in which they meet a parameter."""
+    if math.prod(shape) != numbers.size:
+        raise ValueError(f"{found}: {name!r} has no number for each output; pass one number for all of them")
+    return numbers.reshape(shape)
+
+
+def _is_close(found: Measured, total: NDArray[np.float64], kept: float) -> bool:
     """Whether a sum that has a theory may stay as it is."""
-    if found.tolerance <= 1.0:
+    if found.tolerance <= 1.0 or not isinstance(found.variance, float):
         return False
     if total.size < _ENOUGH:
         return True
-    whole = float(total.var())
+    variance, whole = found.variance, float(total.var())
     off = max(whole / variance, variance / whole) if whole > 0.0 else math.inf
     is_centred = abs(float(total.mean()) - kept) <= math.sqrt(variance * (found.tolerance - 1.0))
     return off <= found.tolerance and is_centred
+
+
+def _corrected(
+    found: Measured, total: NDArray[np.float64], fixed: NDArray[np.float64], before: float, kept: float
+) -> Correction:
+    """Correct a sum as a whole; or unit by unit, where each is to have its own mean or variance."""
+    can_shift = found.bias is not None
+    if isinstance(found.variance, float) and not isinstance(found.mean, np.ndarray):
+        wanted = kept if found.mean is None else found.mean
+        made = correct(total, fixed, before, wanted, found.variance, can_shift=can_shift)
+        if found.is_output:
+            _check_reached(found, made.values, found.variance)
+        return made
+    rows, beside = (np.moveaxis(values, found.axis, 0) for values in (total, fixed))
+    means, variances = (
+        np.broadcast_to(each, len(rows)) for each in (0.0 if found.mean is None else found.mean, found.variance)
+    )
+    each = [
+        correct(row, part, before, float(mean), float(variance), can_shift=can_shift)
+        for row, part, mean, variance in zip(rows, beside, means, variances, strict=True)
+    ]
+    for one, variance in zip(each, variances, strict=True):
+        _check_reached(found, one.values, float(variance))
+    values = np.moveaxis(np.stack([one.values for one in each]), 0, found.axis)
+    return Correction(np.array([one.scale for one in each]), np.array([one.shift for one in each]), before, values)
+
+
+def _check_reached(found: Measured, values: NDArray[np.float64], variance: float) -> None:
+    if values.size >= _ENOUGH and not abs(float(values.var()) / variance - 1.0) <= _REACHED:
+        raise ValueError(
+            f"{found}: its output cannot have variance {variance:.3g} at the start: it has {values.var():.3g}, of what "
+            "its weights do not change; leave output_variance= or targets= out; nothing was written"
+        )
 
 
 def correct(

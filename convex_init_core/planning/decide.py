@@ -11,10 +11,19 @@ from convex_init_core.methods.isometric_sum import Part, isometric_sum
 from convex_init_core.methods.normalised import normalised_recipe
 from convex_init_core.methods.recipe import Recipe
 from convex_init_core.methods.recipes import free_recipe_of, recipe_of
-from convex_init_core.methods.sum_budget import TIED_GAIN, Budget, Fed, fixed_point_budget, gain_limit, solve_sum
+from convex_init_core.methods.sum_budget import (
+    TIED_GAIN,
+    Budget,
+    Fed,
+    fixed_point_budget,
+    gain_limit,
+    scaled_budget,
+    solve_sum,
+)
 from convex_init_core.planning import refusals
 from convex_init_core.planning.decisions import Decision, Decisions, add_bias
 from convex_init_core.planning.facts import Facts, shows_input
+from convex_init_core.planning.outputs.last_sums import output_sums
 from convex_init_core.reading.factors import Numbers
 from convex_init_core.reading.signals import Signals, as_factor
 from convex_init_core.request import Chosen, Request
@@ -58,6 +67,8 @@ class _Decider:
         self.settings = replace(request.settings, threshold=0.0)
         self.facts = Facts(reading, framework)
         self.made = Decisions(self.facts)
+        self.made.outputs, problems = output_sums(reading, request.outputs, framework, self.facts)
+        self.made.problems += problems
         numbers = Numbers(framework.moments, framework.measured)
         self.signals = Signals(reading, self.facts.feeding, numbers, self.settings.correlation)
 
@@ -98,7 +109,8 @@ class _Decider:
                 free = recipes[0].statistics.skip_variance / max(linear, 1)
                 budget = replace(budget, layers=layers, bias_mean=mean, bias_variance=0.0, free_variance=free)
             if has_bias:
-                budget = replace(budget, bias_mean=budget.bias_mean - found.offset)
+                mean = self._mean(found)
+                budget = replace(budget, bias_mean=budget.bias_mean - found.offset + mean)
         shift = self._shift(found, biases, budget)
         doubt = "; ".join(dict.fromkeys(filter(None, doubts)))
         if doubt:
@@ -125,7 +137,7 @@ class _Decider:
             if has_bias and not present and found.normalised is None:
                 plain = self._fixed_point(found, fed)
                 if plain is not None:
-                    return plain
+                    return scaled_budget(plain, self._variance(found) / settings.variance)
         else:
             is_tied = any(self.facts.uses[term.product.source] > 1 for term in found.positive)
             limit = TIED_GAIN if is_tied else gain_limit(max(self.facts.depth, 1))
@@ -135,7 +147,7 @@ class _Decider:
         return solve_sum(
             fed,
             settings.correlation,
-            settings.variance,
+            self._variance(found),
             settings.bias_noise,
             share,
             free=len(found.free) - len(squares),
@@ -283,6 +295,13 @@ class _Decider:
 
     def _target(self) -> FeatureMoments:
         return pre_activation(0.0, self.settings.variance, self.settings.correlation)
+
+    def _variance(self, found: Sum) -> float:
+        """σ*²; of what the model returns, what is wanted of that."""
+        return self.request.outputs.shared_variance if found in self.made.outputs else self.settings.variance
+
+    def _mean(self, found: Sum) -> float:
+        return self.request.outputs.shared_mean if found in self.made.outputs else 0.0
 
     def _second(self, data: Node) -> float:
         """Second moment of what a free layer multiplies, 1 for the input itself: LeCun's assumption."""

@@ -52,6 +52,7 @@ class Decisions:
         adding: the product whose layer gets a bias for its sum.
         doubtful: sums for which there is no theory.
         problems: what could not be decided, and why.
+        outputs: the sums that the model returns, which have a mean and a variance of their own.
     """
 
     facts: Facts
@@ -61,6 +62,7 @@ class Decisions:
     adding: dict[Sum, Product] = field(default_factory=dict)
     doubtful: set[Sum] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
+    outputs: frozenset[Sum] = frozenset()
 
 
 def add_bias(made: Decisions, found: Sum, law: Normal) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from convex_init_core.reading.axes_of_weight import summed_axes
 from convex_init_core.weights.positivity import Positivity
 
 if TYPE_CHECKING:
     from convex_init_core.convexity.calculus import Value
+    from convex_init_core.convexity.inputs.parts import Part
     from convex_init_core.framework import Framework, Parameter
     from convex_init_core.graph.nodes import Graph, Node
     from convex_init_core.planning.facts import Facts
@@ -22,7 +24,7 @@ class Judge(Protocol):
     def __call__(
         self,
         graph: Graph,
-        convex_inputs: Iterable[str] | None,
+        convex_inputs: Mapping[str, Part | None] | Iterable[str] | None,
         *,
         assume_within: Mapping[str, tuple[float, float]] | None = ...,
         overwritten: Collection[str] = ...,
@@ -108,7 +110,13 @@ def used_in_two_ways(reading: Reading, facts: Facts, excluded: Iterable[str]) ->
         name = shown(facts.parameter(product.source).layer)
         if before.positive != product.positive:
             was, now = ("positive", "free") if before.positive else ("free", "positive")
-            if product.columns is not None:
+            one, other = (summed_axes(each.node, each.source) for each in (before, product))
+            if one and other and one != other:
+                problems.append(
+                    f"{name}: its weight is used as it is and transposed, as in the gradient of a potential, and the "
+                    "gradient of a convex function is no convex function: read the potential itself"
+                )
+            elif product.columns is not None:
                 problems.append(
                     f"{name}: its columns {_columns(before)} are {was}, and {_columns(product)} {now}: it multiplies a "
                     "concatenation of both kinds; split it into two layers, one for each part"
@@ -148,7 +156,7 @@ def why_not_convex(
     facts: Facts,
     judge: Judge,
     framework: Framework,
-    convex_inputs: Iterable[str] | None,
+    convex_inputs: Mapping[str, Part | None] | None,
     chosen: Chosen,
     written: Collection[str],
     kept: Mapping[str, tuple[float, float]],

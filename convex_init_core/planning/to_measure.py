@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convex_init_core.planning.facts import readers
-from convex_init_core.planning.refusals import behind_moves
+from convex_init_core.planning.refusals import behind_moves, shown
+from convex_init_core.reading.axes_of_weight import axes_of_weight
 
 if TYPE_CHECKING:
-    from convex_init_core.graph.nodes import Node
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from convex_init_core.graph.nodes import Graph, Node
     from convex_init_core.planning.decisions import Decisions
+    from convex_init_core.planning.facts import Facts
     from convex_init_core.reading.parts import Product, Reading, Sum, Term
     from convex_init_core.request import Request
     from convex_init_core.weights.positivity import Positivity
@@ -32,11 +37,13 @@ class Weighted:
         name: of its parameter.
         positivity: its map; ``None`` for one of free sign.
         power: with which a scale of the sum enters the weight: ½ for one that is squared.
+        rows: shape in which numbers for each unit meet the weight, where there are some.
     """
 
     name: str
     positivity: Positivity | None
     power: float = 1.0
+    rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +58,10 @@ class Measured:
         biases: all that are added, with their factors.
         present: values that are added as they are, with their factors, and whether their mean is kept.
         tolerance: ratio of variances, above 1, within which the sum is left as the theory has it; 1 for none.
+        variance: that the sum is to have: one number, or one for each unit.
+        mean: likewise; ``None`` for that of the residual identities among the values that are present.
+        axis: of the units, counted from the last.
+        is_output: whether the user wants mean or variance of it.
         is_last: whether the model has to be run anew behind it, because what is changed here is also used elsewhere.
     """
 
@@ -61,6 +72,10 @@ class Measured:
     biases: tuple[tuple[str, float], ...] = ()
     present: tuple[tuple[Node, float, bool], ...] = ()
     tolerance: float = 1.0
+    variance: NDArray[np.float64] | float = 1.0
+    mean: NDArray[np.float64] | float | None = None
+    axis: int = -1
+    is_output: bool = False
     is_last: bool = False
 
     def __str__(self) -> str:
@@ -118,13 +133,16 @@ def to_measure(
                 chosen += _normalised(found)
             continue
         deciding = [term for term in found.terms if _decision(decisions, term) is not None]
+        if deciding and request.outputs.is_asked and found in decisions.outputs and samples(found) >= SAMPLES:
+            chosen.append(_measured(reading, found, decisions, True, readers_of, request))
+            continue
         if not deciding or (request.settings.needs_geometry and not exactly):
             continue
         # One weight in many sums cannot be right in each of them: the first says nothing of a fixed point.
         is_tied = any(term.product.source in tied for term in found.terms)
         by_default = method == "bounded_gain" and not is_tied and samples(found) >= SAMPLES
         if exactly or found in decisions.doubtful or by_default:
-            chosen.append(_measured(reading, found, decisions, exactly, readers_of))
+            chosen.append(_measured(reading, found, decisions, exactly, readers_of, request))
     return tuple(chosen)
 
 
@@ -144,14 +162,23 @@ def _normalised(found: Sum) -> list[Measured | Normalised]:
 
 
 def _measured(
-    reading: Reading, found: Sum, decisions: Decisions, exactly: bool, readers_of: dict[str, list[Node]]
+    reading: Reading,
+    found: Sum,
+    decisions: Decisions,
+    exactly: bool,
+    readers_of: dict[str, list[Node]],
+    request: Request,
 ) -> Measured:
     facts = decisions.facts
+    variance, mean = _variance(found, decisions, request), _mean(found, decisions, request)
+    by_unit = not (isinstance(variance, float) and (mean is None or isinstance(mean, float)))
     weights = []
     for term in found.terms:
         decision = decisions.of_weight.get(term.product.source)
         if decision is not None and decision.product is term.product:
-            weights.append(Weighted(term.product.source, decision.recipe.positivity, 0.5 if term.squares else 1.0))
+            source, power = term.product.source, 0.5 if term.squares else 1.0
+            rows = _rows(reading.graph, source, facts) if by_unit else ()
+            weights.append(Weighted(source, decision.recipe.positivity, power, rows))
     biases = tuple((name, facts.factor(found, name)) for name in facts.biases(found) if name != found.fallback_bias)
     carrier = decisions.carrier.get(found, "")
     is_added = found in decisions.adding  # it is not there yet
@@ -167,18 +194,52 @@ def _measured(
         bias=bias,
         biases=biases,
         present=present,
+        variance=variance,
+        mean=mean,
+        axis=_axis(found),
+        is_output=found in decisions.outputs and request.outputs.is_asked,
         tolerance=1.0 if exactly or found in decisions.doubtful else LEFT_ALONE,
         is_last=len(weights) < len(found.terms) or any(len(readers_of.get(name, ())) > 1 for name in names),
     )
 
 
+def _rows(graph: Graph, source: str, facts: Facts) -> tuple[int, ...]:
+    """The shape in which numbers of units meet a weight."""
+    try:
+        where = axes_of_weight(graph, source)
+    except ValueError:
+        raise ValueError(
+            f"{shown(facts.parameter(source).layer)}: no product shows which axis of {source!r} counts the outputs; "
+            "pass one number for all outputs"
+        ) from None
+    return tuple(size if axis in where.outputs else 1 for axis, size in enumerate(where.shape))
+
+
+def _variance(found: Sum, decisions: Decisions, request: Request) -> NDArray[np.float64] | float:
+    outputs = request.outputs
+    if found not in decisions.outputs:
+        return request.settings.variance
+    return outputs.shared_variance if outputs.variance is None or outputs.variance.size == 1 else outputs.variance
+
+
+def _mean(found: Sum, decisions: Decisions, request: Request) -> NDArray[np.float64] | float | None:
+    mean = request.outputs.mean if found in decisions.outputs else None
+    return mean if mean is None or mean.size > 1 else float(mean[0])
+
+
+def _axis(found: Sum) -> int:
+    """The axis of the units of a sum, from behind: of a convolution its channels."""
+    fields = [term.product.node for term in found.terms if term.product.node.name == "convolve"]
+    return fields[0].params["data_axes"][1] - len(fields[0].shape) if fields else -1
+
+
 def samples(found: Sum) -> int:
     """Return how many samples of each unit a sum holds: examples, times the positions of a convolution."""
-    return max((term.product.node.size // max(_units(term.product), 1) for term in found.terms), default=0)
+    return max((term.product.node.size // max(units_of(term.product), 1) for term in found.terms), default=0)
 
 
-def _units(product: Product) -> int:
-    """Number of outputs of a product's weight."""
+def units_of(product: Product) -> int:
+    """Return the number of outputs of a product's weight."""
     node = product.node
     weight = next((part for part in node.inputs if product.source in part.parameters), node)
     if node.name == "convolve":

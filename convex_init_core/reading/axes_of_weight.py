@@ -39,6 +39,16 @@ def axes_of_weight(graph: Graph, name: str) -> Geometry:
     )
 
 
+def summed_axes(node: Node, name: str) -> tuple[int, ...] | None:
+    """Return the axes of a parameter over which a product sums; ``None`` where they cannot be followed."""
+    for index, weight in enumerate(node.inputs):
+        if weight.is_fixed and name in weight.parameters and node.name in ("contract", "convolve"):
+            found = _followed(weight, _roles(node, index), name)
+            if found is not None:
+                return tuple(axis for axis, role in enumerate(found[1]) if role == _INPUT)
+    return None
+
+
 def _roles(node: Node, index: int) -> list[str | int]:
     """What each axis of a weight is: an output, an input, or a number of an axis of the window."""
     weight = node.inputs[index]

@@ -56,11 +56,6 @@ class Model:
                 found.setdefault(step.layer, step)
         return found
 
-    @property
-    def reads_context(self) -> list[str]:
-        """Names of the convex inputs, where these are not all."""
-        return list(self.options.get("convex_inputs", ()))
-
     def inputs(self) -> list[np.ndarray]:
         """Numbers for the inputs: of mean 0 and variance 1."""
         rng = np.random.default_rng(7)
@@ -127,6 +122,14 @@ class Value:
 
     def mean_over_steps(self) -> Value:
         return self._then("mean_over_steps", self.shape[1:])
+
+    def part(self, start: int, stop: int) -> Value:
+        """Some of the features, one beside the other."""
+        return self._then("part", (*self.shape[:-1], stop - start), start=start, stop=stop)
+
+    def looked_up(self, *places: int) -> Value:
+        """The features at some places."""
+        return self._then("looked_up", (*self.shape[:-1], len(places)), places=list(places))
 
     def beside(self, other: Value) -> Value:
         """Concatenated along the features."""

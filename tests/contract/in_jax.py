@@ -74,6 +74,8 @@ _STEPS = {
     "over_features": _over_features,
     "pieces": lambda p, step, x: x.reshape(-1, step.known["count"], step.known["units"]).max(1),
     "mean_over_steps": lambda p, step, x: x.mean(1),
+    "part": lambda p, step, x: x[..., step.known["start"] : step.known["stop"]],
+    "looked_up": lambda p, step, x: x[..., jnp.array(step.known["places"])],
     "beside": lambda p, step, x, y: jnp.concatenate([x, y], -1),
     "add": lambda p, step, x, y: x + y,
     "multiply": lambda p, step, x, y: x * y,

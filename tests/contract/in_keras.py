@@ -70,6 +70,8 @@ _STEPS = {
     "over_features": _over_features,
     "pieces": lambda step, x: ops.max(ops.reshape(x, (-1, step.known["count"], step.known["units"])), axis=1),
     "mean_over_steps": lambda step, x: ops.mean(x, axis=1),
+    "part": lambda step, x: x[..., step.known["start"] : step.known["stop"]],
+    "looked_up": lambda step, x: keras.ops.take(x, step.known["places"], axis=-1),
     "beside": lambda step, x, y: layers.Concatenate()([x, y]),
     "add": lambda step, x, y: layers.Add()([x, y]),
     "multiply": lambda step, x, y: layers.Multiply()([x, y]),

@@ -84,6 +84,12 @@ class Network(nn.Module):
     def _mean_over_steps(self, step: Step, x: torch.Tensor) -> torch.Tensor:
         return x.mean(1)
 
+    def _part(self, step: Step, x: torch.Tensor) -> torch.Tensor:
+        return x[..., step.known["start"] : step.known["stop"]]
+
+    def _looked_up(self, step: Step, x: torch.Tensor) -> torch.Tensor:
+        return x[..., step.known["places"]]
+
     def _beside(self, step: Step, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return torch.cat([x, y], -1)
 

@@ -183,6 +183,28 @@ def series(x: Value) -> Value:
     return z.dense("last", 1)
 
 
+def context_in_a_slice(x: Value) -> Value:
+    context, u = x.part(0, 4), x.part(4, FEATURES)
+    z = (u.dense("first", WIDTH) + context.dense("shift", WIDTH)).act("relu")
+    z = (z * context.dense("gate", WIDTH).act("softplus")).dense("hidden", WIDTH, bias=False)
+    return (z + u.dense("skip", WIDTH)).act("relu").dense("last", 1)
+
+
+def context_at_places(x: Value) -> Value:
+    context, u = x.looked_up(1, 3, 5), x.looked_up(0, 2, 4, 6, 7, 8, 9, 10, 11)
+    z = (u.dense("first", WIDTH) + context.dense("shift", WIDTH).act("tanh")).act("softplus")
+    return (z * context.dense("gate", WIDTH).act("relu")).dense("last", 1)
+
+
+def with_moments_of_its_output(x: Value) -> Value:
+    return skips(x)
+
+
+def with_moments_of_each_output(x: Value) -> Value:
+    z = x.dense("first", WIDTH).act("softplus").dense("second", WIDTH, through="exp").act("softplus")
+    return z.dense("last", 2) + x.dense("skip", 2, bias=False)
+
+
 def by_the_papers_equations(x: Value) -> Value:
     return skips(x)
 
@@ -217,6 +239,10 @@ _MODELS = [
     *(described(write, VECTOR) for write in _OF_VECTORS),
     described(two_inputs, VECTOR, (5,)),
     described(gates_by_context, VECTOR, (5,), convex_inputs=(0,)),
+    described(context_in_a_slice, VECTOR, convex_inputs={0: slice(4, FEATURES)}),
+    described(context_at_places, VECTOR, convex_inputs={"0": [0, 2, 4, 6, 7, 8, 9, 10, 11]}),
+    described(with_moments_of_its_output, VECTOR, output_mean=6.4, output_variance=9.0, variance=4.0),
+    described(with_moments_of_each_output, VECTOR, output_mean=(6.4, -2.0), output_variance=(9.0, 0.01)),
     described(convolutions, IMAGE),
     described(max_pooled_groups, IMAGE),
     described(series, SERIES),

@@ -30,7 +30,7 @@ def test_the_papers_networks():
 
 def test_the_builder_draws_what_apply_would():
     model = ICNN(50, [80, 60], 2, skip=True, variance=2.0, bias_noise=0.2, skip_share=0.4, seed=1)
-    found = plan(model, method="log_normal", variance=2.0, bias_noise=0.2, skip_share=0.4).layers
+    found = plan(model, method="log_normal", variance=2.0, output_variance=2.0, bias_noise=0.2, skip_share=0.4).layers
     for layer in found:
         kernel, law = array(model.get_layer(layer.path).kernel), layer.recipe.weight
         if layer.role == "positive":

@@ -100,7 +100,7 @@ def test_calibration_is_deterministic_and_a_second_one_changes_nothing(name):
     ci.apply_(model, x, calibrate=True, generator=seeded())
     ci.apply_(other, x, calibrate=True, generator=seeded())
     assert same(model.state_dict(), other.state_dict())
-    calibrate(framework_of(model, x, "forward"), ci.plan(model, x, calibrate=True).measured, 1.0)
+    calibrate(framework_of(model, x, "forward"), ci.plan(model, x, calibrate=True).measured)
     for key, tensor in model.state_dict().items():
         torch.testing.assert_close(tensor, other.state_dict()[key], rtol=1e-2, atol=1e-3)
 
@@ -191,7 +191,7 @@ def test_another_entry_point():
     ci.apply_(model, x, entry="energy")
     assert same(other, model.other.state_dict())
     assert ci.certify(model, x, entry="energy")
-    with pytest.raises(ValueError, match="entry 'potential' is no method of Entered"):
+    with pytest.raises(ValueError, match="entry 'potential' is no method or module of Entered"):
         ci.plan(model, x, entry="potential")
     assert [layer.path for layer in ci.plan(model, entry="energy").layers] == [
         layer.path for layer in ci.plan(model, x, entry="energy").layers

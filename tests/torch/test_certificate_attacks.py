@@ -147,7 +147,7 @@ def test_a_call_of_its_own_is_certified():
 
 
 def test_an_entry_that_does_not_exist_is_named():
-    with pytest.raises(ValueError, match="entry 'nope' is no method of Linear"):
+    with pytest.raises(ValueError, match="entry 'nope' is no method or module of Linear"):
         ci.certify(nn.Linear(2, 1), torch.randn(3, 2), entry="nope")
 
 

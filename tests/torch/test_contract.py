@@ -80,8 +80,8 @@ def test_weights_follow_the_law_through_a_scaled_map(scale, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_random_biases_and_the_free_layer_follow_their_laws(dtype):
     model = nn.Sequential(nn.Linear(40, 3000, dtype=dtype), nn.ReLU(), nn.Linear(3000, 20, dtype=dtype))
-    apply_(model, bias_noise=0.5, variance=2.0, generator=generator())
-    first, second = plan(model, bias_noise=0.5, variance=2.0).layers
+    apply_(model, bias_noise=0.5, variance=2.0, output_variance=2.0, generator=generator())
+    first, second = plan(model, bias_noise=0.5, variance=2.0, output_variance=2.0).layers
     epsilon = float(torch.finfo(dtype).eps)
     assert_follows(model[0].weight.detach().double().numpy(), first.recipe.weight, "projection", epsilon)
     assert first.recipe.weight.variance == pytest.approx(2.0 / 40)

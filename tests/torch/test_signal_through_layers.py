@@ -89,8 +89,8 @@ def test_linear(case, signal):
 def test_the_fixed_point_is_kept():
     """What the three targets say is what a layer fed with them gives back."""
     target = SignalStatistics(0.0, 3.0, 0.3)
-    settings = {"correlation": 0.3, "variance": 3.0, "bias_noise": 0.4, "distribution": "spike_and_slab"}
-    settings["method"] = "log_normal"
+    settings = {"correlation": 0.3, "variance": 3.0, "output_variance": 3.0, "bias_noise": 0.4}
+    settings |= {"method": "log_normal", "distribution": "spike_and_slab"}
     found = repeats(
         lambda: nn.Sequential(nn.CELU(0.5), nn.Linear(30, 300)),
         settings, target, 1500, 30, (), lambda s: list(unit_statistics(s, 0.0)),
@@ -226,7 +226,7 @@ def test_the_free_first_layer():
     model = nn.Sequential(nn.Linear(30, 400))
     found = []
     for seed in range(REPEATS):
-        apply_(model, variance=2.0, generator=generator(seed))
+        apply_(model, output_variance=2.0, generator=generator(seed))
         x = torch.randn(1500, 30, generator=generator(seed + 100))
         with torch.no_grad():
             found.append(unit_statistics(model(x).double().numpy(), 0.0))

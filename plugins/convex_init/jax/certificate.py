@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -19,6 +19,7 @@ from convex_init.jax.trace.tracer import Results
 from convex_init_core.argument_names import refuse_unknown
 from convex_init_core.convexity.certificate import Certificate, Violation
 from convex_init_core.convexity.counterexample import Point, scale_of, search_violation
+from convex_init_core.convexity.inputs.parts import ConvexInputs, Part, convex_inputs_of
 from convex_init_core.convexity.judge import certificate_of, judge
 
 __all__ = ["Certificate", "assert_convex", "certify"]
@@ -27,7 +28,7 @@ __all__ = ["Certificate", "assert_convex", "certify"]
 def certify(
     model: Any,
     example_inputs: Any,
-    convex_inputs: Iterable[str | int] | str | int | None = None,
+    convex_inputs: ConvexInputs | None = None,
     *,
     outputs: Iterable[str] | str | None = None,
     entry: str = "forward",
@@ -49,7 +50,8 @@ def certify(
         example_inputs: one array, a tuple of positional inputs, or a dict of keyword inputs; shapes and dtypes
             (``jax.ShapeDtypeStruct``) are enough for a proof. Arrays inside trees are named ``"0.key"``.
         convex_inputs: names or positions of the inputs in which the output is to be convex, jointly; by default all
-            floating-point ones. The others are context, of which nothing is assumed.
+            floating-point ones. The others are context, of which nothing is assumed. ``{"0": slice(0, 3)}`` names a
+            part: elements along the last axis by a slice or a list of places, along another as ``{"0": np.s_[:, :3]}``.
         outputs: which outputs are asked for, by their place: ``"output"`` for an array, ``"output.0"`` or
             ``"output.name"`` in a tuple or dict; by default all floating-point ones.
         entry: the method that is called, such as ``"energy"``; by default the module itself.
@@ -74,8 +76,7 @@ def certify(
     # With all numbers as they are, those that are not finite included.
     names = list(framework.arrays)
     graph = trace(fn, params, args, kwargs, names=names)
-    named = [convex_inputs] if isinstance(convex_inputs, (str, int)) else convex_inputs
-    chosen = list(graph.inputs) if named is None else [str(name) for name in named]
+    chosen = convex_inputs_of(list(graph.inputs) or None if convex_inputs is None else convex_inputs)
     if not chosen:
         raise ValueError("example_inputs hold no floating-point array to be convex in")
     certificate = certificate_of(graph, judge(graph, chosen, framework=framework), outputs)
@@ -101,7 +102,11 @@ def assert_convex(model: Any, example_inputs: Any, *args: Any, **kwargs: Any) ->
 
 
 def _searched(
-    fn: Callable[..., Any], arguments: Arguments, chosen: Sequence[str], outputs: set[str], key: jax.Array | None
+    fn: Callable[..., Any],
+    arguments: Arguments,
+    chosen: Mapping[str, Part | None],
+    outputs: set[str],
+    key: jax.Array | None,
 ) -> Violation | None:
     declared = {leaf.name: leaf.array for leaf in arguments.leaves if not leaf.learnt and leaf.name in chosen}
     dtypes = {name: _wide(array.dtype) for name, array in declared.items()}
@@ -134,7 +139,7 @@ def _searched(
     seed = 0 if key is None else int(jax.random.bits(key, (), jnp.uint32))
     at = {name: np.asarray(array, np.float64) for name, array in declared.items()}
     epsilon = max(float(jnp.finfo(dtype).eps) for dtype in dtypes.values())
-    return search_violation(probe, at, np.random.default_rng(seed), epsilon)
+    return search_violation(probe, at, np.random.default_rng(seed), epsilon, chosen)
 
 
 def _wide(dtype: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -63,6 +63,14 @@ class JaxFramework:
             self._made = traced(self.model.call, tree, *self.inputs, names=names, buffers=self.model.buffers)
             with_compounds(self._made.graph)
         return self._made.graph
+
+    def entries(self) -> Iterator[tuple[str, str]]:
+        """See :class:`convex_init_core.framework.Framework`."""
+        return iter(())
+
+    def with_entry(self, entry: str) -> JaxFramework:
+        """See :class:`convex_init_core.framework.Framework`."""
+        raise ValueError(f"there is no entry {entry!r}")
 
     def parameters(self) -> Sequence[str]:
         """See :class:`convex_init_core.framework.Framework`."""
@@ -172,7 +180,7 @@ class JaxFramework:
             if fill.positivity is not None and fill.positivity.reparametrises:
                 self._read_back(fill)
 
-    def scale(self, name: str, factor: float, positivity: Positivity | None) -> None:
+    def scale(self, name: str, factor: float | NDArray[np.float64], positivity: Positivity | None) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
         raw = self.arrays[name]
         wide = raw.astype(jnp.promote_types(raw.dtype, jnp.float32))
@@ -183,9 +191,10 @@ class JaxFramework:
         image = positivity.inverse(effective * factor, jnp)
         self._write(name, jnp.where(effective > 0.0, image, wide).astype(raw.dtype))
 
-    def shift(self, name: str, amount: float) -> None:
+    def shift(self, name: str, amount: float | NDArray[np.float64]) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
-        self._write(name, self.arrays[name] + amount)
+        before = self.arrays[name]
+        self._write(name, before + jnp.asarray(amount, before.dtype))
 
     def set_statistics(self, name: str, values: NDArray[np.float64]) -> None:
         """See :class:`convex_init_core.framework.Framework`."""

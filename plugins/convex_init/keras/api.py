@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -11,6 +12,7 @@ import numpy as np
 from convex_init.keras.framework import KerasFramework
 from convex_init.keras.model.calls import Call
 from convex_init.keras.model.inputs import given_call
+from convex_init_core.convexity.inputs.parts import Part, convex_inputs_of
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
 from convex_init_core.request import Options, request
@@ -53,7 +55,8 @@ def apply_(
         **options: what else to know of the model, and the settings:
 
             - ``convex_inputs``: names or positions of the inputs in which the model is convex, all floating-point ones
-              by default; layers that see only the others (context) are left alone.
+              by default; layers that see only the others (context) are left alone. ``{"x": slice(0, 3)}`` names a part
+              of an input: elements along its last axis by a slice or a list, along another by ``np.s_[:, 0:3]``.
             - ``entry``: name of another method to run in place of the model itself.
             - ``positive``, ``free``, ``exclude``: weights that must be non-negative, that keep either sign, that are
               left alone, against what the data flow says: paths or patterns of layers or variables (``"hidden_*"``),
@@ -68,6 +71,9 @@ def apply_(
               scale of its weights and its shift by what was found: ``True`` for all, ``False`` for none; by default
               where there is no theory, and, with ``"bounded_gain"``, where the measured variance is off by more than a
               factor of 1.5.
+            - ``targets``, or ``output_mean`` and ``output_variance``: a sample of what the model will be trained on, of
+              shape ``(examples, outputs)``, or its moments, so that the output starts there; a number for all outputs
+              or one for each. By default an output has variance 1, whatever ``variance`` says of the layers before it.
             - ``method``: ``"bounded_gain"`` (default), ``"log_normal"`` (the paper's equations everywhere) or
               ``"isometric"`` (for any depth).
             - ``correlation`` (ρ*, 0.5), ``variance`` (σ*², 1.0), ``bias_noise`` (β, 0.0), ``distribution``
@@ -99,10 +105,7 @@ def asked_of(model: Any, example_inputs: Any, options: Mapping[str, Any]) -> tup
         given["fed_by"] = _activations(given["fed_by"])
     asked = request(**given)
     framework = framework_of(model, example_inputs, "" if asked.entry == "forward" else asked.entry)
-    if asked.convex_inputs is not None:
-        given["convex_inputs"] = chosen_names(given["convex_inputs"], framework.call)
-        asked = request(**given)
-    return framework, asked
+    return framework, replace(asked, convex_inputs=chosen_inputs(given.get("convex_inputs"), framework.call))
 
 
 def framework_of(model: Any, example_inputs: Any, entry: str = "") -> KerasFramework:
@@ -130,22 +133,20 @@ def framework_of(model: Any, example_inputs: Any, entry: str = "") -> KerasFrame
     return KerasFramework(model, call)
 
 
-def chosen_names(convex_inputs: Iterable[str | int] | str | int, call: Call) -> list[str]:
-    """Return names of inputs for names or positions.
+def chosen_inputs(convex_inputs: Any, call: Call) -> dict[str, Part | None] | None:
+    """Return what a user names as convex inputs, by the names of the inputs where they are given as positions.
 
     Raises:
+        TypeError: if it is no name, position, or mapping from these to parts.
         ValueError: if there is no such input.
     """
-    wanted = [convex_inputs] if isinstance(convex_inputs, (str, int)) else list(convex_inputs)
-    chosen = []
-    for one in wanted:
-        if isinstance(one, int) and 0 <= one < len(call.names):
-            chosen.append(call.names[one])
-        elif one in call.names:
-            chosen.append(str(one))
-        else:
-            raise ValueError(f"convex_inputs names {one!r}, which is none of the inputs {', '.join(call.names)}")
-    return chosen
+    wanted = convex_inputs_of(convex_inputs)
+    chosen: dict[str, Part | None] = {}
+    for name, part in (wanted or {}).items():
+        if name not in call.names and not (name.isdecimal() and int(name) < len(call.names)):
+            raise ValueError(f"convex_inputs names {name!r}, which is none of the inputs {', '.join(call.names)}")
+        chosen[name if name in call.names else call.names[int(name)]] = part
+    return chosen or None
 
 
 def _activations(fed_by: Any) -> Any:

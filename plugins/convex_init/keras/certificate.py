@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from convex_init.keras.api import chosen_names, framework_of
+from convex_init.keras.api import chosen_inputs, framework_of
 from convex_init.keras.backend.counterexample import search_violation
 from convex_init.keras.framework import KerasFramework
 from convex_init_core.argument_names import refuse_unknown
 from convex_init_core.convexity.certificate import Certificate
+from convex_init_core.convexity.inputs.parts import ConvexInputs, Part
 from convex_init_core.convexity.judge import certificate_of, judge
 from convex_init_core.graph.nodes import Graph
 
@@ -22,7 +23,7 @@ _NOTE = "at inference, with training=False"
 def certify(
     model: Any,
     example_inputs: Any = None,
-    convex_inputs: Iterable[str | int] | str | int | None = None,
+    convex_inputs: ConvexInputs | None = None,
     *,
     outputs: Iterable[str] | str | None = None,
     entry: str = "forward",
@@ -44,7 +45,8 @@ def certify(
             without.
         convex_inputs: names or positions of the inputs in which the output is to be convex, jointly; by default all
             floating-point ones. The others are context, of which nothing is assumed. Inputs are named as their
-            ``keras.Input``, or by their key or position.
+            ``keras.Input``, or by their key or position. ``{"x": slice(0, 3)}`` names a part: elements along the last
+            axis by a slice or a list of places, along another as ``{"x": np.s_[:, :3]}``.
         outputs: which outputs are asked for, by their place: ``"output"`` for a tensor, ``"output.0"`` or
             ``"output.name"`` in a list or dict; by default all floating-point ones.
         entry: name of the method that is called; by default the model itself.
@@ -61,7 +63,7 @@ def certify(
     refuse_unknown(_unknown, certify)
     framework = framework_of(model, example_inputs, "" if entry == "forward" else entry)
     call = framework.call
-    chosen = call.floating if convex_inputs is None else chosen_names(convex_inputs, call)
+    chosen = chosen_inputs(call.floating or None if convex_inputs is None else convex_inputs, call)
     if not chosen:
         raise ValueError("the model has no floating-point input to be convex in")
     try:
@@ -96,7 +98,10 @@ def _untraced(error: Exception) -> Certificate:
 
 
 def _proof(
-    framework: KerasFramework, graph: Graph, chosen: list[str], outputs: Iterable[str] | str | None
+    framework: KerasFramework,
+    graph: Graph,
+    chosen: Mapping[str, Part | None],
+    outputs: Iterable[str] | str | None,
 ) -> Certificate:
     values = judge(graph, chosen, framework=framework)
     certificate = certificate_of(graph, values, outputs)

@@ -65,6 +65,14 @@ class KerasFramework:
         """Tell whether the model does something else on other inputs than it did in its latest trace."""
         return self._runner.differ(self._graph, moved_inputs(self.call))
 
+    def entries(self) -> Iterator[tuple[str, str]]:
+        """See :class:`convex_init_core.framework.Framework`."""
+        return iter(())
+
+    def with_entry(self, entry: str) -> KerasFramework:
+        """See :class:`convex_init_core.framework.Framework`."""
+        raise ValueError(f"there is no entry {entry!r}")
+
     def parameters(self) -> Sequence[str]:
         """See :class:`convex_init_core.framework.Framework`."""
         return self.variables.learnt
@@ -176,7 +184,7 @@ class KerasFramework:
                 f"{fill.positivity} in {dtype}; use a wider dtype"
             )
 
-    def scale(self, name: str, factor: float, positivity: Positivity | None) -> None:
+    def scale(self, name: str, factor: float | NDArray[np.float64], positivity: Positivity | None) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
         raw = self._present(name)
         if positivity is None:
@@ -187,7 +195,7 @@ class KerasFramework:
             image = positivity.inverse(effective * factor)
         self._assign(name, np.where(effective > 0, image, raw))
 
-    def shift(self, name: str, amount: float) -> None:
+    def shift(self, name: str, amount: float | NDArray[np.float64]) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
         self._assign(name, self._present(name) + amount)
 

@@ -16,7 +16,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from convex_init.torch.framework import TorchFramework
 from convex_init.torch.model.activations import read_activation
 from convex_init.torch.model.fans import AFFINE
-from convex_init.torch.model.inputs import arguments_of
+from convex_init.torch.model.inputs import arguments_of, numpy_of
 from convex_init.torch.model.modules import all_modules
 from convex_init.torch.trace.containers import named_tensors
 from convex_init.torch.write.drawing import check_generator
@@ -74,8 +74,10 @@ def apply_(
         **options: what else to know of the model, and the settings:
 
             - ``convex_inputs``: names or positions of the inputs in which the model is convex, all floating-point ones
-              by default; layers that see only the others (context) are left alone.
-            - ``entry``: name of the method to run, such as ``"energy"``.
+              by default; layers that see only the others (context) are left alone. ``{"x": slice(0, 3)}`` names a part
+              of an input: elements along its last axis by a slice or a list, along another by ``np.s_[:, 0:3]``.
+            - ``entry``: name of the method to run, such as ``"energy"``, or path of a module inside, such as
+              ``"energy.net"``, which is read at what the model gives it when it runs on the example inputs.
             - ``positive``, ``free``, ``exclude``: weights that must be non-negative, that keep either sign, that are
               left alone, against what the data flow says: paths or patterns (``"layers.*.wz"``), or a predicate
               ``f(path, module)``.
@@ -89,6 +91,9 @@ def apply_(
               scale of its weights and its shift by what was found: ``True`` for all, ``False`` for none; by default
               where there is no theory, and, with ``"bounded_gain"``, where the measured variance is off by more than a
               factor of 1.5.
+            - ``targets``, or ``output_mean`` and ``output_variance``: a sample of what the model will be trained on, of
+              shape ``(examples, outputs)``, or its moments, so that the output starts there; a number for all outputs
+              or one for each. By default an output has variance 1, whatever ``variance`` says of the layers before it.
             - ``method``: ``"bounded_gain"`` (default), ``"log_normal"`` (the paper's equations everywhere) or
               ``"isometric"`` (for any depth).
             - ``correlation`` (ρ*, 0.5), ``variance`` (σ*², 1.0), ``bias_noise`` (β, 0.0), ``distribution``
@@ -146,12 +151,17 @@ def adapted(model: nn.Module, options: Options) -> Options:
             return bool(accepts(path, modules.get(owner, model)))
 
         found |= {name: partial(of_path, accepts) for name, accepts in predicates.items()}
+    found |= {name: _numbers(found[name]) for name in ("targets", "output_mean", "output_variance") if name in found}
     fed_by = found.get("fed_by")
     if isinstance(fed_by, Mapping):
         found["fed_by"] = {pattern: _activation(value) for pattern, value in fed_by.items()}
     elif fed_by is not None:
         found["fed_by"] = _activation(fed_by)
     return cast("Options", found)
+
+
+def _numbers(given: Any) -> Any:
+    return numpy_of(given) if isinstance(given, Tensor) and given.is_floating_point() else given
 
 
 def _activation(spec: Any) -> Any:

@@ -12,13 +12,14 @@ from torch.nn.parameter import UninitializedParameter
 
 from convex_init.torch.counterexample import Violation, search_violation
 from convex_init.torch.model.copies import copied
-from convex_init.torch.model.inputs import arguments_of, names_of, rebuilt
+from convex_init.torch.model.inputs import arguments_of, entry_of, inputs_of_part, rebuilt
 from convex_init.torch.trace import same_course, trace
 from convex_init.torch.trace.constants import Numbers
 from convex_init.torch.trace.containers import named_inputs, named_tensors
 from convex_init_core.argument_names import refuse_unknown
 from convex_init_core.collector import collector_paused
 from convex_init_core.convexity.certificate import Certificate
+from convex_init_core.convexity.inputs.parts import ConvexInputs, Part, convex_inputs_of
 from convex_init_core.convexity.judge import certificate_of, judge
 from convex_init_core.graph.nodes import Graph
 
@@ -31,7 +32,7 @@ __all__ = ["Certificate", "assert_convex_", "certify"]
 def certify(
     model: nn.Module,
     example_inputs: Any,
-    convex_inputs: Iterable[str | int] | str | int | None = None,
+    convex_inputs: ConvexInputs | None = None,
     *,
     outputs: Iterable[str] | str | None = None,
     entry: str = "forward",
@@ -54,10 +55,12 @@ def certify(
         example_inputs: one tensor, a tuple of positional inputs, or a dict of keyword inputs. Inputs inside lists and
             dicts are named ``"0.key"``.
         convex_inputs: names or positions of the inputs in which the output is to be convex, jointly; by default all
-            floating-point ones. The others are context, of which nothing is assumed.
+            floating-point ones. The others are context, of which nothing is assumed. ``{"0": slice(0, 3)}`` names a
+            part: elements along the last axis by a slice or a list of places, along another as ``{"0": np.s_[:, :3]}``.
         outputs: which outputs are asked for, by their place: ``"output"`` for a tensor, ``"output.0"`` or
             ``"output.name"`` in a tuple or dict; by default all floating-point ones.
-        entry: the method that is called, such as ``"energy"``; by default the model itself, with its hooks.
+        entry: the method that is called, such as ``"energy"``, or a module inside, such as ``"energy.net"``, which is
+            asked of what the model gives it when it runs on the example inputs; by default the model itself.
         search: whether to look for a counterexample where there is no proof; in float32, at least.
         generator: source of randomness for the search; a fixed seed by default.
 
@@ -72,15 +75,16 @@ def certify(
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     tensors = [*model.parameters(), *model.buffers()]
-    if not callable(getattr(model, entry, None)):
-        raise ValueError(f"entry {entry!r} is no method of {type(model).__name__}")
+    entry_of(model, entry)
     if any(isinstance(tensor, UninitializedParameter) for tensor in tensors):
         raise ValueError("model is lazy and has no weights yet; run it once")
     if any(tensor.is_meta for tensor in tensors):
         return Certificate("cannot tell", ("its weights are on the meta device and have no numbers",), {})
     args, kwargs = arguments_of(example_inputs)
+    if entry != "forward":
+        args, kwargs = inputs_of_part(copied(model), entry, args, kwargs)
     named = [name for name, tensor in named_inputs(args, kwargs).items() if tensor.is_floating_point()]
-    chosen = names_of(convex_inputs) if convex_inputs is not None else named
+    chosen = convex_inputs_of(convex_inputs if convex_inputs is not None else named or None)
     if not chosen:
         raise ValueError("example_inputs hold no floating-point tensor to be convex in")
     source = generator if generator is not None else torch.Generator().manual_seed(0)
@@ -102,7 +106,7 @@ def _searched(
     entry: str,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    chosen: list[str],
+    chosen: Mapping[str, Part | None],
     wanted: list[str] | None,
     devices: list[int],
     source: torch.Generator,
@@ -131,8 +135,7 @@ def _in_float32(tree: Any) -> Any:
 
 def _called(model: nn.Module, entry: str) -> Callable[..., Any]:
     """What is certified: the model itself with its hooks, or another of its methods."""
-    call: Callable[..., Any] = model if entry == "forward" else getattr(model, entry)
-    return call
+    return entry_of(model, entry)
 
 
 @collector_paused()
@@ -141,7 +144,7 @@ def _proof(
     entry: str,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    chosen: list[str],
+    chosen: Mapping[str, Part | None],
     wanted: list[str] | None,
     source: torch.Generator,
 ) -> Certificate:
@@ -191,7 +194,7 @@ def _moved(tree: Any, generator: torch.Generator) -> Any:
     return tree
 
 
-def _judged(graph: Graph, chosen: list[str], wanted: list[str] | None) -> Certificate:
+def _judged(graph: Graph, chosen: Mapping[str, Part | None], wanted: list[str] | None) -> Certificate:
     values = judge(graph, chosen, framework=cast("Framework", Numbers()))
     return certificate_of(graph, values, wanted)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from convex_init.torch.trace.containers import copied, named_inputs
 from convex_init_core.convexity.certificate import Violation
+from convex_init_core.convexity.inputs.parts import Part
 
 __all__ = ["Violation", "search_violation"]
 
@@ -20,7 +21,7 @@ def search_violation(
     function: Callable[..., Tensor],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    convex_inputs: list[str],
+    convex_inputs: Mapping[str, Part | None],
     generator: torch.Generator,
     *,
     starts: int = 12,
@@ -32,7 +33,7 @@ def search_violation(
         function: maps the inputs to a flat tensor of outputs.
         args: positional inputs; those that are not declared stay as they are.
         kwargs: keyword inputs.
-        convex_inputs: names of the declared inputs.
+        convex_inputs: the declared inputs, and the part of each that varies.
         generator: source of the random segments.
         starts: number of random segments.
         steps: of gradient ascent on each.
@@ -46,14 +47,24 @@ def search_violation(
             return None
     named = named_inputs(args, kwargs)
     shapes = {name: named[name].detach() for name in convex_inputs}
+    fixed = {
+        name: torch.from_numpy(~part.mask(name, tuple(shapes[name].shape))).to(shapes[name].device)
+        for name, part in convex_inputs.items()
+        if part is not None
+    }
+
+    def held(name: str, moved: Tensor) -> Tensor:
+        """What is context keeps its numbers."""
+        return torch.where(fixed[name], shapes[name], moved) if name in fixed else moved
+
     best: Violation | None = None
     for start in range(starts):
         size = 0.1 * 10.0 ** (2.0 * start / max(starts - 1, 1))  # from 0.1 to 10
         ends = []
         for base in (0.0, 1.0):
             noise = {name: _noise(tensor, generator) for name, tensor in shapes.items()}
-            ends.append({name: (base * tensor + size * noise[name]) for name, tensor in shapes.items()})
-        found = _ascend(function, args, kwargs, ends[0], ends[1], steps, size)
+            ends.append({name: held(name, base * tensor + size * noise[name]) for name, tensor in shapes.items()})
+        found = _ascend(function, args, kwargs, ends[0], ends[1], steps, size, held)
         if found is not None and (best is None or found.clarity > best.clarity):
             best = found
         if best is not None and best.clarity > _CLEAR:
@@ -69,6 +80,7 @@ def _ascend(
     b: dict[str, Tensor],
     steps: int,
     size: float,
+    held: Callable[[str, Tensor], Tensor],
 ) -> Violation | None:
     best: Violation | None = None
     ends = [{name: tensor.detach().clone().requires_grad_() for name, tensor in end.items()} for end in (a, b)]
@@ -89,15 +101,17 @@ def _ascend(
                 best = Violation(level, allowed, found[0], found[1], clearest)
             if not excess.requires_grad or (best is not None and best.clarity > _CLEAR):
                 return best
-            leaves = [tensor for end in ends for tensor in end.values()]
+            named = [item for end in ends for item in end.items()]
+            leaves = [tensor for _, tensor in named]
             try:
                 gradients = torch.autograd.grad((excess / scale).amax(), leaves, allow_unused=True)
             except RuntimeError:  # a model that writes in place may have no gradient; its random segments still count
                 return best
         with torch.no_grad():
-            for leaf, gradient in zip(leaves, gradients, strict=True):
+            for (name, leaf), gradient in zip(named, gradients, strict=True):
                 if gradient is not None and bool(torch.isfinite(gradient).all()):
-                    leaf += 0.3 * size * gradient / (gradient.square().mean().sqrt() + 1e-12)
+                    step = 0.3 * size * gradient / (gradient.square().mean().sqrt() + 1e-12)
+                    leaf.copy_(held(name, leaf + step))
     return best
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 
+from convex_init.torch.model.clamping_methods import other_entries
 from convex_init.torch.model.copies import copied, make_finite
 from convex_init.torch.model.example_inputs import made_inputs
 from convex_init.torch.model.fans import geometry_of
-from convex_init.torch.model.inputs import mapped, numpy_of
+from convex_init.torch.model.inputs import entry_of, inputs_of_part, mapped, numpy_of
 from convex_init.torch.model.state import state_of
 from convex_init.torch.trace import look, trace
 from convex_init.torch.write.sharding import is_sharded, whole
@@ -36,7 +37,7 @@ class TorchFramework(Writer):
     Args:
         model: any module; ``write``, ``scale``, ``shift``, ``set_statistics``, ``add_bias`` and ``mark`` change it.
         inputs: positional and keyword inputs; ``None`` to make some.
-        entry: name of the method that is called.
+        entry: name of the method that is called, or path of a module inside, which gets what the model gives it.
         with_numbers: whether a large or sharded model, too, is traced with numbers: what parameters and buffers hold
             may be asked for then. A sharded one is gathered for that, all of it on every rank.
 
@@ -53,8 +54,7 @@ class TorchFramework(Writer):
         with_numbers: bool = False,
     ) -> None:
         """Check the method; made-up inputs have the shape that the first layers ask for."""
-        if not callable(getattr(model, entry, None)):
-            raise ValueError(f"entry {entry!r} is no method of {type(model).__name__}")
+        part = entry_of(model, entry)
         self.entry = entry
         super().__init__(model)
         self._graph = Graph()
@@ -67,7 +67,12 @@ class TorchFramework(Writer):
         self._gathered = sharded and with_numbers
         self.has_inputs = inputs is not None and (with_numbers or not sharded)
         self._try_without_numbers = large and not on_meta and not with_numbers
-        self._inputs = inputs if inputs is not None else (made_inputs(model, entry, self._runner()), {})
+        if inputs is not None:
+            self._inputs = inputs if part is model else self._at_part(inputs)
+        elif isinstance(part, nn.Module):
+            self._inputs = made_inputs(part, "forward", self._runner()), {}
+        else:
+            self._inputs = made_inputs(model, entry, self._runner()), {}
 
     # Structure
 
@@ -83,6 +88,16 @@ class TorchFramework(Writer):
         if not moved:
             self._graph = graph
         return graph
+
+    def entries(self) -> Iterator[tuple[str, str]]:
+        """See :class:`convex_init_core.framework.Framework`."""
+        if self.has_inputs:
+            args, kwargs = self._inputs
+            yield from other_entries(self.model, len(args), tuple(kwargs))
+
+    def with_entry(self, entry: str) -> TorchFramework:
+        """See :class:`convex_init_core.framework.Framework`."""
+        return TorchFramework(self.model, self._inputs, entry)
 
     def parameters(self) -> Sequence[str]:
         """See :class:`convex_init_core.framework.Framework`."""
@@ -264,7 +279,7 @@ class TorchFramework(Writer):
         return graph
 
     def _call(self, model: nn.Module) -> Callable[..., Any]:
-        return model if self.entry == "forward" else cast("Callable[..., Any]", getattr(model, self.entry))
+        return entry_of(model, self.entry)
 
     def _runner(self) -> Callable[[Tensor], Any]:
         """Try inputs on one copy."""
@@ -275,6 +290,12 @@ class TorchFramework(Writer):
                 return call(x.to("meta") if self._without_numbers else x)
 
         return tried
+
+    def _at_part(self, inputs: tuple[tuple[Any, ...], dict[str, Any]]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """What the entry is called with when the model runs on its inputs."""
+        given = mapped(inputs, lambda tensor: tensor.to("meta")) if self._without_numbers else inputs
+        model = copied(self.model, on_meta=self._without_numbers, gathered=self._gathered).eval()
+        return inputs_of_part(model, self.entry, *given)
 
     def _given(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return self._on_meta() if self._without_numbers else self._inputs

@@ -8,6 +8,7 @@ from convex_init_core.graph.nodes import Node
 from tests.core.graphs.builder import Builder
 
 RNG = np.random.default_rng(0)
+SORTS = {"why": "sorts", "non_negative": False}
 PLUS, MIXED = RNG.uniform(size=(4, 4)), RNG.standard_normal((4, 4))
 LAST, KEEP = (1,), {"axes": (1,), "keepdims": True}
 
@@ -120,7 +121,7 @@ CONVEX = {
         b.compare(x, ">", 0.1), b.subtract(b.multiply(0.2, x), 0.01), b.square(x)
     ),
     "rows of a table": lambda b, x, W, S, y: b.multiply(
-        b.relu(x), b.op("gather", W, np.arange(3), run=lambda a, i: a[i])
+        b.relu(x), b.op("gather", W, np.arange(3), run=lambda a, i: a[i], axis=0)
     ),
     "the largest two": lambda b, x, W, S, y: b.sum(b.largest(x, k=2, axis=1), axes=LAST),
     "the largest": lambda b, x, W, S, y: b.largest(x, k=1, axis=1),
@@ -341,9 +342,7 @@ REFUSED = {
         "is a custom operation, which has no rule",
     ),
     "places from the input": (
-        lambda b, x, W, S, y: b.op(
-            "gather", x, b.op("opaque", x, run=lambda a: a > 0, why="sorts", non_negative=False), run=lambda a, i: a
-        ),
+        lambda b, x, W, S, y: b.gather(x, b.opaque(x, run=np.isfinite, **SORTS), axis=None, run=lambda a, i: a),
         "truth values",
     ),
     "selu": (lambda b, x, W, S, y: b.elu(x, alpha=1.67, scale=1.05), "slope drops at 0 from 1.75"),

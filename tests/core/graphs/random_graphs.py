@@ -153,7 +153,7 @@ class RandomGraph:
         halves = lambda: (b.part(z, ALL, slice(0, 2)), b.part(z, ALL, slice(2, 4)))  # noqa: E731
         plain: tuple[Callable[[], Node], ...] = (
             lambda: b.op("rearrange", z, run=lambda a: a[:, ::-1]),
-            lambda: b.op("gather", z, np.array([2, 0, 3, 1]), run=lambda a, i: a[:, i]),
+            lambda: b.op("gather", z, np.array([2, 0, 3, 1]), run=lambda a, i: a[:, i], axis=1),
             lambda: b.concatenate(*halves()[::-1], axis=1),
             lambda: b.mean(b.stack(z, b.op("rearrange", z, run=lambda a: np.roll(a, 1, 1)), axis=0), axes=(0,)),
             lambda: b.cumulative_sum(z, axis=1),

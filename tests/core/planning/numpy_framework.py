@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -164,6 +164,12 @@ class NumpyFramework:
         builder = Builder(self.arrays, self.buffers, self.inputs)
         builder.graph.outputs["output"] = self.forward(builder)
         return builder.graph
+
+    def entries(self) -> Iterator[tuple[str, str]]:
+        return iter(())
+
+    def with_entry(self, entry: str) -> NumpyFramework:
+        raise ValueError(entry)
 
     def parameter(self, name: str) -> Parameter:
         owner, _, last = name.rpartition(".")

@@ -40,7 +40,7 @@ def sums(framework: NumpyFramework, measured: tuple) -> list[np.ndarray]:
 @pytest.mark.parametrize("variance", [1.0, 2.5])
 def test_every_sum_has_mean_0_and_the_variance_after_one_run(build, variance: float) -> None:
     framework = build(5)
-    made = applied(framework, calibrate=True, variance=variance)
+    made = applied(framework, calibrate=True, variance=variance, output_variance=variance)
     assert framework.runs == 1
     assert len(made.measured) >= 5
     for found, values in zip(made.measured, sums(framework, made.measured), strict=True):
@@ -68,7 +68,7 @@ def test_one_run_does_what_a_run_for_each_sum_does(build) -> None:
     ]
     for framework, measured in ((once, made.measured), (each, apart)):
         framework.write(made.fills(), 3)
-        calibrate(framework, measured, 1.0)
+        calibrate(framework, measured)
     assert each.runs == len(apart)
     for name, values in once.arrays.items():
         np.testing.assert_allclose(values, each.arrays[name], rtol=1e-9, atol=1e-12)
@@ -87,7 +87,7 @@ def test_a_second_calibration_changes_nothing() -> None:
     framework = skips()
     made = applied(framework, calibrate=True)
     before = {name: values.copy() for name, values in framework.arrays.items()}
-    calibrate(framework, made.measured, 1.0)
+    calibrate(framework, made.measured)
     for name, values in before.items():
         np.testing.assert_array_equal(values, framework.arrays[name])
 

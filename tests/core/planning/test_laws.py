@@ -36,7 +36,7 @@ everywhere = pytest.mark.parametrize("options", SETTINGS.values(), ids=SETTINGS)
 @everywhere
 def test_a_chain_of_the_paper_has_its_recipes_number_by_number(options: dict) -> None:
     settings = InitSettings(**options)
-    made = planned(chain(), method="log_normal", **options)
+    made = planned(chain(), method="log_normal", output_variance=settings.variance, **options)
     first, *others = made.layers
     assert first.recipe == free_recipe(FEATURES, settings)
     expected = positive_recipe(WIDTH, "relu", settings)
@@ -44,13 +44,14 @@ def test_a_chain_of_the_paper_has_its_recipes_number_by_number(options: dict) ->
         assert layer.recipe == expected
         assert made.biases[layer.bias] == expected.bias
     assert made.biases["0.bias"] == Normal(0.0, 0.0)
-    assert made.measured == ()
+    assert [str(found) for found in made.measured] == [others[-1].path]  # what is asked of the output
 
 
 @everywhere
 def test_skips_of_the_paper_have_its_recipes_number_by_number(options: dict) -> None:
     settings = InitSettings(skip_share=0.4, **options)
-    layers = by_name(planned(skips(), method="log_normal", skip_share=0.4, **options))
+    wanted = {"output_variance": settings.variance}
+    layers = by_name(planned(skips(), method="log_normal", skip_share=0.4, **wanted, **options))
     beside = positive_recipe(WIDTH, "softplus", settings, has_skip=True)
     for i in (1, 2, 3):
         assert layers[f"z{i}.weight"].recipe == beside

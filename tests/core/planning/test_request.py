@@ -14,8 +14,8 @@ def test_the_method_of_a_whole_model_bounds_the_gain() -> None:
 def test_settings_and_arguments_come_together() -> None:
     made = request(correlation=0.3)
     assert made.settings == InitSettings(correlation=0.3, method="bounded_gain")
-    assert request(convex_inputs="x").convex_inputs == ("x",)
-    assert request(convex_inputs=[0, "y"]).convex_inputs == ("0", "y")
+    assert request(convex_inputs="x").convex_inputs == {"x": None}
+    assert request(convex_inputs=[0, "y"]).convex_inputs == {"0": None, "y": None}
     assert request(positive="a.*").positive == ("a.*",)
     assert request(free=["a", "b"]).free == ("a", "b")
 

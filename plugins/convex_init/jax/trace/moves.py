@@ -54,7 +54,7 @@ def _dynamic_slice(call: Call) -> Node:
     data, *indices = call.inputs
     numbers = [number_in(index) for index in indices]
     if any(number is None for number in numbers):
-        return call.make("gather", data, *indices)
+        return call.make("gather", data, *indices, axis=None)
     # As JAX does: a slice that would reach beyond the array is moved back into it.
     starts = [min(max(int(n or 0), 0), full - size) for n, full, size in zip(numbers, data.shape, sizes, strict=True)]
     stops = [start + size for start, size in zip(starts, sizes, strict=True)]
@@ -69,10 +69,29 @@ def _dynamic_update_slice(call: Call) -> Node | Sequence[Node]:
 
 
 def _gather(call: Call) -> Node | Sequence[Node]:
-    call.unread -= {"dimension_numbers", "slice_sizes", "mode"}
-    if call.read("fill_value") is not None:
+    call.unread -= {"mode"}
+    numbers, sizes = call.read("dimension_numbers"), tuple(map(int, call.read("slice_sizes")))
+    axis, fills = _gathered_axis(call, numbers, sizes), call.read("fill_value") is not None
+    if fills and not (axis is not None and _lies_within(call.inputs[1], call.inputs[0].shape[axis])):
         return call.opaque("fills in a number for what lies outside")
-    return call.make("gather", *call.inputs)
+    return call.make("gather", *call.inputs, axis=axis)
+
+
+def _lies_within(places: Node, size: int) -> bool:
+    return places.bounds is not None and places.bounds[0] >= 0 and places.bounds[1] < size
+
+
+def _gathered_axis(call: Call, numbers: Any, sizes: tuple[int, ...]) -> int | None:
+    """The axis of ``x[:, places]``, which the result has at the same place; ``None`` for anything else."""
+    data, indices = call.inputs
+    if len(numbers.start_index_map) != 1 or numbers.start_index_map != numbers.collapsed_slice_dims:
+        return None
+    axis = int(numbers.start_index_map[0])
+    is_whole = all(
+        size == full for place, (size, full) in enumerate(zip(sizes, data.shape, strict=True)) if place != axis
+    )
+    others = tuple(place for place in range(len(data.shape)) if place != axis)
+    return axis if is_whole and len(indices.shape) == 2 and tuple(numbers.offset_dims) == others else None
 
 
 def _scatter(call: Call) -> Node | Sequence[Node]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -10,19 +11,22 @@ import numpy as np
 from convex_init.keras.model.calls import Call
 from convex_init.keras.model.inputs import named_parts
 from convex_init_core.convexity.certificate import Violation
+from convex_init_core.convexity.inputs.parts import Part
 
 _ROWS, _ROUNDS = 128, 12
 _FLOOR = 0.03  # values on the way to a small result may be of order 1, and are rounded as such
 _CLEAR = 100.0  # times the tolerance: no need to look for a clearer counterexample
 
 
-def search_violation(call: Call, convex_inputs: list[str], outputs: set[str], seed: int) -> Violation | None:
+def search_violation(
+    call: Call, convex_inputs: Mapping[str, Part | None], outputs: set[str], seed: int
+) -> Violation | None:
     """Return the clearest violation found beyond rounding, or ``None``.
 
     Args:
         call: of the model, which gets batches of 128 rows; the first row of its example inputs is the context, and one
             end of some segments.
-        convex_inputs: those that vary.
+        convex_inputs: those that vary, and the part of each that does.
         outputs: places of the outputs that are asked for; all if empty.
         seed: of the random segments.
     """
@@ -30,8 +34,16 @@ def search_violation(call: Call, convex_inputs: list[str], outputs: set[str], se
     names = call.names
     rows = [np.repeat(np.asarray(part)[:1], _ROWS, 0) for part in keras.tree.flatten(call.structure)]
     varied = [i for i, name in enumerate(names) if name in convex_inputs]
-    size = {i: 10.0 ** rng.uniform(-1.0, 1.0, (_ROWS, *[1] * (rows[i].ndim - 1))) for i in varied}
-    a, b = ({i: rows[i] * base + size[i] * rng.standard_normal(rows[i].shape) for i in varied} for base in (0.0, 1.0))
+    parts = {i: part for i in varied if (part := convex_inputs[names[i]]) is not None}
+    masks = {i: part.mask(names[i], rows[i].shape) for i, part in parts.items()}
+    size = {i: masks.get(i, 1.0) * 10.0 ** rng.uniform(-1.0, 1.0, (_ROWS, *[1] * (rows[i].ndim - 1))) for i in varied}
+    a, b = (
+        {
+            i: np.where(masks.get(i, True), base, 1.0) * rows[i] + size[i] * rng.standard_normal(rows[i].shape)
+            for i in varied
+        }
+        for base in (0.0, 1.0)
+    )
     best: Violation | None = None
     for _ in range(_ROUNDS):
         excess, tolerance = _excess(call, rows, a, b, outputs)

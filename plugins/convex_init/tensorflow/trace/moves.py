@@ -155,7 +155,9 @@ def _space_to_batch(call: Call) -> Node | Sequence[Node]:
 
 def _gather(call: Call) -> Node:
     call.unread -= {"batch_dims", "bad_indices_policy", "validate_indices"}
-    return call.make("gather", *call.inputs[:2])
+    axis = call.array(2) if len(call.inputs) == 3 and len(call.inputs[1].shape) == 1 else None
+    data = call.inputs[0]
+    return call.make("gather", *call.inputs[:2], axis=None if axis is None else int(axis) % len(data.shape))
 
 
 def _update(call: Call) -> Node | Sequence[Node]:

@@ -1,10 +1,10 @@
-"""Which weights a model makes non-negative outside of its forward: its own methods are tried on a copy."""
+"""A model's own methods: which make weights non-negative outside of its forward, and which could be called instead."""
 
 from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from types import FunctionType
 
 import torch
@@ -55,6 +55,35 @@ def kept_non_negative(model: nn.Module) -> dict[str, str]:
             if parameter.numel() and parameter.shape == start[key].shape and float(parameter.min()) >= 0.0:
                 found.setdefault(key, f"{source_path(path, name)}()")
     return found
+
+
+_MOST = 6  # modules that are worth a try
+
+
+def other_entries(model: nn.Module, positions: int, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield methods of a model that take as many inputs as it does, and modules inside of it, the largest first.
+
+    Args:
+        model: any module.
+        positions: number of positional inputs.
+        names: of keyword inputs.
+    """
+    for name, method in _own_methods(type(model)):
+        if not name.startswith("_") and not set(_names(method)) & _BEYOND and _takes(method, positions, names):
+            yield name, f"the method {name!r}"
+    inside = [(path, module) for path, module in model.named_modules() if path and next(module.children(), None)]
+    sizes = {path: sum(parameter.numel() for parameter in module.parameters()) for path, module in inside}
+    large = sorted((path for path, size in sizes.items() if size), key=lambda path: -sizes[path])
+    for path in large[:_MOST]:
+        yield path, f"the module {path!r}"
+
+
+def _takes(method: Callable[..., object], positions: int, names: Collection[str]) -> bool:
+    try:
+        inspect.signature(method).bind(None, *(None,) * positions, **dict.fromkeys(names))
+    except TypeError:
+        return False
+    return True
 
 
 def _candidates(model: nn.Module) -> Iterator[tuple[str, str]]:

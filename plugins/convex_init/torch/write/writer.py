@@ -51,21 +51,23 @@ class Writer:
                     self._read_back(fill)
 
     @torch.no_grad()
-    def scale(self, name: str, factor: float, positivity: Positivity | None) -> None:
+    def scale(self, name: str, factor: float | NDArray[np.float64], positivity: Positivity | None) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
         raw = self._to_write(name)
+        by: Any = factor if isinstance(factor, float) else torch.from_numpy(factor).to(raw.device)
         if positivity is None:
-            raw.mul_(factor)
+            raw.mul_(by)
             return
         wide = raw.double()
         effective = positivity.value(wide, torch)
-        image = positivity.inverse(effective * factor, torch)
+        image = positivity.inverse(effective * by, torch)
         raw.copy_(torch.where(effective > 0, image, wide).to(raw.dtype))
 
     @torch.no_grad()
-    def shift(self, name: str, amount: float) -> None:
+    def shift(self, name: str, amount: float | NDArray[np.float64]) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
-        self._to_write(name).add_(amount)
+        raw = self._to_write(name)
+        raw.add_(amount if isinstance(amount, float) else torch.from_numpy(amount).to(raw))
 
     @torch.no_grad()
     def set_statistics(self, name: str, values: NDArray[np.float64]) -> None:

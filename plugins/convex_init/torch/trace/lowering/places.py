@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from convex_init.torch.trace.builder import name_of
-from convex_init.torch.trace.lowering.call import Call, Rule, nodes_in
+from convex_init.torch.trace.lowering.call import Call, Rule, axis_of, nodes_in
 from convex_init.torch.trace.memory import is_unset
 from convex_init_core.graph.nodes import Node
 
 _REDUCES = "multiplies or averages where it writes"
 
 
-def _looked_up(data: str, *indices: str) -> Rule:
+def _looked_up(data: str, index: str) -> Rule:
     def rule(call: Call) -> Node | str:
         source = call.operand(data)
-        places = [node for name in indices for node in nodes_in(call[name])]
+        places = nodes_in(call[index])
         call.ignore("dim", "sparse_grad", "padding_idx", "scale_grad_by_freq", "sparse")
-        return call.result("gather", source, *places)
+        return call.result("gather", source, *places, axis=None)
 
     return rule
+
+
+def _selected(call: Call) -> Node | str:
+    """``index_select``: rows along an axis."""
+    source = call.operand("self")
+    return call.result("gather", source, call.operand("index"), axis=axis_of(call["dim"], len(source.shape)))
+
+
+def _indexed(call: Call) -> Node | str:
+    """``x[:, places]`` and ``x[mask]``: an index for each axis, or none."""
+    source, indices = call.operand("self"), call["indices"]
+    given = [place for place, index in enumerate(indices) if index is not None]
+    is_one = len(given) == 1 and len(indices[given[0]].shape) == 1
+    return call.result("gather", source, *nodes_in(indices), axis=given[0] if is_one else None)
 
 
 def _chosen(call: Call) -> Node | str:
@@ -87,8 +101,9 @@ def _part_replaced(call: Call) -> Node | str:
 
 
 PLACES: dict[str, Rule] = {
-    "index": _looked_up("self", "indices"),
-    **dict.fromkeys(("index_select", "gather", "take", "take_along_dim"), _looked_up("self", "index")),
+    "index": _indexed,
+    "index_select": _selected,
+    **dict.fromkeys(("gather", "take", "take_along_dim"), _looked_up("self", "index")),
     "embedding": _looked_up("weight", "indices"),
     "where": _chosen,
     "masked_fill": _masked,

@@ -1,0 +1,1 @@
+"""Where a model starts: mean and variance of what it returns."""

@@ -1,0 +1,1 @@
+"""What could be asked instead of what was refused, tried before it is named."""
