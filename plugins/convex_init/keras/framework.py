@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -15,7 +16,7 @@ from convex_init.keras.backend.runner import wide
 from convex_init.keras.draws.drawing import BIAS, KERNEL, fresh_seed, seed_stream
 from convex_init.keras.draws.drawing import wide as wide_dtype
 from convex_init.keras.draws.filling import drawn
-from convex_init.keras.model.calls import Call
+from convex_init.keras.model.calls import Call, is_closed, unchanged
 from convex_init.keras.model.changes import Journal, add_bias, mark
 from convex_init.keras.model.inputs import made_call, moved_inputs
 from convex_init.keras.model.variables import Variables
@@ -23,7 +24,9 @@ from convex_init_core.constraints.kept import Kept
 from convex_init_core.framework import Fill, Observed, Parameter, Visit
 from convex_init_core.graph.compounds.rewritten import with_compounds
 from convex_init_core.graph.nodes import Constant, Graph, Node
+from convex_init_core.graph.runs import same_course
 from convex_init_core.graph.walks import alike
+from convex_init_core.repetition import doubt_of_repetition
 from convex_init_core.signal.signal_moments import measured
 from convex_init_core.theory.moments import FeatureMoments
 from convex_init_core.weights.positivity import Positivity
@@ -61,9 +64,29 @@ class KerasFramework:
         self._graph = with_compounds(self._runner.trace(self.call.arrays))
         return self._graph
 
-    def differs(self) -> bool:
-        """Tell whether the model does something else on other inputs than it did in its latest trace."""
-        return self._runner.differ(self._graph, moved_inputs(self.call))
+    def trace_as_called(self) -> Graph:
+        """Return the graph for any call: variables that the model assigns to are context, not what they are now."""
+        self._graph = with_compounds(self._runner.trace(self.call.arrays, as_called=True))
+        return self._graph
+
+    def doubt(self) -> str:
+        """Return why a call may do something else than :meth:`trace_as_called` showed; empty if it seems not to."""
+        inputs = moved_inputs(self.call)
+        with unchanged(self.model):
+            lasting = runner_of(replace(self.call, lasting=True), self.variables)
+            found = doubt_of_repetition(
+                self._graph,
+                lambda: with_compounds(lasting.trace(inputs, as_called=True)),
+                [self.model],
+                is_closed=is_closed,
+                equal=_equal,
+            )
+        if found or (found := self._runner.doubt(self._graph, inputs)):
+            return found
+        plain = runner_of(replace(self.call, inference=False), self.variables)
+        if not same_course(self._graph, with_compounds(plain.trace(self.call.arrays, as_called=True)), _equal):
+            return "without training=False the model does something else; make that the default of its call"
+        return ""
 
     def entries(self) -> Iterator[tuple[str, str]]:
         """See :class:`convex_init_core.framework.Framework`."""
@@ -243,3 +266,12 @@ class KerasFramework:
     def _assign(self, name: str, values: NDArray[np.float64]) -> None:
         variable = self._to_write(name)
         variable.assign(ops.convert_to_tensor(values.astype(wide_dtype(variable.dtype)), dtype=variable.dtype))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    try:
+        one, other = (np.asarray(ops.convert_to_numpy(array)) for array in (a, b))
+    except (TypeError, ValueError):  # keys of a random generator
+        return str(a) == str(b)
+    same = one.shape == other.shape and one.dtype == other.dtype
+    return same and (one.tobytes() == other.tobytes() or bool(np.array_equal(one, other)))

@@ -80,18 +80,22 @@ def traced(
     *,
     names: Sequence[str] | None = None,
     buffers: Collection[str] = (),
+    changing: Collection[str] = (),
 ) -> Trace:
-    """Return the graph of a function with its steps, for :func:`run`; see :func:`trace`."""
+    """Return the graph of a function with its steps, for :func:`run`; see :func:`trace`.
+
+    Parameters that are named in ``changing`` hold other numbers at every call, and are context like another input.
+    """
     arguments = read_arguments(params, args, kwargs or {}, names)
     leaves = arguments.leaves
     results = Results()
     with concretizations() as asked:
         closed = jax.make_jaxpr(_on_arrays(fn, arguments, results))(*(leaf.array for leaf in leaves))
-    program = flat(closed, [leaf.number for leaf in leaves])
+    program = flat(closed, [None if leaf.name in changing else leaf.number for leaf in leaves])
     lowering = Lowering(Builder(bounds, recognised), RULES)
     graph = lowering.builder.graph
     for leaf, slot in zip(leaves, program.inputs, strict=True):
-        lowering.nodes[slot] = _leaf(lowering.builder, leaf, slot, buffers)
+        lowering.nodes[slot] = _leaf(lowering.builder, leaf, slot, buffers, changing)
     lowering.lower(program)
     for name, slot in zip(results.names, program.outputs, strict=True):
         graph.outputs[name] = lowering.node(slot)
@@ -223,7 +227,9 @@ def _on_arrays(fn: Callable[..., Any], arguments: Arguments, results: Results) -
     return on_arrays
 
 
-def _leaf(builder: Builder, leaf: Leaf, slot: Slot, buffers: Collection[str]) -> Node:
+def _leaf(builder: Builder, leaf: Leaf, slot: Slot, buffers: Collection[str], changing: Collection[str]) -> Node:
+    if leaf.learnt and leaf.name in changing:
+        return builder.leaf("input", slot.shape, slot.dtype, Place("input", leaf.name), name=leaf.name)
     if not leaf.learnt and leaf.is_floating:
         node = builder.leaf("input", slot.shape, slot.dtype, Place("input", leaf.name), name=leaf.name)
         builder.graph.inputs[leaf.name] = node

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -25,25 +25,36 @@ class Runner:
         self._traces: dict[Graph, Trace] = {}
         self._result: Any = None
 
-    def trace(self, inputs: Mapping[str, Any]) -> Graph:
+    def trace(self, inputs: Mapping[str, Any], *, as_called: bool = False) -> Graph:
         """See :class:`convex_init.keras.backend.runner.Runner`."""
-        slots = self.variables.slots
-        variables = [slot.variable for slot in slots.values()]
-
-        def function(numbers: Sequence[Any], **given: Any) -> Any:
-            self._result = self.call.within(given, zip(variables, numbers, strict=True))
-            return self._result
-
-        numbers = [variable.value for variable in variables]
-        buffers = {name for name, slot in slots.items() if not slot.learnt}
-        made = traced(function, numbers, (), dict(inputs), names=list(slots), buffers=buffers)
+        made, ids = self._traced(inputs, frozenset())
+        assigned, doubts = self.variables.assigned(ids)
+        if as_called and assigned:
+            made, _ = self._traced(inputs, assigned)
+        made.graph.doubts += doubts
         rename_places((*made.nodes.values(), *made.graph), lambda scope: self.variables.path_in(scope.split(".")))
         self._traces = {made.graph: made}
         return made.graph
 
-    def differ(self, first: Graph, inputs: Mapping[str, Any]) -> bool:
-        """Tell no: the trace has shown the function to have no way to look at numbers."""
-        return False
+    def _traced(self, inputs: Mapping[str, Any], changing: Collection[str]) -> tuple[Trace, set[int]]:
+        slots = self.variables.slots
+        variables = [slot.variable for slot in slots.values()]
+        assigned: set[int] = set()
+
+        def function(numbers: Sequence[Any], **given: Any) -> Any:
+            self._result, ids = self.call.within(given, zip(variables, numbers, strict=True))
+            assigned.update(ids)
+            return self._result
+
+        numbers = [variable.value for variable in variables]
+        buffers = {name for name, slot in slots.items() if not slot.learnt}
+        return traced(
+            function, numbers, (), dict(inputs), names=list(slots), buffers=buffers, changing=changing
+        ), assigned
+
+    def doubt(self, graph: Graph, inputs: Mapping[str, Any]) -> str:
+        """Return nothing: code cannot look at numbers that are traced, and the trace notes if it tries."""
+        return ""
 
     def run(self, graph: Graph, nodes: Sequence[Node], visit: Visit) -> None:
         """See :class:`convex_init.keras.backend.runner.Runner`."""

@@ -28,11 +28,22 @@ class Runner(Protocol):
     def __init__(self, call: Call, variables: Variables) -> None:
         """Nothing runs yet."""
 
-    def trace(self, inputs: Mapping[str, Any]) -> Graph:
-        """Return what the model does on inputs by name, with names of Keras."""
+    def trace(self, inputs: Mapping[str, Any], *, as_called: bool = False) -> Graph:
+        """Return what the model does on inputs by name, with names of Keras.
 
-    def differ(self, first: Graph, inputs: Mapping[str, Any]) -> bool:
-        """Tell whether the model does something else on other inputs than it did in a trace."""
+        Args:
+            inputs: by name.
+            as_called: whether variables that the model assigns to are context, since they hold other numbers at the
+                next call; else they are what they are now.
+        """
+
+    def doubt(self, graph: Graph, inputs: Mapping[str, Any]) -> str:
+        """Return why the model may do something else when it is called than in the latest trace; empty if it does not.
+
+        Args:
+            graph: the latest trace.
+            inputs: to try it on.
+        """
 
     def run(self, graph: Graph, nodes: Sequence[Node], visit: Visit) -> None:
         """See :meth:`convex_init_core.framework.Framework.run`; ``graph`` is the latest trace."""

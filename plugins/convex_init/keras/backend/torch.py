@@ -15,10 +15,11 @@ from torch import Tensor
 from convex_init.keras.backend.runner import total_of, wide
 from convex_init.keras.model.calls import Call
 from convex_init.keras.model.variables import Variables
-from convex_init.torch.trace import look, same_course, trace
+from convex_init.torch.trace import look, trace
 from convex_init_core.framework import Observed, Visit
-from convex_init_core.graph.compounds.rewritten import with_compounds
 from convex_init_core.graph.nodes import Graph, Node, Place
+
+_SEED, _CALLED = "seed_generator_state", "variable "
 
 
 class Runner:
@@ -27,15 +28,31 @@ class Runner:
     def __init__(self, call: Call, variables: Variables) -> None:
         """See :class:`convex_init.keras.backend.runner.Runner`."""
         self.call, self.variables = call, variables
+        self._assigned: frozenset[str] = frozenset()
 
-    def trace(self, inputs: Mapping[str, Any]) -> Graph:
+    def trace(self, inputs: Mapping[str, Any], *, as_called: bool = False) -> Graph:
         """See :class:`convex_init.keras.backend.runner.Runner`."""
-        graph: Graph = self._ran(trace, inputs, self.call)
+        ids: set[int] = set()
+
+        def noted(**given: Any) -> Any:
+            result, assigned = self.call.within(given, ())
+            ids.update(assigned)
+            return result
+
+        self._assigned = frozenset()
+        graph: Graph = self._ran(trace, inputs, noted)
+        # Of random numbers torch's own operations tell what is known of them, whatever their seed.
+        seeds = {id(slot.variable) for name, slot in self.variables.slots.items() if name.endswith(_SEED)}
+        assigned, doubts = self.variables.assigned(ids - seeds)
+        if as_called and assigned:
+            self._assigned = assigned
+            graph = self._ran(trace, inputs, self.call)
+        graph.doubts += doubts
         return graph
 
-    def differ(self, first: Graph, inputs: Mapping[str, Any]) -> bool:
-        """See :class:`convex_init.keras.backend.runner.Runner`."""
-        return not same_course(first, with_compounds(self.trace(inputs)))
+    def doubt(self, graph: Graph, inputs: Mapping[str, Any]) -> str:
+        """Return nothing: what was recorded is what runs."""
+        return ""
 
     def run(self, graph: Graph, nodes: Sequence[Node], visit: Visit) -> None:
         """See :class:`convex_init.keras.backend.runner.Runner`."""
@@ -80,12 +97,21 @@ class Runner:
 
     def _ran(self, run: Callable[..., Any], inputs: Mapping[str, Any], call: Callable[..., Any], **options: Any) -> Any:
         tensors = {name: keras.ops.convert_to_tensor(array) for name, array in inputs.items()}
-        model = self.call.model
-        return run(model, (), tensors, call, weights=self._weights(), where=self._where, **options)
+        state = {_CALLED + name: self.variables.slots[name].variable for name in sorted(self._assigned)}
+
+        def on_state(**given: Any) -> Any:
+            pairs = [(variable, given.pop(name)) for name, variable in state.items()]
+            return self.call.within(given, pairs)[0]
+
+        if state and call is self.call:  # what it holds at a call is context, like another input
+            tensors |= {name: variable.value.detach() for name, variable in state.items()}
+            call = on_state
+        return run(self.call.model, (), tensors, call, weights=self._weights(), where=self._where, **options)
 
     def _weights(self) -> Iterator[tuple[str, str, Tensor]]:
         for name, slot in self.variables.slots.items():
-            yield "parameter" if slot.learnt else "buffer", name, slot.variable.value
+            if name not in self._assigned:
+                yield "parameter" if slot.learnt else "buffer", name, slot.variable.value
 
     def _where(self) -> str:
         return self.variables.path_in(current_path().split("/"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from types import FunctionType, MethodType
 from typing import Any
 
 import keras
@@ -23,6 +24,8 @@ class Call:
         names: of the inputs, in the order of ``keras.tree.flatten``.
         positional: whether the structure is a tuple of several arguments.
         entry: name of the method that is called; ``""`` for the model itself.
+        inference: whether it is told ``training=False``.
+        lasting: whether the model's Python attributes keep what a call makes of them.
     """
 
     model: Any
@@ -30,6 +33,8 @@ class Call:
     names: tuple[str, ...]
     positional: bool = False
     entry: str = ""
+    inference: bool = True
+    lasting: bool = False
 
     @property
     def arrays(self) -> dict[str, Any]:
@@ -46,28 +51,35 @@ class Call:
 
         What it assigns to its variables meanwhile is gone afterwards.
         """
-        return self.within(inputs, ())
+        return self.within(inputs, ())[0]
 
-    def within(self, inputs: Mapping[str, Any], state: Iterable[tuple[Any, Any]]) -> Any:
+    def within(self, inputs: Mapping[str, Any], state: Iterable[tuple[Any, Any]]) -> tuple[Any, set[int]]:
         """Do the same with other numbers in some variables.
 
         Args:
             inputs: by name.
             state: pairs of a variable and its numbers.
+
+        Returns:
+            what the model returns, and the ``id`` of each variable that it assigned to.
         """
         given = keras.tree.pack_sequence_as(self.structure, [inputs[name] for name in self.names])
-        with unchanged(self.model), keras.StatelessScope(state_mapping=list(state) or None):
-            return self.run(given)
+        scope = keras.StatelessScope(state_mapping=list(state) or None)
+        before = dict(scope.state_mapping)
+        with nullcontext() if self.lasting else unchanged(self.model), scope:
+            result = self.run(given)
+        return result, {key for key, value in scope.state_mapping.items() if before.get(key) is not value}
 
     def run(self, given: Any) -> Any:
         """Call the model as it is."""
         call = getattr(self.model, self.entry) if self.entry else self.model
-        options = {"training": False} if not self.entry or _takes_training(call) else {}
+        options = {"training": False} if self.inference and _takes_training(call) else {}
         return call(*given, **options) if self.positional else call(given, **options)
 
 
 def _takes_training(call: Any) -> bool:
-    return "training" in inspect.signature(call).parameters
+    parameters = inspect.signature(call).parameters.values()
+    return any(part.name == "training" or part.kind is part.VAR_KEYWORD for part in parameters)
 
 
 @contextmanager
@@ -82,3 +94,10 @@ def unchanged(model: Any) -> Iterator[None]:
             for key, value in before.items():
                 if vars(layer).get(key) is not value:
                     object.__setattr__(layer, key, value)
+
+
+def is_closed(item: Any) -> bool:
+    """Whether an object of Keras or its backend is not looked into for Python state: all but layers and containers."""
+    if isinstance(item, (keras.Layer, list, dict, tuple, set, FunctionType, MethodType)):
+        return False
+    return type(item).__module__.partition(".")[0] in ("keras", "tensorflow", "jax", "jaxlib", "torch")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ import keras
 import numpy as np
 
 from convex_init.keras.model.calls import Call
+from convex_init_core.graph.runs import place_in
 
 _SIZES = (16, 32, 8, 64, 4, 128, 2, 1)
 """Of a dimension that may have any size; the first that the model takes."""
@@ -32,6 +34,8 @@ def given_call(model: Any, example_inputs: Any, entry: str = "") -> Call:
     if isinstance(example, tuple) and not positional:
         example = list(example) if len(example) > 1 else example[0]
     parts = named_parts("", example)
+    if twice := [name for name, count in Counter(name for name, _ in parts).items() if count > 1]:
+        raise ValueError(f"example_inputs holds two arrays that are both named {twice[0]!r}; give them other keys")
     if len(own) == len(parts):
         names = tuple(tensor.name for tensor in own)
         by_name = dict(parts)
@@ -94,7 +98,7 @@ def named_parts(name: str, tree: Any) -> list[tuple[str, Any]]:
         parts = enumerate(tree)
     else:
         return [(name or "0", tree)]
-    return [found for key, part in parts for found in named_parts(f"{name}.{key}".lstrip("."), part)]
+    return [found for key, part in parts for found in named_parts(place_in(name, key), part)]
 
 
 def moved_inputs(call: Call) -> dict[str, Any]:
@@ -108,8 +112,19 @@ def moved_inputs(call: Call) -> dict[str, Any]:
 
 
 def _array(part: Any) -> Any:
-    array = part if isinstance(part, np.ndarray) else np.asarray(keras.ops.convert_to_numpy(part))
+    try:
+        array = part if isinstance(part, np.ndarray) else np.asarray(keras.ops.convert_to_numpy(part))
+    except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
+        raise _no_array(part) from error
+    if array.dtype == object:
+        raise _no_array(part)
     return array.astype(keras.config.floatx()) if array.dtype == np.float64 else array
+
+
+def _no_array(part: Any) -> TypeError:
+    return TypeError(
+        f"example_inputs holds a {type(part).__name__}, which is no array; pass arrays, in lists, tuples or dicts"
+    )
 
 
 def _made(tensor: Any, size: int, rng: np.random.Generator) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,6 +81,12 @@ class Variables:
     def learnt(self) -> list[str]:
         """Names of the parameters, in the order of the layers."""
         return [name for name, slot in self.slots.items() if slot.learnt]
+
+    def assigned(self, ids: Collection[int]) -> tuple[frozenset[str], list[str]]:
+        """Return which variables a call has assigned to, by name, and a doubt for others than the model's."""
+        own = {id(slot.variable): name for name, slot in self.slots.items()}
+        doubt = "the model assigns to a variable that is not its own, such as that of Keras' global random generator"
+        return frozenset(own[key] for key in ids if key in own), [doubt] if any(key not in own for key in ids) else []
 
     def name_of(self, variable: Any) -> str:
         """Return the name of a variable; empty if there is none."""

@@ -108,6 +108,7 @@ def _select(call: Call) -> Node | Sequence[Node]:
         return call.opaque("chooses whole rows")
     chosen = number_in(which)
     if chosen is not None and (taken := yes if chosen else no).shape == call.shape:
+        call.unused.clear()  # the other is not taken
         return taken
     return call.make("where", which, yes, no)
 
@@ -127,7 +128,6 @@ def _cast(call: Call) -> Node | Sequence[Node]:
 
 
 def _identity(call: Call) -> Sequence[Node]:
-    call.unread.clear()
     return call.inputs
 
 

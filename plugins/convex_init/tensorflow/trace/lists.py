@@ -53,6 +53,7 @@ def _get_item(call: Call) -> Node | Sequence[Node]:
     if held is None or index is None or not 0 <= index < len(held):
         return call.opaque("reads a list at a place that is not known")
     item = held[int(index)]
+    call.unused.clear()  # the list is its items
     return call.opaque("reads a place of a list that was not written") if item is None else item
 
 
@@ -62,6 +63,7 @@ def _stack(call: Call) -> Node | Sequence[Node]:
     if held is None or any(part is None for part in held):
         return call.opaque("stacks a list that is not known in full")
     parts = [part for part in held if part is not None]
+    call.unused.clear()
     return call.make("stack", *parts, shape=(len(parts), *parts[0].shape), axis=0)
 
 
@@ -69,6 +71,7 @@ def _length(call: Call) -> Node | Sequence[Node]:
     held = call.lists.get(call.inputs[0])
     if held is None:
         return call.opaque("has a length that is not known")
+    call.unused.clear()
     return call.builder.literal(np.int32(len(held)), (), call.dtype)
 
 

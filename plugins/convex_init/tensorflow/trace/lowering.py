@@ -44,6 +44,7 @@ class Call:
         place: of everything that the operation is lowered to.
         lists: what lists of tensors hold, by the node that stands for the list.
         unread: attributes that the rule has not read.
+        unused: arguments that depend on the input, and of which the rule has made nothing.
     """
 
     step: Step
@@ -52,9 +53,11 @@ class Call:
     place: Place
     lists: dict[Node, tuple[Node | None, ...]]
     unread: set[str] = field(default_factory=set)
+    unused: set[Node] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Note the attributes that a rule has to read."""
+        """Note the attributes that a rule has to read, and the arguments that it has to use."""
+        self.unused = {part for part in self.inputs if not part.is_fixed}
         self.unread = {name for name in self.step.attributes if not name.startswith("_")} - _TECHNICAL
 
     @property
@@ -97,6 +100,7 @@ class Call:
         **params: Any,
     ) -> Node:
         """Return a node; of the shape and dtype of a result unless told."""
+        self.unused.difference_update(inputs)
         result = self.step.outputs[index]
         shape = [max(size, 0) for size in result.shape] if shape is None else shape
         return self.builder.node(op, inputs, shape, dtype or result.dtype, self.place, **params)
@@ -184,14 +188,21 @@ class Lowering:
             return call.opaque("has a shape that depends on numbers")
         before = len(self.builder.graph.nodes)
         made = rule(call)
+        results = [made] if isinstance(made, Node) else made
+        call.unused.difference_update(results)
         if call.unread:  # what the rule made without them is not what runs
             del self.builder.graph.nodes[before:]
             return call.opaque(f"has an attribute {min(call.unread)!r} that is not understood")
-        return [made] if isinstance(made, Node) else made
+        if call.unused:
+            del self.builder.graph.nodes[before:]
+            return call.opaque("has an argument that depends on the input where a constant is expected")
+        return results
 
 
 def variable_node(builder: Builder, variable: Variable, slot: Slot) -> Node:
     """Return a new node for a variable."""
+    if variable.changes:
+        return builder.leaf("input", slot.shape, slot.dtype, Place("input", variable.name), name=variable.name)
     op = "parameter" if variable.learnt and slot.dtype.startswith(("float", "bfloat")) else "buffer"
     node = builder.leaf(op, slot.shape, slot.dtype, Place(op, variable.name), name=variable.name)
     names = (variable.name,) if op == "parameter" else ()
@@ -203,7 +214,7 @@ def bounds(tensor: Any) -> tuple[float, float] | None:
     """Return smallest and largest number of a tensor; ``None`` if it has none that can be read."""
     if tensor is None:
         return None
-    array = np.asarray(tensor)
+    array = np.asarray(tensor.numpy() if hasattr(tensor, "numpy") else tensor)  # of bfloat16, too
     if array.size == 0 or (array.dtype.kind in "cOSUV" and "float" not in array.dtype.name):
         return None
     return float(array.min()), float(array.max())

@@ -32,9 +32,14 @@ def _broadcast(call: Call) -> Node:
     return call.make("broadcast", data)
 
 
-def _rearrange(call: Call) -> Node:
-    call.unread.clear()
-    return call.make("rearrange", call.inputs[0])
+def _rearrange(*names: str) -> Rule:
+    """Return the rule of an operation that moves elements, in a way that these attributes tell."""
+
+    def rule(call: Call) -> Node:
+        call.unread -= {*names}
+        return call.make("rearrange", call.inputs[0])
+
+    return rule
 
 
 def _slice(call: Call) -> Node | Sequence[Node]:
@@ -171,6 +176,7 @@ def _update(call: Call) -> Node | Sequence[Node]:
 def _shape_of(call: Call) -> Sequence[Node]:
     """Numbers that the shape of the argument tells, as a literal."""
     slot = call.step.outputs[0]
+    call.unused.clear()  # whose numbers do not matter
     if slot.number is None:
         return call.opaque("has a shape that depends on numbers")
     return [call.builder.literal(np.asarray(slot.number), slot.shape, slot.dtype)]
@@ -178,9 +184,11 @@ def _shape_of(call: Call) -> Sequence[Node]:
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("Reshape", "Squeeze", "ExpandDims"), _reshape),
-    **dict.fromkeys(("ReverseV2", "Roll", "Tile", "MirrorPad", "SpaceToDepth", "DepthToSpace"), _rearrange),
+    **dict.fromkeys(("ReverseV2", "Roll", "Tile", "BatchToSpaceND"), _rearrange()),
+    "MirrorPad": _rearrange("mode"),
+    **dict.fromkeys(("SpaceToDepth", "DepthToSpace"), _rearrange("block_size", "data_format")),
     **dict.fromkeys(("Shape", "Size", "Rank", "ZerosLike", "OnesLike"), _shape_of),
-    "ResizeNearestNeighbor": _rearrange,
+    "ResizeNearestNeighbor": _rearrange("align_corners", "half_pixel_centers"),
     "Transpose": _transpose,
     "BroadcastTo": _broadcast,
     "Slice": _slice,
@@ -191,7 +199,6 @@ RULES: dict[str, Rule] = {
     "Split": _split,
     "SplitV": _split,
     "SpaceToBatchND": _space_to_batch,
-    "BatchToSpaceND": _rearrange,
     "Pad": _pad,
     "PadV2": _pad,
     "GatherV2": _gather,

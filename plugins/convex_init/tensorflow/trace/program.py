@@ -18,6 +18,7 @@ LONGEST_LOOP = 64  # steps that are unrolled; each is a copy of the loop's body 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _BRANCHES = ("If", "StatelessIf")
 _LOOPS = ("While", "StatelessWhile")
+_HOST = ("PyFunc", "EagerPyFunc", "PyFuncStateless")
 # What takes the handle of a variable and leaves its numbers; anything else may write them.
 _READERS = ("ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "Identity", "IdentityN")
 
@@ -30,11 +31,13 @@ class Variable:
         name: by which the graph knows it.
         tensor: reads its numbers.
         learnt: whether it is a parameter, not a buffer.
+        changes: whether it has other numbers at the next call.
     """
 
     name: str
     tensor: Callable[[], Any]
     learnt: bool
+    changes: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -117,6 +120,7 @@ class Program:
         steps: in order.
         captured: places of tensors from outside of the function.
         written: names of the variables that the function may write.
+        doubts: what the steps may do that they do not show.
     """
 
     inputs: list[Slot]
@@ -124,6 +128,7 @@ class Program:
     steps: list[Step] = field(default_factory=list)
     captured: list[Slot] = field(default_factory=list)
     written: set[str] = field(default_factory=set)
+    doubts: list[str] = field(default_factory=list)
 
 
 def flat(concrete: Any, variables: Mapping[Any, Variable]) -> Program:
@@ -229,6 +234,9 @@ def _text(name: Any) -> str:
 
 def _step(program: Program, operation: Any, inputs: tuple[Slot, ...], module: str) -> list[Slot]:
     outputs = [_slot(tensor) for tensor in operation.outputs]
+    if operation.type in _HOST:
+        doubt = f"{operation.type} in {module!r} runs Python code, which may write to variables"
+        program.doubts.extend([] if doubt in program.doubts else [doubt])
     step = Step(operation, inputs, tuple(outputs), module)
     numbers = _numbers(program, step)
     for slot, number in zip(outputs, numbers or [], strict=False):
@@ -246,7 +254,9 @@ def _numbers(program: Program, step: Step) -> list[Any] | None:
         program.written.update(slot.resource.name for slot in step.inputs if slot.resource is not None)
     if step.name == "ReadVariableOp":
         variable = step.inputs[0].resource
-        return None if variable is None or variable.name in program.written else [variable.tensor()]
+        if variable is None or variable.changes or variable.name in program.written:
+            return None
+        return [variable.tensor()]
     if step.name in ("Shape", "Size", "Rank", "ZerosLike", "OnesLike") and -1 not in step.inputs[0].shape:
         return step.evaluate([tf.zeros(step.inputs[0].shape, step.inputs[0].dtype)])
     if step.has_state or not step.outputs or any(slot.number is None for slot in step.inputs):

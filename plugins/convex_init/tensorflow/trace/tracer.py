@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from convex_init.tensorflow.trace.lowering import Lowering, bounds
 from convex_init.tensorflow.trace.program import Program, Slot, Variable, flat
 from convex_init_core.graph.builder import Builder
 from convex_init_core.graph.nodes import Constant, Graph, Node, Place
+from convex_init_core.graph.runs import distinct, place_in
+from convex_init_core.reach import holds
 
 # What is told of an array on the way, and may return another in its place.
 Visit = Callable[[Place, NDArray[Any]], "NDArray[Any] | None"]
@@ -30,6 +33,7 @@ class Trace:
         nodes: by place of the tensor in the program.
         variables: nodes of the variables, by name.
         arguments: names and tensors of the arguments, in the order of the program's inputs.
+        concrete: the function on tensors in this order, as TensorFlow runs it.
     """
 
     graph: Graph
@@ -37,6 +41,7 @@ class Trace:
     nodes: Mapping[Slot, Node]
     variables: Mapping[str, Node]
     arguments: Sequence[tuple[str, Any]]
+    concrete: Callable[..., Sequence[Any]]
 
 
 def trace(
@@ -69,23 +74,30 @@ def traced(
     kwargs: Mapping[str, Any] | None = None,
     *,
     buffers: Collection[str] = (),
+    changing: Collection[str] = (),
 ) -> Trace:
-    """Return the graph of a function with its steps, for :func:`run`; see :func:`trace`."""
+    """Return the graph of a function with its steps, for :func:`run`; see :func:`trace`.
+
+    Variables that are named in ``changing`` hold other numbers at every call, and are context like another input.
+    """
     arguments = [(name, value) for name, value in _leaves((tuple(args), dict(kwargs or {})), ()) if _is_tensor(value)]
     named = [(_shown(path), value) for path, value in arguments]
     shown: list[str] = []
+    doubts: list[str] = []
 
     def on_tensors(*tensors: Any) -> list[Any]:
         given = dict(zip((path for path, _ in arguments), tensors, strict=True))
         own, keywords = _rebuilt((tuple(args), dict(kwargs or {})), (), given)
-        found = [(path, leaf) for path, leaf in _leaves(fn(*own, **keywords), ("output",)) if _is_result(leaf)]
-        shown[:] = [".".join(map(str, path)) for path, _ in found]
+        leaves = [(reduce(place_in, path, "output"), leaf) for path, leaf in _leaves(fn(*own, **keywords), ())]
+        found = [(name, leaf) for name, leaf in leaves if _is_result(leaf)]
+        shown[:] = distinct(name for name, _ in found)
+        doubts[:] = [_doubt(name, leaf) for name, leaf in leaves if not _is_result(leaf) and holds(leaf, _is_tensor)]
         return [tf.convert_to_tensor(leaf) for _, leaf in found]
 
     specs = [tf.TensorSpec(value.shape, value.dtype, f"argument_{i}") for i, (_, value) in enumerate(named)]
     concrete = tf.function(on_tensors).get_concrete_function(*specs)
     known = {
-        part.handle.ref(): _variable(name, part, name not in buffers)
+        part.handle.ref(): _variable(name, part, name not in buffers, name in changing)
         for name, value in variables.items()
         for part in getattr(value, "values", (value,))  # a mirrored variable has one on each device
     }
@@ -98,7 +110,13 @@ def traced(
     lowering.lower(program)
     for name, slot in zip(shown, program.outputs, strict=True):
         lowering.builder.graph.outputs[name] = lowering.nodes[slot]
-    return Trace(lowering.builder.finished(), program, lowering.nodes, lowering.variables, named)
+    lowering.builder.graph.doubts += [*doubts, *program.doubts]
+    return Trace(lowering.builder.finished(), program, lowering.nodes, lowering.variables, named, concrete)
+
+
+def parts_of(result: Any) -> list[Any]:
+    """Return the tensors in what a function returned, in the order of the outputs of its graph."""
+    return [tf.convert_to_tensor(leaf) for _, leaf in _leaves(result, ()) if _is_result(leaf)]
 
 
 def run(made: Trace, places: Iterable[Place], visit: Visit, *, arrays: Mapping[str, Any] | None = None) -> list[Any]:
@@ -189,8 +207,8 @@ def follow(
     return list(map(read, made.program.outputs))
 
 
-def _variable(name: str, variable: Any, learnt: bool) -> Variable:
-    return Variable(name, variable.read_value, learnt)
+def _variable(name: str, variable: Any, learnt: bool, changes: bool = False) -> Variable:
+    return Variable(name, variable.read_value, learnt, changes)
 
 
 def _argument(builder: Builder, name: str, slot: Slot) -> Node:
@@ -233,6 +251,13 @@ def _shown(path: _Path) -> str:
 
 def _is_tensor(value: Any) -> bool:
     return isinstance(value, (tf.Tensor, tf.TensorSpec, np.ndarray, np.generic))
+
+
+def _doubt(name: str, leaf: Any) -> str:
+    return (
+        f"{name} is a {type(leaf).__name__} that holds tensors, into which the trace does not look; return them in a "
+        "dict, a list or a tuple"
+    )
 
 
 def _is_result(value: Any) -> bool:
