@@ -37,16 +37,9 @@ class Selections(TypedDict, total=False):
     exclude: Selection | None
 
 
-class Options(Selections, total=False):
-    """The arguments of :func:`request`; those from ``correlation`` on are the settings."""
+class Settings(TypedDict, total=False):
+    """The fields of :class:`~convex_init_core.settings.InitSettings`, for whoever passes some of them on."""
 
-    fed_by: Feeding | Mapping[str, Feeding] | None
-    positivity: str | Positivity | None
-    register_missing_bias: bool
-    calibrate: bool | None
-    output_mean: object
-    output_variance: object
-    targets: object
     correlation: float
     variance: float
     bias_noise: float
@@ -55,6 +48,18 @@ class Options(Selections, total=False):
     method: str
     match_moments: bool
     threshold: float
+
+
+class Options(Selections, Settings, total=False):
+    """The arguments of :func:`request`."""
+
+    fed_by: Feeding | Mapping[str, Feeding] | None
+    positivity: str | Positivity | None
+    register_missing_bias: bool
+    calibrate: bool | None
+    output_mean: object
+    output_variance: object
+    targets: object
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +155,34 @@ def request(**options: Unpack[Options]) -> Request:
 
 _SETTINGS = tuple(each.name for each in fields(InitSettings))
 _KNOWN = tuple(Options.__annotations__)
+
+
+def settings_in(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of some arguments that are fields of :class:`~convex_init_core.settings.InitSettings`."""
+    return {name: options[name] for name in _SETTINGS if name in options}
+
+
+def with_own(options: Mapping[str, Any], own: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Return arguments with the settings that parts of a model were made with.
+
+    Args:
+        options: as a user gives them to :func:`request`.
+        own: path and settings of each part that has some.
+
+    Raises:
+        ValueError: if two parts contradict each other, or an argument contradicts a part.
+    """
+    found, by = dict(options), dict.fromkeys(options, "")
+    for path, settings in own:
+        part = repr(path) if path else "the network"
+        for name, value in settings.items():
+            if name not in found:
+                found[name], by[name] = value, part
+            elif found[name] != value:
+                other = f"{by[name]} with {name}={found[name]!r}" if by[name] else f"{name}={found[name]!r} was given"
+                remedy = "make both alike" if by[name] else f"leave {name} out, or make it anew with the other"
+                raise ValueError(f"{part} was made with {name}={value!r}, and {other}: {remedy}")
+    return found
 
 
 def _selection(name: str, selection: Any) -> Any:

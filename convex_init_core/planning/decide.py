@@ -263,6 +263,8 @@ class _Decider:
             raise ValueError("skip_share must be above 0 for a network with free skips, got 0: they would start at 0")
         recipe = free_recipe_of(product.fan_in, variance / product.factor**2)
         notes = [f"squares, {term.squares:g} to a sum"] if term.squares else []
+        if is_named and self.reading.is_convex(product.data):
+            notes.append("against the data flow: it multiplies a convex value, so nothing keeps the model convex")
         self.made.of_weight[product.source] = Decision(product, role, recipe, beside, "", False, doubt, reason, notes)
 
     def _shift(self, found: Sum, biases: list[str], budget: Budget) -> str:

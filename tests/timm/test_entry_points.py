@@ -15,7 +15,7 @@ from timm.utils import ModelEmaV3
 from torch import nn
 
 import convex_init.timm as ct
-from convex_init.torch import certify, plan, project_, project_after_step, projected_parameters, signal_report
+from convex_init.torch import apply_, certify, plan, project_, project_after_step, projected_parameters, signal_report
 from tests.timm.segments import assert_convex, rise_above_chords, train
 
 SMALL = {
@@ -249,3 +249,11 @@ def test_our_reports_read_the_mlp():
     model = small("icnn_mlp_3x784")
     assert [layer.role for layer in plan(model).layers] == ["free", "positive", "positive", "positive"]
     assert len(signal_report(model, torch.randn(8, 1, 8, 6)).layers) == 4
+
+
+def test_apply_keeps_the_settings_that_a_network_was_drawn_with():
+    model = timm.create_model("icnn_mlp_3x784", num_classes=2, in_chans=1, img_size=28)
+    model.init_weights(variance=2.0)
+    assert plan(model, torch.randn(2, 1, 28, 28)).settings.variance == 2.0
+    with pytest.raises(ValueError, match=r"made with variance=2\.0, and variance=1\.0 was given"):
+        apply_(model, torch.randn(2, 1, 28, 28), variance=1.0)

@@ -73,6 +73,7 @@ class _Icnn(nn.Module):
     def init_weights(self, generator: torch.Generator | None = None, **settings: Any) -> None:
         """Draw all parameters anew; arguments are those of :func:`convex_init.timm.init_weights`."""
         named_apply(partial(init_weights, generator=generator, **settings), self)
+        self.init_settings = {**getattr(self, "init_settings", {}), **settings}  # kept by convex_init.torch.apply_
 
     def get_classifier(self) -> nn.Module:
         """Return the last layer."""

@@ -13,9 +13,10 @@ from convex_init.keras.framework import KerasFramework
 from convex_init.keras.model.calls import Call
 from convex_init.keras.model.inputs import given_call
 from convex_init_core.convexity.inputs.parts import Part, convex_inputs_of
+from convex_init.keras.owners.own_settings import keep_settings, own_settings
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
-from convex_init_core.request import Options, request
+from convex_init_core.request import Options, request, with_own
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -74,6 +75,8 @@ def apply_(
             - ``targets``, or ``output_mean`` and ``output_variance``: a sample of what the model will be trained on, of
               shape ``(examples, outputs)``, or its moments, so that the output starts there; a number for all outputs
               or one for each. By default an output has variance 1, whatever ``variance`` says of the layers before it.
+            - Settings; a network or layer of ours keeps those that it was made with, if they are not the defaults, and
+              a contradiction is an error.
             - ``method``: ``"bounded_gain"`` (default), ``"log_normal"`` (the paper's equations everywhere) or
               ``"isometric"`` (for any depth).
             - ``correlation`` (ρ*, 0.5), ``variance`` (σ*², 1.0), ``bias_noise`` (β, 0.0), ``distribution``
@@ -94,13 +97,16 @@ def apply_(
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
         raise TypeError(f"seed must be an integer or None, got {seed!r}")
     framework, asked = asked_of(model, example_inputs, options)
+    own = list(own_settings(model))
     build.execute(build.plan(framework, asked), framework, None if seed is None else int(seed))
+    for _, settings in own:
+        keep_settings(model, settings)  # its initializers, which hold them, are gone
     return model
 
 
 def asked_of(model: Any, example_inputs: Any, options: Mapping[str, Any]) -> tuple[KerasFramework, Request]:
     """Return the port for a model, and what the user asks of it, with activations and inputs as Keras names them."""
-    given: dict[str, Any] = dict(options)
+    given: dict[str, Any] = with_own(options, own_settings(model))
     if "fed_by" in given:
         given["fed_by"] = _activations(given["fed_by"])
     asked = request(**given)

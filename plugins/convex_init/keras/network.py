@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count, pairwise
 from typing import Any
 
@@ -13,6 +14,7 @@ from keras import layers
 from convex_init.keras.draws.drawing import FREE, seed_stream
 from convex_init.keras.initializers import ICNNInit
 from convex_init.keras.layers import ConvexDense
+from convex_init.keras.owners.own_settings import keep_settings
 from convex_init.keras.serialisation import ActivationSpec, core_activation
 from convex_init_core.methods.log_normal import solve_centred
 from convex_init_core.methods.recipes import free_recipe, positive_recipe, skip_recipe
@@ -36,6 +38,7 @@ def ICNN(
     skip_share: float = 0.5,
     method: str = "log_normal",
     match_moments: bool = False,
+    threshold: float = 0.0,
     seed: int | None = None,
     name: str | None = None,
 ) -> keras.Model:
@@ -59,6 +62,9 @@ def ICNN(
         skip_share: share of what bias noise leaves that the skips carry, in (0, 1); only with ``skip``.
         method: ``"log_normal"`` or ``"isometric"``.
         match_moments: give every unit exactly the mean and variance of the law.
+        threshold: τ, with ``"isometric"``: spreads the bends of the layers; see
+            :class:`convex_init_core.InitSettings`. :func:`convex_init.keras.apply_` keeps all of these settings that
+            are not the defaults.
         seed: an integer fixes every layer's draw; ``None`` takes seeds from Keras' global state.
         name: of the model.
 
@@ -81,7 +87,9 @@ def ICNN(
     if any(isinstance(width, bool) or not isinstance(width, int) or width < 1 for width in widths):
         raise ValueError(f"in_features, hidden and out_features must be whole numbers of at least 1, got {widths}")
     phi = core_activation(activation, "activation")
-    settings = InitSettings(correlation, variance, bias_noise, distribution, skip_share, method, match_moments)
+    given = correlation, variance, bias_noise, distribution, skip_share, method, match_moments, threshold
+    chosen = InitSettings(*given)
+    settings = replace(chosen, threshold=0.0)  # of one layer
     share = skip_share if skip else 0.0
     kernel = ICNNInit(
         *(correlation, variance, bias_noise, phi, distribution),
@@ -115,7 +123,13 @@ def ICNN(
             free = normal(recipe.statistics.weight_std)
             across = layers.Dense(m, use_bias=False, kernel_initializer=free, name=f"skip_{k}")
             s = layers.Add(name=f"sum_{k}")([s, across(x)])
-    return keras.Model(x, s, name=name)
+    model = keras.Model(x, s, name=name)
+    keep_settings(model, chosen)
+    if threshold > 0.0 and positivity is not None:
+        from convex_init.keras.api import apply_  # the bends of a chain are spread when all of it is there
+
+        apply_(model, seed=seed)
+    return model
 
 
 def _plain(number: Any) -> Any:

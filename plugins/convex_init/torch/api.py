@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,7 +23,7 @@ from convex_init.torch.write.drawing import check_generator
 from convex_init.torch.write.sharding import is_sharded, reshard
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
-from convex_init_core.request import Options, Request, request
+from convex_init_core.request import Options, Request, request, with_own
 from convex_init_core.theory.activation import Activation
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def apply_(
             - ``targets``, or ``output_mean`` and ``output_variance``: a sample of what the model will be trained on, of
               shape ``(examples, outputs)``, or its moments, so that the output starts there; a number for all outputs
               or one for each. By default an output has variance 1, whatever ``variance`` says of the layers before it.
+            - Settings; a network or layer of ours keeps those that it was made with, and a contradiction is an error.
             - ``method``: ``"bounded_gain"`` (default), ``"log_normal"`` (the paper's equations everywhere) or
               ``"isometric"`` (for any depth).
             - ``correlation`` (ρ*, 0.5), ``variance`` (σ*², 1.0), ``bias_noise`` (β, 0.0), ``distribution``
@@ -137,7 +138,7 @@ def apply_(
 
 def adapted(model: nn.Module, options: Options) -> Options:
     """Put torch's words into the core's: predicates ``f(path, module)`` as those of a path, modules as activations."""
-    found: dict[str, Any] = dict(options)
+    found: dict[str, Any] = with_own(options, own_settings(model))
     predicates = {
         name: found[name]
         for name in ("positive", "free", "exclude")
@@ -162,6 +163,12 @@ def adapted(model: nn.Module, options: Options) -> Options:
 
 def _numbers(given: Any) -> Any:
     return numpy_of(given) if isinstance(given, Tensor) and given.is_floating_point() else given
+def own_settings(model: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield path and settings of each network or layer of ours that was made with some."""
+    for path, module in model.named_modules() if isinstance(model, nn.Module) else ():
+        settings = getattr(module, "init_settings", None)
+        if isinstance(settings, dict) and settings:
+            yield path.removeprefix("_orig_mod").lstrip("."), settings
 
 
 def _activation(spec: Any) -> Any:

@@ -24,7 +24,7 @@ class _ConvexLayer(nn.Module):
         *args: Any,
         positivity: str | Positivity = "projection",
         fed_by: ActivationLike = "relu",
-        method: str = "log_normal",
+        method: str | None = None,
         **kwargs: Any,
     ) -> None:
         """Make torch's layer and put the map on its weight; see the class."""
@@ -32,7 +32,7 @@ class _ConvexLayer(nn.Module):
             raise TypeError("activation= is called fed_by=: the layer applies none, it names what feeds the layer")
         super().__init__(*args, **kwargs)
         through = as_positivity(positivity)
-        self.method = method
+        self.init_settings = {} if method is None else {"method": method}  # kept by apply_
         self.feeding_activation: Activation = read_activation(fed_by)  # TorchScript reads annotations of classes
         if through.reparametrises:
             parametrize.register_parametrization(self, "weight", Positive(through))
@@ -62,7 +62,7 @@ class _ConvexLayer(nn.Module):
             fed_by=self.feeding_activation,
             positivity=read_positivity(self),
             generator=generator,
-            **{"method": self.method, **settings},
+            **{"method": "log_normal", **self.init_settings, **settings},
         )
 
     def extra_repr(self) -> str:

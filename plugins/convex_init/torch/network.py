@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,16 @@ from convex_init.torch.model.fans import fan_in
 from convex_init.torch.write.drawing import Fill, fill_
 from convex_init.torch.write.positivity import raw_parameter
 from convex_init_core.methods.log_normal import solve_centred
+from convex_init_core.request import request, settings_in
 from convex_init_core.theory.activation import Activation
 from convex_init_core.theory.activations import identity
 from convex_init_core.weights.laws import Normal
 from convex_init_core.weights.positivity import Positivity
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from convex_init_core.request import Options, Settings
 
 
 class ICNN(nn.Module):
@@ -38,16 +44,20 @@ class ICNN(nn.Module):
         positivity: ``"projection"`` (then use :func:`project_after_step`), a map such as ``"exp"`` (the paper's
             exp-ICNN), or ``None`` for the paper's *non-convex* baseline: the same network with weights of either sign.
         bias: whether the layers have biases; positive layers without need ``skip``, whose maps then carry the shift.
-        method: of initialisation, ``"bounded_gain"``, ``"log_normal"`` (the paper's) or ``"isometric"``, which carries
-            any depth; for a convex network only.
         device: of the parameters.
         dtype: of the parameters.
+        **settings: of the initialisation of a convex network, as for :func:`convex_init.torch.apply_`, which keeps them
+            when it is called with the network: ``method`` (``"bounded_gain"``; ``"isometric"`` carries any depth),
+            ``correlation``, ``variance``, ``bias_noise``, ``distribution``, ``skip_share``, ``match_moments``,
+            ``threshold``.
 
     Shape:
         Input ``(*, in_features)``, output ``(*, out_features)``.
 
     Raises:
-        ValueError: if a width is below 1, there is no hidden layer, or an activation or positivity may not be used.
+        ValueError: if a width is below 1, there is no hidden layer, an activation or positivity may not be used, or a
+            setting is out of range or given to the baseline.
+        TypeError: if a setting does not exist.
 
     Example:
         >>> import torch
@@ -68,9 +78,9 @@ class ICNN(nn.Module):
         skip: bool = False,
         positivity: str | Positivity | None = "projection",
         bias: bool = True,
-        method: str = "bounded_gain",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        **settings: Unpack[Settings],
     ) -> None:
         """Make the network and initialise it; see the class."""
         super().__init__()
@@ -94,23 +104,36 @@ class ICNN(nn.Module):
         # Somewhere there must be a bias for the centring shift: in the skips if not in the layers.
         self.skips = nn.ModuleList(nn.Linear(in_features, m, not bias, **options) for _, m in pairs) if skip else None
         self.activations = nn.ModuleList(copy.deepcopy(phi) for _ in hidden)
-        self.is_convex, self.method = positivity is not None, method
-        self.reset_parameters()
+        self.is_convex, self.init_settings = positivity is not None, dict[str, Any]()
+        self.reset_parameters(**settings)
 
     def reset_parameters(self, generator: torch.Generator | None = None, **settings: Any) -> None:
         """Draw all parameters anew: the principled initialisation, or He's for the non-convex baseline.
 
         Args:
             generator: source of randomness; torch's global CPU generator by default.
-            **settings: as for :func:`convex_init.torch.apply_`, with the network's own method by default; none for the
-                baseline.
+            **settings: as for :func:`convex_init.torch.apply_`; they are kept, beside those that the network has.
+                None for the baseline.
         """
+        self._check(settings)
+        before = self.init_settings
+        self.init_settings = {**before, **settings_in(settings)}
+        try:
+            self._draw(generator, {name: settings[name] for name in settings if name not in self.init_settings})
+        except BaseException:
+            self.init_settings = before
+            raise
+
+    def _check(self, settings: dict[str, Any]) -> None:
+        request(**{**self.init_settings, **settings})
+        if settings and not self.is_convex:
+            raise ValueError(f"{sorted(settings)} are settings of the convex initialisation; the baseline has none")
+
+    def _draw(self, generator: torch.Generator | None, options: dict[str, Any]) -> None:
         if any(parameter.device.type == "meta" for parameter in self.parameters()):
             return
         if self.is_convex:
-            apply_(self, generator=generator, **{"method": self.method, **settings})
-        elif settings:
-            raise ValueError(f"{sorted(settings)} are settings of the convex initialisation; the baseline has none")
+            apply_(self, generator=generator, **cast("Options", options))
         else:
             fill_(self._centred_fills(), generator)
 
