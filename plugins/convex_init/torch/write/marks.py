@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ class Marked(NamedTuple):
 Places = dict[str, Marked]
 """For the path that a mark names, the parameter to clamp; see :func:`marked_places`."""
 
+_BEHIND = re.compile(r"parametrizations\.([^.]+)\..*|(?:_orig|_g|_v)$")
 _REMEMBERED = "_convex_init_places"  # a plain attribute of a root: deepcopy and pickle keep it
 
 
@@ -78,13 +80,16 @@ def marked_places(model: nn.Module) -> Places:
 
 
 def remember_places(model: nn.Module) -> None:
-    """Keep on ``model`` itself which parameters are marked now, by path, in the place of what was remembered before.
+    """Keep on ``model`` itself which parameters it has, and which are marked now, in the place of what was kept before.
 
     From then on :func:`projected_parameters` of the model, or of one that contains it, refuses when a layer at one of
-    these paths was replaced by one with parameters of its own and no mark, which would train unprojected. A layer
-    that was taken out, or replaced by one without parameters or with a marked one, is no reason to refuse.
+    these paths was replaced by one with parameters of its own and no mark, which would train unprojected, and when
+    parameters without a mark were added: nobody has looked whether convexity depends on them. A layer that was taken
+    out, or replaced by one without parameters or with a marked one, is no reason to refuse.
     """
-    setattr(model, _REMEMBERED, tuple(marked_places(model)))
+    setattr(model, _REMEMBERED, None)  # what was known before is of no matter
+    names = tuple(name for name, _ in model.named_parameters(remove_duplicate=False))
+    setattr(model, _REMEMBERED, (tuple(marked_places(model)), names))
 
 
 def check_none_gone(known: Iterable[str], places: Places, remedy: str) -> None:
@@ -188,7 +193,8 @@ def _refusal(place: str, interval: Interval, how: str) -> ValueError:
 
 def _check_remembered(model: nn.Module, named: set[str]) -> None:
     for path, module in model.named_modules():
-        for place in module.__dict__.get(_REMEMBERED, ()):
+        places, known = module.__dict__.get(_REMEMBERED) or ((), None)
+        for place in places:
             whole = _join(path, place)
             if whole not in named and _holds_unmarked(model, whole, named):
                 raise ValueError(
@@ -196,6 +202,22 @@ def _check_remembered(model: nn.Module, named: set[str]) -> None:
                     "without the mark, and would train unprojected: mark_projected(layer) if its weights may be "
                     "clamped as they are, else initialise it by apply_(model)"
                 )
+        added = [] if known is None else [_join(path, name) for name in _added(module, path, set(known), named)]
+        if added:
+            raise ValueError(
+                f"{', '.join(added)} was not there when it was decided what has to stay non-negative, and has no mark: "
+                "call constrain_(model, example_inputs), which looks again and draws nothing"
+            )
+
+
+def _added(root: nn.Module, path: str, known: set[str], marked: set[str]) -> Iterator[str]:
+    """The parameters of a model that are new since, neither marked nor behind a known one, in no marked layer."""
+    layers = {place.rpartition(".")[0] for place in marked}
+    for name, _ in root.named_parameters(remove_duplicate=False):
+        behind = _BEHIND.sub(r"\1", name)
+        is_marked = _join(path, behind) in marked or _join(path, name).rpartition(".")[0] in layers
+        if not known & {name, behind} and not is_marked:
+            yield name
 
 
 def _holds_unmarked(model: nn.Module, place: str, named: set[str]) -> bool:

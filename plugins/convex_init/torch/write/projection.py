@@ -61,7 +61,8 @@ def project_after_step(optimizer: Optimizer | Iterable[Optimizer], model: nn.Mod
     At every step it is noticed when a projected layer was replaced, its parameter exchanged (``load_state_dict`` with
     ``assign=True``), or its weight put behind ``weight_norm``, ``spectral_norm`` or a mask. What can be followed is:
     pruning, a layer that is converted around the same parameter, a new parameter that is marked and that an
-    optimizer holds. The rest is an error. What is not noticed: a layer that is added and not marked.
+    optimizer holds. The rest is an error, and so are parameters that were added, without a mark, to what ``apply_`` or
+    ``constrain_`` has looked at. What is not noticed: a forward that does something else with the same parameters.
 
     Note:
         ``copy.deepcopy`` and ``pickle`` drop the hooks of an optimizer: call this again on the copy. Loading a state
@@ -133,8 +134,10 @@ class _Projection:
 
     def after(self, optimizer: Optimizer) -> Groups:
         """What to clamp after a step of ``optimizer``: its own weights, and those that no optimizer holds."""
-        if any(parameters.get(name) is not tensor for parameters, name, tensor in self._parameters) or any(
-            modules.get(name) is not module for modules, name, module in self._modules
+        if (
+            any(parameters.get(name) is not tensor for parameters, name, tensor in self._parameters)
+            or any(modules.get(name) is not module for modules, name, module in self._modules)
+            or any(len(held) != size for held, size in self._size)
         ):
             self._follow()
         return self._groups[optimizer]
@@ -162,15 +165,15 @@ class _Projection:
         }
         self._modules: list[tuple[Mapping[str, Any], str, Any]] = []
         self._parameters: list[tuple[Mapping[str, Any], str, Tensor]] = []
-        links: dict[tuple[nn.Module, str], None] = {}
+        within = dict(self.model.named_modules(remove_duplicate=False))
+        self._size = [
+            (held, len(held)) for each in dict.fromkeys(within.values()) for held in (each._modules, each._parameters)
+        ]
+        for each in dict.fromkeys(within.values()):
+            self._modules += [(each._modules, part, inner) for part, inner in each._modules.items()]
         for path, tensor in _clampable(places):
-            *parents, name = path.split(".")
-            module: nn.Module | None = self.model
-            for part in parents:
-                if module is not None and (module, part) not in links:
-                    links[module, part] = None
-                    self._modules.append((module._modules, part, module._modules.get(part)))
-                module = module._modules.get(part) if module is not None else None
+            owner, _, name = path.rpartition(".")
+            module = within.get(owner)
             if module is not None and name in module._parameters:  # a Keras variable lies elsewhere
                 self._parameters.append((module._parameters, name, tensor))
 
