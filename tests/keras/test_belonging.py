@@ -248,3 +248,10 @@ def test_numpy_integers_are_seeds(kind):
     np.testing.assert_array_equal(
         array(ICNN(kind(4), [kind(3)], kind(1), seed=kind(4)).weights[2]), array(ICNN(4, [3], 1, seed=4).weights[2])
     )
+
+
+@pytest.mark.parametrize("part", ["kernel", "recurrent"])
+def test_kernels_of_recurrent_layers_are_looked_at_too(part):
+    layer = layers.SimpleRNN(4, **{f"{part}_initializer": ICNNInit()})
+    with pytest.warns(UserWarning, match=rf"no NonNeg constraint keeps it .*\({part}_constraint=NonNeg\(\)\)"):
+        layer.build((None, 3, 5))

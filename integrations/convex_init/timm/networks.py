@@ -56,8 +56,7 @@ class _Icnn(nn.Module):
             )
         self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
         self.num_features = self.head_hidden_size = num_features
-        self.positivity = positivity
-        self._make_act = _act_layer(act_layer)
+        self.positivity, self._make_act = positivity, _act_layer(act_layer)
         self.head_drop = nn.Dropout(drop_rate)
 
     def _act(self) -> nn.Module:
@@ -72,8 +71,8 @@ class _Icnn(nn.Module):
 
     def init_weights(self, generator: torch.Generator | None = None, **settings: Any) -> None:
         """Draw all parameters anew; arguments are those of :func:`convex_init.timm.init_weights`."""
+        self.init_settings = settings  # kept by convex_init.torch.apply_
         named_apply(partial(init_weights, generator=generator, **settings), self)
-        self.init_settings = {**getattr(self, "init_settings", {}), **settings}  # kept by convex_init.torch.apply_
 
     def get_classifier(self) -> nn.Module:
         """Return the last layer."""

@@ -43,12 +43,13 @@ def check_initializers(model: Any) -> Any:
 
 def layer_flaw(layer: Any) -> str:
     """Return what a layer with an ``ICNNInit`` kernel lacks, with the remedy, or an empty string."""
-    for name in ("kernel", "depthwise"):
-        kernel: Any = getattr(layer, f"{name}_initializer", None)
-        if getattr(kernel, "role", None) == KERNEL:
-            break
-    else:
+    ends = "_initializer"
+    found = {key.removesuffix(ends): each for key, each in vars(layer).items() if key.endswith(ends)}
+    ours = [name for name, each in found.items() if getattr(each, "role", None) == KERNEL]
+    if not ours:
         return ""
+    name = next((name for name in ("kernel", "depthwise") if name in ours), ours[0])
+    kernel: Any = found[name]
     lacks = []
     if not kernel.positivity.reparametrises and not isinstance(
         getattr(layer, f"{name}_constraint", None), keras.constraints.NonNeg

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from convex_init.torch.write.positivity import Positive, Within, interval_of, projected_names, read_positivity
+from convex_init.torch.write.positivity import MARK, Positive, Within, interval_of, projected_names, read_positivity
 from convex_init.torch.write.sharding import reshard
 from convex_init_core.constraints.kept import NON_NEGATIVE, Interval, shown_interval, together
 
@@ -33,8 +33,10 @@ class Marked(NamedTuple):
 Places = dict[str, Marked]
 """For the path that a mark names, the parameter to clamp; see :func:`marked_places`."""
 
+ATTRIBUTES = (MARK, "_convex_init_places")
+"""What marks are kept in: attributes of modules and parameters, and one of the root, of what it had."""
 _BEHIND = re.compile(r"parametrizations\.([^.]+)\..*|(?:_orig|_g|_v)$")
-_REMEMBERED = "_convex_init_places"  # a plain attribute of a root: deepcopy and pickle keep it
+_REMEMBERED = ATTRIBUTES[1]  # a plain attribute of a root: deepcopy and pickle keep it
 
 
 def projected_parameters(model: nn.Module) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from convex_init_core.weights.positivity import Positivity, as_positivity
 
 # A plain attribute of the module (a dict from names to intervals), which deepcopy and pickle keep, and of the parameter
 # (its interval), which goes with it to another module; state_dict never sees either.
-_MARK = "_convex_init_projected"
+MARK = "_convex_init_projected"
 
 
 class Positive(nn.Module):
@@ -126,20 +126,20 @@ def mark_projected(module: nn.Module, *names: str, low: float = 0.0, high: float
         if module._parameters.get(name) is None:
             raise ValueError(f"{type(module).__name__} has no parameter {name!r}; it has {list(module._parameters)}")
     marked = {**projected_names(module), **dict.fromkeys(names or ("weight",), (float(low), float(high)))}
-    setattr(module, _MARK, marked)
+    setattr(module, MARK, marked)
     for name, interval in marked.items():
         if (parameter := module._parameters.get(name)) is not None:
-            setattr(parameter, _MARK, interval)
+            setattr(parameter, MARK, interval)
 
 
 def projected_names(module: nn.Module) -> dict[str, Interval]:
     """Return the names of the module's own parameters that are marked as projected, with their intervals."""
-    return dict(module.__dict__.get(_MARK, {}))
+    return dict(module.__dict__.get(MARK, {}))
 
 
 def interval_of(parameter: Tensor) -> Interval | None:
     """Return the interval of this very tensor if it was marked, on whichever module it was then."""
-    found: Interval | None = getattr(parameter, _MARK, None)
+    found: Interval | None = getattr(parameter, MARK, None)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from convex_init.torch.model.parameters import Parameters
 from convex_init.torch.write.clamps import Clamp, clamp_
 from convex_init.torch.write.drawing import Fill as TensorFill
 from convex_init.torch.write.drawing import fill_
-from convex_init.torch.write.marks import remember_places
+from convex_init.torch.write.marks import ATTRIBUTES, remember_places
 from convex_init.torch.write.positivity import mark_projected
 from convex_init.torch.write.sharding import local
 from convex_init_core.constraints.kept import Kept
@@ -97,8 +97,10 @@ class Writer:
 
     def mark(self, kept: Sequence[Kept]) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
-        for each in kept:
-            slot = self._parameters.slot(each.name)
+        slots = {each: self._parameters.slot(each.name) for each in kept}
+        if self._journal is not None:
+            self._journal.keep_marks(self.model, [part for slot in slots.values() for part in (slot.module, slot.raw)])
+        for each, slot in slots.items():
             mark_projected(slot.module, slot.name, low=each.low, high=each.high)
         if kept:
             remember_places(self.model)
@@ -141,6 +143,10 @@ class _Journal:
     def __init__(self) -> None:
         self.before: dict[str, tuple[Tensor, Tensor]] = {}
         self.added: list[nn.Module] = []
+        self.marks: list[tuple[Any, str, Any]] = []
+
+    def keep_marks(self, model: nn.Module, parts: Iterable[Any]) -> None:
+        self.marks += [(part, name, getattr(part, name, None)) for part in (model, *parts) for name in ATTRIBUTES]
 
     @torch.no_grad()
     def keep(self, name: str, tensor: Tensor) -> None:
@@ -151,5 +157,10 @@ class _Journal:
     def undo(self) -> None:
         for tensor, values in self.before.values():
             tensor.copy_(values)
+        for part, name, value in self.marks:
+            if value is not None:
+                setattr(part, name, value)
+            elif hasattr(part, name):
+                delattr(part, name)
         for module in self.added:
             module.register_parameter("bias", None)
