@@ -12,8 +12,8 @@ import numpy as np
 from convex_init.keras.framework import KerasFramework
 from convex_init.keras.model.calls import Call
 from convex_init.keras.model.inputs import given_call
-from convex_init_core.convexity.inputs.parts import Part, convex_inputs_of
 from convex_init.keras.owners.own_settings import keep_settings, own_settings
+from convex_init_core.convexity.inputs.parts import Part, convex_inputs_of
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
 from convex_init_core.request import Options, request, with_own

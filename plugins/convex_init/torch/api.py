@@ -163,6 +163,8 @@ def adapted(model: nn.Module, options: Options) -> Options:
 
 def _numbers(given: Any) -> Any:
     return numpy_of(given) if isinstance(given, Tensor) and given.is_floating_point() else given
+
+
 def own_settings(model: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield path and settings of each network or layer of ours that was made with some."""
     for path, module in model.named_modules() if isinstance(model, nn.Module) else ():
