@@ -31,6 +31,7 @@ class Parameter:
         shape: of the effective weight.
         positivity: the map that the framework puts on it (a parametrization, a mark, a constraint); ``None`` if none.
         obstacle: why it cannot be written, with the remedy; empty if it can.
+        is_frozen: whether it is not trained, which is the obstacle: a bias of the output may stay what it is.
         has_numbers: ``False`` on a meta device: it is planned and not written.
         may_take_bias: whether a bias could be registered in its layer, which has none.
         caveat: anything to note about its layer.
@@ -48,6 +49,7 @@ class Parameter:
     shape: tuple[int, ...] = ()
     positivity: Positivity | None = None
     obstacle: str = ""
+    is_frozen: bool = False
     has_numbers: bool = True
     may_take_bias: bool = False
     caveat: str = ""

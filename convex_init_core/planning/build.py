@@ -22,6 +22,7 @@ from convex_init_core.planning.remedies.other_requests import that_would_do
 from convex_init_core.planning.to_measure import Measured, to_measure
 from convex_init_core.reading.factors import Numbers
 from convex_init_core.reading.products_and_sums import read
+from convex_init_core.reading.products import sees_both_signs
 from convex_init_core.reading.select import choose
 from convex_init_core.request import Chosen, Request
 
@@ -209,8 +210,9 @@ def _take_evidence(reading: Reading, framework: Framework, free: frozenset[str])
     """Take weights for positive that something makes non-negative, although they see the input through affine maps."""
     for product in reading.products:
         if not product.positive and product.source not in free:
-            through = product.positivity or framework.parameter(product.source).positivity
-            product.positive = through is not None
+            own = framework.parameter(product.source)
+            through = product.positivity or own.positivity
+            product.positive = through is not None or (bool(own.kept_by) and sees_both_signs(product.data))
 
 
 def _problems(

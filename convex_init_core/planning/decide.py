@@ -92,7 +92,8 @@ class _Decider:
             if self.reading.is_convex(node):
                 kept += present[-1].mean if fed else 0.0
                 doubts += [doubt] if doubt else []
-        biases = [source for source in self.facts.biases(found) if source not in self.chosen.excluded]
+        frozen = self._frozen(found)
+        biases = [source for source in self.facts.biases(found) if source not in {*self.chosen.excluded, *frozen}]
         can_add = self.request.register_missing_bias and self.facts.can_take_bias(found)
         has_bias = can_add or not found.positive or any(self.facts.factor(found, source) for source in biases)
         budget = self._budget(found, fed, present, kept, has_bias)
@@ -110,7 +111,7 @@ class _Decider:
                 budget = replace(budget, layers=layers, bias_mean=mean, bias_variance=0.0, free_variance=free)
             if has_bias:
                 mean = self._mean(found)
-                budget = replace(budget, bias_mean=budget.bias_mean - found.offset + mean)
+                budget = replace(budget, bias_mean=budget.bias_mean - found.offset - sum(frozen.values()) + mean)
         shift = self._shift(found, biases, budget)
         doubt = "; ".join(dict.fromkeys(filter(None, doubts)))
         if doubt:
@@ -118,6 +119,13 @@ class _Decider:
         for index, (term, statistics) in enumerate(zip(found.positive, budget.layers, strict=True)):
             self._positive(term, found, statistics, shift, doubt, budget, recipes[index] if recipes else None)
         self._free_terms(found, budget, doubt)
+
+    def _frozen(self, found: Sum) -> dict[str, float]:
+        """Biases of an output that are not trained, with what they add: they stay as they are."""
+        if found not in self.made.outputs:
+            return {}
+        names = (source for source in self.facts.biases(found) if self.facts.parameter(source).is_frozen)
+        return {name: self.facts.factor(found, name) * self.framework.mean(name) for name in names}
 
     def _fed(self, term: Term, found: Sum, doubts: list[str]) -> Fed:
         refusals.check_factor(term.factor.mean, found.root)
@@ -211,6 +219,7 @@ class _Decider:
             recipe = recipe_of(with_bias, phi or identity(), self.settings, through)
             if not shift and budget.outgoing.mean != 0.0:
                 notes.append(f"no bias: the mean goes on as {budget.outgoing.mean:.3g}")
+        notes += [f"its frozen bias {name!r} stays as it is" for name in self._frozen(found)]
         others = self.facts.paths([each for each in found.positive if each.product is not product])
         if others:
             notes.append(f"summed with {', '.join(others)}")
@@ -222,7 +231,9 @@ class _Decider:
             kept = f"kept non-negative by {weight.kept_by}" if weight.kept_by else f"for {weight.keeper} to keep so"
             notes.append(kept)
         if self.reading.values[product.data].curvature.is_affine and product.source not in self.chosen.positive:
-            reason = f"made non-negative (by {through}), so that its outputs rise with all that it sees"
+            kept = self.facts.parameter(product.source).kept_by
+            by = kept if kept and not through.reparametrises else str(through)
+            reason = f"made non-negative (by {by}), so that its outputs rise with all that it sees"
         else:
             reason = f"fed by {phi}" if phi is not None else "behind a non-linearity"
         adds = self.made.adding.get(found) is product

@@ -212,6 +212,12 @@ def parts_along(node: Node, axis: int) -> list[tuple[Node, int]]:
     return found
 
 
+def sees_both_signs(data: Node) -> bool:
+    """Whether a value holds some input beside its negative, ``[u, −u]``: non-negative weights of it lose nothing."""
+    parts = [part for axis in range(len(data.shape)) for part, _ in parts_along(data, axis) if part is not data]
+    return any(part.name == "negate" and part.inputs[0] in parts for part in parts)
+
+
 def _axis_before(node: Node, axis: int) -> int | None:
     """The axis of the first input that a move turned into ``axis``, whole and in order; ``None`` if there is none."""
     if node.name == "transpose":

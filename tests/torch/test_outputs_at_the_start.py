@@ -180,3 +180,48 @@ def test_what_is_wanted_is_checked(name):
     options, kind, message = WRONG[name]
     with pytest.raises(kind, match=message):
         outputs_of(options)
+
+
+def test_a_frozen_bias_of_the_output_stays_and_is_counted():
+    """A warm model, whose last bias is the mean of the targets."""
+    torch.manual_seed(0)
+    model, x = Skips(), torch.randn(SHOWN, SEEN)
+    model.o.bias.requires_grad_(False).fill_(6.4)
+    plan = ci.plan(model, x)
+    assert "its frozen bias 'o.bias' stays as it is" in plan.layers[-1].note + plan.layers[-2].note
+    ci.apply_(model, x)
+    assert model.o.bias.item() == pytest.approx(6.4)
+    y = model(x).detach()
+    assert float(y.var()) == pytest.approx(1.0, rel=0.05)
+    with pytest.raises(ValueError, match="no bias moves the output"):
+        ci.plan(model, x, output_mean=1.0)
+
+
+class Both(nn.Module):
+    """Every weight is clamped, and the input is given with its negative."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.layers, self.how = nn.ModuleList([nn.Linear(2 * SEEN, H), nn.Linear(H, H), nn.Linear(H, 1)]), how
+
+    def clip_weights(self):
+        for layer in self.layers:
+            layer.weight.data.clamp_(min=0)
+
+    def forward(self, u):
+        joined = {"both": (u, -u), "twice": (u, u)}[self.how]
+        z = torch.cat(joined, -1)
+        for layer in self.layers[:-1]:
+            z = F.relu(layer(z))
+        return self.layers[-1](z)
+
+
+def test_weights_that_a_method_clamps_are_positive_where_both_signs_of_the_input_are_seen():
+    x = torch.randn(256, SEEN)
+    plan = ci.plan(Both("both"), x)
+    assert [layer.role for layer in plan.layers] == ["positive"] * 3
+    assert "made non-negative (by clip_weights())" in plan.layers[0].reason
+    with pytest.raises(
+        ValueError, match=r"'layers\.0': clip_weights\(\) makes its weight non-negative, but it is free"
+    ):
+        ci.plan(Both("twice"), x)

@@ -49,7 +49,8 @@ def _problems(reading: Reading, wanted: Outputs, framework: Framework, facts: Fa
         )
     if found.normalised is not None:
         yield f"{name}: {asked}: {found.normalised.at} gives the output its mean and scale; leave it out"
-    if wanted.mean is not None and not any(facts.factor(found, source) for source in facts.biases(found)):
+    able = [source for source in facts.biases(found) if not facts.parameter(source).is_frozen]
+    if wanted.mean is not None and not any(facts.factor(found, source) for source in able):
         yield (
             f"{name}: no bias moves the output, so that its mean cannot be set; give the last layer one "
             "(register_missing_bias=True), or pass output_variance= alone"

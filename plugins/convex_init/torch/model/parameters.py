@@ -92,6 +92,7 @@ class Parameters:
             shape=() if isinstance(raw, UninitializedParameter) else tuple(raw.shape),
             positivity=as_positivity("projection") if own in projected_names(module) else None,
             obstacle=_obstacle(raw, own, is_layer),
+            is_frozen=not raw.requires_grad,
             has_numbers=raw.device.type != "meta",
             may_take_bias=is_layer and own == "weight" and getattr(module, "bias", 0) is None and not is_sharded(raw),
             caveat=caveats(module) if own == "weight" else "",

@@ -241,7 +241,8 @@ def _marked(model: nn.Module) -> Places:
         raise ValueError(
             f"{type(model).__name__} has no weight that is marked as projected: call constrain_(model), which keeps "
             "the weights that it has, apply_(model), which initialises it, or mark_projected(layer) first (weights "
-            "behind a positivity map such as exp need no projection; of a Keras model, those with a NonNeg constraint "
+            "behind a positivity map such as exp, or that the model's own forward clamps, need no projection, and so "
+            "nothing is to be done if apply_ marked none; of a Keras model, those with a NonNeg constraint "
             "are projected)"
         )
     return places
