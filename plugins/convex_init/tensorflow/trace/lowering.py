@@ -13,7 +13,7 @@ from convex_init_core.graph.builder import Builder
 from convex_init_core.graph.nodes import Constant, Kind, Node, Place
 
 # Attributes that say of which type something is or how it is computed, and nothing of what.
-_TECHNICAL = {
+TECHNICAL = {
     *("T", "Tidx", "TI", "Tshape", "Index", "Tperm", "Tpaddings", "Tdim", "Tdims", "Tlen", "Taxis", "Tmultiples"),
     *("Tparams", "Tindices", "Tblock_shape", "Tcrops", "SrcT", "DstT", "dtype", "N", "U", "out_type", "index_type"),
     *(
@@ -58,7 +58,7 @@ class Call:
     def __post_init__(self) -> None:
         """Note the attributes that a rule has to read, and the arguments that it has to use."""
         self.unused = {part for part in self.inputs if not part.is_fixed}
-        self.unread = {name for name in self.step.attributes if not name.startswith("_")} - _TECHNICAL
+        self.unread = {name for name in self.step.attributes if not name.startswith("_")} - TECHNICAL
 
     @property
     def shape(self) -> tuple[int, ...]:
