@@ -22,7 +22,8 @@ from convex_init.torch.trace import look, trace
 from convex_init.torch.write.sharding import is_sharded, whole
 from convex_init.torch.write.writer import Writer
 from convex_init_core.framework import Observed, Parameter, Visit
-from convex_init_core.graph.nodes import Constant, Graph, Kind, Node, Place
+from convex_init_core.graph.nodes import Constant, Graph, Node, Place
+from convex_init_core.graph.walks import alike
 from convex_init_core.signal.signal_moments import measured
 from convex_init_core.theory.moments import FeatureMoments
 from convex_init_core.weights.weight_axes import Geometry
@@ -231,27 +232,14 @@ class TorchFramework(Writer):
 
     def _measure_like(self, node: Node) -> None:
         """Measure a value in one run, and with it whatever may be asked next: all that is made of the same inputs."""
-        inputs: dict[Node, frozenset[Node]] = {}
-        weighted: dict[Node, bool] = {}
-        for each in self._graph:
-            own = frozenset((each,)) if each.name == "input" else frozenset()
-            inputs[each] = own.union(*(inputs[part] for part in each.inputs))
-            weighted[each] = bool(each.parameters) or any(weighted[part] for part in each.inputs)
-        alike = [
-            each
-            for each in self._graph
-            if not each.is_fixed
-            and each.kind is Kind.FLOATING
-            and inputs[each] <= inputs[node]
-            and (weighted[node] or not weighted[each])
-        ]
+        nodes = alike(self._graph, node)
 
         def visit(seen: Node, values: NDArray[np.float64]) -> None:
             self._moments[seen] = measured(values)
 
         # Steps within one operation of torch's have no value to be seen.
-        self._moments.update(dict.fromkeys(alike))
-        self._visited(alike, visit)
+        self._moments.update(dict.fromkeys(nodes))
+        self._visited(nodes, visit)
 
     def _tensor(self, constant: Constant) -> Tensor | None:
         """The tensor behind a constant, if it has numbers."""

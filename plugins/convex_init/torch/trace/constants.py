@@ -106,14 +106,6 @@ class Numbers:
         found: NDArray[np.float64] = tensor.double().cpu().numpy()
         return found
 
-    def moments(self, constant: Constant) -> tuple[float, float] | None:
-        """Return mean and mean square of the numbers of a constant; ``None`` if it has none that can be read."""
-        tensor = constant.handle
-        if not isinstance(tensor, Tensor) or tensor.is_meta or not tensor.numel() or tensor.is_complex():
-            return None
-        found = tensor.double()
-        return float(found.mean()), float(found.square().mean())
-
     def bounds_along(self, constant: Constant, axis: int, start: int, stop: int) -> tuple[float, float] | None:
         """Return smallest and largest number of a part of a constant."""
         tensor = constant.handle
