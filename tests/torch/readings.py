@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from convex_init.torch.trace import trace
-from convex_init.torch.trace.constants import Numbers as Constants
 from convex_init_core.convexity.judge import judge
 from convex_init_core.reading.factors import Numbers
 from convex_init_core.reading.products_and_sums import read
@@ -17,4 +16,10 @@ def traced(model, inputs, entry):
 def reading_of(model, inputs, convex_inputs=None, entry="forward"):
     graph = traced(model, inputs, entry)
     convex = None if convex_inputs is None else str(convex_inputs)
-    return read(graph, judge(graph, convex, on_a_grid=True), numbers=Numbers(Constants().moments))
+    return read(graph, judge(graph, convex, on_a_grid=True), numbers=Numbers(moments))
+
+
+def moments(constant):
+    """Mean and mean square of the numbers of a constant."""
+    numbers = constant.handle.double()
+    return float(numbers.mean()), float(numbers.square().mean())

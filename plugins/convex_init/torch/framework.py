@@ -59,6 +59,7 @@ class TorchFramework(Writer):
         self.entry = entry
         super().__init__(model)
         self._graph = Graph()
+        self._tried: Graph | None = None  # of the run that showed that made-up inputs fit
         self._moments: dict[Node, FeatureMoments | None] = {}
         self._settles_after = 0
         on_meta = any(tensor.is_meta for tensor in model.parameters())
@@ -79,6 +80,9 @@ class TorchFramework(Writer):
 
     def trace(self, *, moved: bool = False) -> Graph:
         """See :class:`convex_init_core.framework.Framework`."""
+        if self._tried is not None and not moved:
+            graph, self._tried = self._tried, None
+            return graph
         if self._try_without_numbers and not moved:
             try:
                 self._graph = self._traced(self._copy(on_meta=True), self._on_meta())
@@ -270,12 +274,20 @@ class TorchFramework(Writer):
         return entry_of(model, self.entry)
 
     def _runner(self) -> Callable[[Tensor], Any]:
-        """Try inputs on one copy."""
-        call = self._call(copied(self.model, on_meta=self._without_numbers, gathered=self._gathered).eval())
+        """Try inputs: the first guess, which mostly fits, in the run that is recorded anyway, others on one copy."""
+        calls: list[Callable[..., Any]] = []
 
         def tried(x: Tensor) -> Any:
             with torch.no_grad(), _no_draws():
-                return call(x.to("meta") if self._without_numbers else x)
+                if not calls:
+                    self._inputs = (x,), {}
+                    try:
+                        self._tried = self.trace()
+                        return None
+                    except Exception:  # whatever a model raises for an input of another shape
+                        model = copied(self.model, on_meta=self._without_numbers, gathered=self._gathered)
+                        calls.append(self._call(model.eval()))
+                return calls[0](x.to("meta") if self._without_numbers else x)
 
         return tried
 

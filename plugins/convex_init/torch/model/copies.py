@@ -67,8 +67,16 @@ class _Copier:
         kind = _written_class(type(module))
         made = kind.__new__(kind)
         self._remember(module, made)
+        state = made.__dict__
         for key, value in vars(module).items():
-            made.__dict__[key] = self._hooks(value) if key.endswith("_hooks") else self.value(value)
+            if type(value) in _UNCHANGING:
+                state[key] = value
+            elif type(value) is OrderedDict and not value:  # hooks that nobody registered
+                state[key] = OrderedDict()
+            elif key.endswith("_hooks"):
+                state[key] = self._hooks(value)
+            else:
+                state[key] = self.value(value)
         return made
 
     def value(self, value: Any) -> Any:
@@ -119,7 +127,7 @@ class _Copier:
         """Hooks are the model's own, but for those that gather the parameters of a sharded model."""
         if not isinstance(hooks, dict):
             return self.value(hooks)
-        if not hooks or not any(map(_is_distributed, hooks.values())):
+        if not any(map(_is_distributed, hooks.values())):
             return self.value(hooks)
         return self.value(type(hooks)((key, hook) for key, hook in hooks.items() if not _is_distributed(hook)))
 

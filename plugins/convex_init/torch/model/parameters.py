@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -72,23 +71,29 @@ class Parameters:
         slot = self.slot(name)
         module, own = slot.module, slot.name
         is_layer, is_mapped = isinstance(module, AFFINE), parametrize.is_parametrized(module, own)
-        known = Parameter(name, slot.path, role=own if is_layer and own in ("weight", "bias") else "")
+        role = own if is_layer and own in ("weight", "bias") else ""
         if not is_mapped and own not in module._parameters:
-            return replace(
-                known,
+            return Parameter(
+                name,
+                slot.path,
+                role=role,
                 obstacle=f"its {own} is recomputed by a hook (an old-style weight_norm or spectral_norm?), so a value "
                 "written to it would be lost; remove the hook, or leave the layer out with exclude=",
             )
         if is_mapped and not hasattr(module.parametrizations[own], "original"):  # type: ignore[index]
-            return replace(
-                known,
+            return Parameter(
+                name,
+                slot.path,
+                role=role,
                 obstacle=f"its {own} is made of several parameters by a parametrization (a weight_norm?); initialise "
                 "it before that is put on it, or leave the layer out with exclude=",
             )
         raw = slot.raw
         first = self._first.get(id(raw), name)
-        return replace(
-            known,
+        return Parameter(
+            name,
+            slot.path,
+            role=role,
             shape=() if isinstance(raw, UninitializedParameter) else tuple(raw.shape),
             positivity=as_positivity("projection") if own in projected_names(module) else None,
             obstacle=_obstacle(raw, own, is_layer),
