@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from convex_init_core.reading.parts import Reading
 
 
-@collector_paused()
+@collector_paused
 def plan(framework: Framework, request: Request) -> Plan:
     """Return what would be done to each weight of a model, and why; nothing is written.
 
@@ -164,7 +164,7 @@ def numbers_of(framework: Framework) -> Numbers:
     return Numbers(framework.moments, framework.measured)
 
 
-@collector_paused()
+@collector_paused
 def execute(made: Plan, framework: Framework, seed: Any = None) -> None:
     """Draw every parameter as planned, and measure what is to be measured. If anything fails, all is as it was.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Kind = TypeVar("Kind", bound=SignalReport)
 
 
-@collector_paused()
+@collector_paused
 def report(
     framework: Framework, request: Request, loss: Callable[[Any], Any] | None, kind: Callable[..., Kind]
 ) -> Kind:

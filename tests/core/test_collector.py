@@ -16,7 +16,7 @@ def _as_before():
     (gc.enable if enabled else gc.disable)()
 
 
-@collector_paused()
+@collector_paused
 def is_running() -> bool:
     return gc.isenabled()
 
@@ -29,16 +29,14 @@ def test_it_waits_and_goes_on():
 
 def test_it_goes_on_after_an_error():
     gc.enable()
-    with pytest.raises(ZeroDivisionError), collector_paused():
-        1 / 0  # noqa: B018
+    with pytest.raises(ZeroDivisionError):
+        collector_paused(lambda: 1 / 0)()
     assert gc.isenabled()
 
 
 def test_it_goes_on_when_the_outermost_pause_is_over():
     gc.enable()
-    with collector_paused():
-        assert not is_running()
-        assert not gc.isenabled()
+    assert collector_paused(lambda: (is_running(), gc.isenabled()))() == (False, False)
     assert gc.isenabled()
 
 

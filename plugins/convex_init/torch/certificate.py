@@ -138,7 +138,7 @@ def _called(model: nn.Module, entry: str) -> Callable[..., Any]:
     return entry_of(model, entry)
 
 
-@collector_paused()
+@collector_paused
 def _proof(
     model: nn.Module,
     entry: str,
