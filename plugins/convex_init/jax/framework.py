@@ -177,7 +177,8 @@ class JaxFramework:
         for index, fill in enumerate(fills):
             name, key = fill.name, jax.random.fold_in(root, index)
             self._write(name, drawn(fill, self.arrays[name], key, lambda name=name: self.geometry(name, 0.0)))  # type: ignore[misc]
-            if fill.positivity is not None and fill.positivity.reparametrises:
+            is_known = not isinstance(root, jax.core.Tracer)  # under jit and vmap there is nothing to look at
+            if is_known and fill.positivity is not None and fill.positivity.reparametrises:
                 self._read_back(fill)
 
     def scale(self, name: str, factor: float | NDArray[np.float64], positivity: Positivity | None) -> None:

@@ -1,0 +1,22 @@
+"""The examples in the docstrings of the JAX plug-in say what happens."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.examples import examples_in, failures_of, names_without
+
+EXAMPLES = examples_in("convex_init.jax")
+SHOWN = "apply apply_ certify icnn icnn_bias icnn_kernel plan project projection"
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example(name: str) -> None:
+    for kit in ("flax", "optax", "equinox"):
+        if any(kit in example.source for example in EXAMPLES[name].examples):
+            pytest.importorskip(kit, reason=f"{kit} cannot be imported", exc_type=ImportError)
+    assert not failures_of(EXAMPLES[name])
+
+
+def test_the_names_that_users_meet_have_examples() -> None:
+    assert not names_without("convex_init.jax", SHOWN, EXAMPLES)

@@ -1,0 +1,24 @@
+"""The recipes in examples/ run, learn and end convex (each certifies what it trained)."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+from tests.architecture.checkout import CHECKOUT
+
+RECIPES = {"flax_nnx": "flax", "equinox_ensemble": "equinox", "ott_neural_dual": "ott.neural"}
+"""By name of the script, what it needs besides optax."""
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.filterwarnings("ignore")  # how these libraries are written is not ours to judge
+def test_a_recipe_learns(name):
+    for needed in (RECIPES[name], "optax"):
+        pytest.importorskip(needed, reason=f"{needed} cannot be imported", exc_type=ImportError)
+    spec = importlib.util.spec_from_file_location(name, CHECKOUT / "examples" / f"{name}.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    before, after = script.main(steps=60)
+    assert after < 0.8 * before
