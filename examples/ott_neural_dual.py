@@ -15,17 +15,17 @@ from convex_init.jax import apply, assert_convex
 SHIFT = np.array([2.0, -1.0], np.float32)
 
 
-def samples(seed: int, shift: np.ndarray, batch: int = 128) -> Iterator[np.ndarray]:
+def samples(seed: int, shift: np.ndarray, batch: int = 256) -> Iterator[np.ndarray]:
     """Yield batches of a Gaussian."""
     rng = np.random.default_rng(seed)
     while True:
         yield rng.normal(size=(batch, 2)).astype(np.float32) + shift
 
 
-def main(steps: int = 200) -> tuple[float, float]:
+def main(steps: int = 500) -> tuple[float, float]:
     """Learn the map between two Gaussians, and return its mean squared error before and after."""
     networks = [ICNN(dim_data=2, dim_hidden=[32, 32], pos_weights=True, rectifier_fn=jax.nn.softplus) for _ in range(2)]
-    rates = [optax.adam(5e-3, b1=0.5, b2=0.9) for _ in networks]
+    rates = [optax.adam(1e-3, b1=0.5, b2=0.9) for _ in networks]
     solver = W2NeuralDual(
         2, *networks, *rates, num_train_iters=steps, conjugate_solver=None, amortization_loss="objective"
     )

@@ -71,7 +71,7 @@ class _Sums:
     def _may_be_root(self, node: Node) -> bool:
         if node.is_fixed or self.values[node].is_constant:
             return False
-        return node in self.products or node in self.reduced or node.name in _ROOTS
+        return node in self.products or node in self.reduced or node.name in _ROOTS or bool(_stacked(node))
 
     def _sum(self, root: Node) -> tuple[Sum, set[Node]]:
         found, taken = Sum(root), {root}
@@ -133,6 +133,9 @@ class _Sums:
             if first is second:
                 return [(first, factor.times(Factor(1.0 + sign, (1.0 + sign) ** 2, 1.0 + sign)), False)]
             return [(first, factor, False), (second, factor.times(Factor(sign, 1.0, sign)), False)]
+        if parts := _stacked(node):
+            share = 1.0 if node.name == "sum" else 1.0 / len(parts)
+            return [(part, factor.times(Factor(share, share**2, share)), False) for part in parts]
         if node in self.reduced:
             product, scale = self.reduced[node]
             return [(product, factor.times(scale), False)]
@@ -234,6 +237,14 @@ def parameter_of(node: Node) -> str:
             return ""
         node = node.inputs[0]
     return node.parameters[0] if node.parameters else str(node.params["name"])
+
+
+def _stacked(node: Node) -> tuple[Node, ...]:
+    """The arrays that a node adds up, or averages, along the axis on which they were stacked for it; none else."""
+    if node.name not in ("sum", "mean") or node.inputs[0].name != "stack":
+        return ()
+    stack = node.inputs[0]
+    return stack.inputs if tuple(node.params["axes"]) == (stack.params["axis"],) else ()
 
 
 def _bias_inside(node: Node) -> str:

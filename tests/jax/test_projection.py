@@ -176,9 +176,42 @@ def test_diverged_weights_stay_visible():
 
 def test_parameters_of_another_model_are_refused():
     others = {name: PARAMS[name] for name in ("first", "last")}
-    with pytest.raises(ValueError, match=r"'layers_0\.kernel', which is not among these parameters"):
+    with pytest.raises(ValueError, match=r"the plan keeps 'layers_0\.kernel', which is not among these parameters"):
         project(others, MADE)
     with pytest.raises(ValueError, match="put the projection last"):
         projection(MADE).init(others)
     both = {"one": PARAMS, "other": PARAMS}  # as optimizers that hold several copies do
     assert float(project(jax.tree.map(lambda leaf: leaf - 9.0, both), MADE)["other"]["last"]["kernel"].min()) == 0.0
+
+
+def _gated():
+    """A learnt mixture that must stay in [0, 1], and a factor that must be non-negative."""
+    params = {"w": jnp.ones((10, 8)), "share": jnp.array(0.3), "gain": jnp.array(0.7)}
+
+    def fn(p, x):
+        z = x @ p["w"]
+        mixed = p["share"] * z.max(1) + (1 - p["share"]) * jnp.square(z).sum(1)
+        return p["gain"] * jax.nn.logsumexp(z, axis=1) + mixed
+
+    return fn, params
+
+
+@pytest.mark.parametrize("towards", [-1.0, 1.0])
+def test_shares_and_gains_stay_in_their_intervals(towards):
+    fn, params = apply(_gated(), X, key=jax.random.key(0))
+    made = plan((fn, params), X)
+    kept = {each.name: each.interval for each in made.kept}
+    assert kept["gain"] == (0.0, np.inf)
+    assert kept["share"] == (0.0, 1.0)
+    optimizer = optax.chain(optax.sgd(0.37), projection(made))
+    state = optimizer.init(params)
+    for _ in range(STEPS):
+        updates, state = optimizer.update(
+            jax.tree.map(lambda leaf: jnp.full_like(leaf, towards), params), state, params
+        )
+        params = optax.apply_updates(params, updates)
+        assert 0.0 <= float(params["share"]) <= 1.0
+        assert float(params["gain"]) >= 0.0
+    assert float(params["share"]) == (0.0 if towards > 0 else 1.0)
+    outside = jax.tree.map(lambda leaf: leaf - 9.0 * towards, params)
+    assert_convex((fn, project(outside, made)), X)

@@ -1,8 +1,9 @@
-"""Keep the weights of a plan non-negative while training: as a transformation of optax, and at once."""
+"""Keep what a plan names in its intervals while training: as a transformation of optax, and at once."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 
 
 def projection(plan: Plan) -> optax.GradientTransformation:
-    """Return a transformation after which the weights that a plan projects are non-negative.
+    """Return a transformation after which all that a plan keeps is in its interval, ``plan.kept``.
 
-    It is ``optax.keep_params_nonnegative`` on these weights, and has to be the last of a chain. It may stand in
+    It is ``optax.keep_params_nonnegative`` on what must be non-negative, and the same for other intervals, such as
+    [0, 1] for learnt slopes and gates; it has to be the last of a chain. It may stand in
     ``optax.MultiSteps``, ``apply_if_finite`` and the like, which wrap the whole chain; behind ``optax.lookahead`` it
-    projects fast and slow weights. Averages of non-negative weights are non-negative. NaN stays NaN.
+    projects fast and slow weights. Averages of weights in an interval are in it. NaN stays NaN.
 
     Args:
         plan: of the model, by :func:`convex_init.jax.plan`. The parameters that optax gets are found by their names in
@@ -46,13 +48,20 @@ def projection(plan: Plan) -> optax.GradientTransformation:
     """
     import optax
 
-    return optax.masked(optax.keep_params_nonnegative(), lambda params: _is_projected(params, plan.project))
+    def kept_in(interval: tuple[float, float]) -> optax.GradientTransformation:
+        def is_in(params: Any) -> Any:
+            return jax.tree.map(lambda own: own == interval, _intervals(params, plan), is_leaf=_is_interval)
+
+        inner = optax.keep_params_nonnegative() if interval == (0.0, math.inf) else optax.stateless(_clipped(*interval))
+        return optax.masked(inner, is_in)
+
+    return optax.chain(*(kept_in(interval) for interval in dict.fromkeys(each.interval for each in plan.kept)))
 
 
 def project(model: Any, plan: Plan) -> Any:
-    """Return a model, or a tree of its parameters, with negative weights set to 0 where a plan projects them.
+    """Return a model, or a tree of its parameters, with all that a plan keeps clipped to its interval, ``plan.kept``.
 
-    Positive values stay as they are, −inf becomes 0, and NaN stays NaN, so that a diverged run is seen.
+    What lies in it stays as it is, −inf becomes its lower end, and NaN stays NaN, so that a diverged run is seen.
 
     Args:
         model: a module of equinox or nnx, linen variables, a pair ``(fn, params)``, or parameters as for
@@ -72,20 +81,42 @@ def project(model: Any, plan: Plan) -> Any:
     """
     if isinstance(model, tuple) and len(model) == 2 and callable(model[0]):
         return model[0], project(model[1], plan)
-    chosen = _is_projected(model, plan.project)
-    return jax.tree.map(lambda array, is_in: jnp.maximum(array, 0) if is_in else array, model, chosen)
+    intervals = _intervals(model, plan)
+    return jax.tree.map(
+        lambda own, array: jnp.clip(array, *own) if own else array, intervals, model, is_leaf=_is_interval
+    )
 
 
-def _is_projected(params: Any, names: Collection[str]) -> Any:
-    """Return a tree of truth values: which of the arrays have these names, with the same word before each or none."""
+def _clipped(low: float, high: float) -> Callable[[Any, Any], Any]:
+    """Return updates that end within an interval, also after the rounding of a sum."""
+
+    def of_one(update: Any, param: Any) -> Any:
+        update = jnp.where(param + update > high, high - param, jnp.where(param + update < low, low - param, update))
+        update = jnp.where(param + update > high, jnp.nextafter(update, -jnp.inf), update)
+        return jnp.where(param + update < low, jnp.nextafter(update, jnp.inf), update)
+
+    return lambda updates, params: jax.tree.map(of_one, updates, params)
+
+
+def _is_interval(leaf: Any) -> bool:
+    return isinstance(leaf, tuple) and all(isinstance(end, float) for end in leaf)
+
+
+def _intervals(params: Any, plan: Plan) -> Any:
+    """Return a tree with the interval of each array that is kept, and an empty tuple for the others.
+
+    The names may all have the same word before them, or several times all of them with another one.
+    """
     paths, structure = jax.tree_util.tree_flatten_with_path(params)
     found = [path_name(path) for path, _ in paths]
-    below = dict.fromkeys(name.partition(".")[0] + "." for name in found)
-    wanted = {before + name for before in ("", *below) for name in names if {before + n for n in names} <= {*found}}
-    if names and not wanted:
-        lost = next((name for name in names if name not in found), "")
+    kept = {each.name: each.interval for each in plan.kept}
+    below = dict.fromkeys(("", *(name.partition(".")[0] + "." for name in found)))
+    whole = [before for before in below if {before + name for name in kept} <= {*found}]
+    if kept and not whole:
+        lost = next((name for name in kept if name not in found), "")
         raise ValueError(
-            f"the plan projects {lost!r}, which is not among these parameters ({', '.join(found[:4])}, …): pass all "
+            f"the plan keeps {lost!r}, which is not among these parameters ({', '.join(found[:4])}, …): pass all "
             "parameters of the planned model; around transformations of a part of them, put the projection last"
         )
-    return jax.tree_util.tree_unflatten(structure, [name in wanted for name in found])
+    wanted = {before + name: interval for before in whole for name, interval in kept.items()}
+    return jax.tree_util.tree_unflatten(structure, [wanted.get(name, ()) for name in found])
