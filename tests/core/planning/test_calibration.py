@@ -251,3 +251,18 @@ def test_a_sum_that_is_not_finite_undoes_everything() -> None:
     for name, values in before.items():
         np.testing.assert_array_equal(values, framework.arrays[name])
     assert framework.marked == set()
+
+
+@pytest.mark.parametrize("operations", [["add"] * 2, ["subtract"] * 3])
+def test_a_bias_that_is_added_several_times_is_shifted_by_its_part_of_what_the_sum_lacks(operations: list) -> None:
+    def forward(b):
+        z = b.linear(b.relu(b.linear(b.input(), "in")), "a")
+        for operation in operations:
+            z = b.map(operation, z, b.parameter("c"))
+        return z
+
+    shapes = dense(("in", FEATURES, WIDTH)) | dense(("a", WIDTH, WIDTH), bias=False) | {"c": (WIDTH,)}
+    framework = NumpyFramework(forward, shapes, 3.0 * sample() + 1.0)
+    made = applied(framework, calibrate=True)
+    assert not np.isclose(framework.arrays["c"].mean(), made.biases["c"].mean, rtol=1e-2)
+    assert sums(framework, made.measured)[-1].mean() == pytest.approx(0.0, abs=2e-3)  # left alone within 1e-3
