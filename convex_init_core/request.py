@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
+from convex_init_core import checks
 from convex_init_core.argument_names import refuse
 from convex_init_core.convexity.inputs.parts import ConvexInputs, Part, convex_inputs_of
 from convex_init_core.planning.outputs.wanted import Outputs, outputs_of
@@ -130,12 +131,8 @@ def request(**options: Unpack[Options]) -> Request:
     entry = given.get("entry", "forward")
     if not isinstance(entry, str):
         raise TypeError(f"entry must be the name of a method, such as 'energy', got {entry!r}")
-    calibrate = given.get("calibrate")
-    if calibrate is not None and not isinstance(calibrate, bool):
-        raise TypeError(f"calibrate must be True, False or None, got {calibrate!r}")
-    register = given.get("register_missing_bias", False)
-    if not isinstance(register, bool):
-        raise TypeError(f"register_missing_bias must be True or False, got {register!r}")
+    calibrate = checks.truth_or_none("calibrate", given.get("calibrate"))
+    register = checks.truth("register_missing_bias", given.get("register_missing_bias", False))
     positivity = given.get("positivity")
     selections = {name: _selection(name, given.get(name)) for name in ("positive", "free", "exclude")}
     if settings.threshold > 0.0:
@@ -183,6 +180,24 @@ def with_own(options: Mapping[str, Any], own: Iterable[tuple[str, Mapping[str, A
                 remedy = "make both alike" if by[name] else f"leave {name} out, or make it anew with the other"
                 raise ValueError(f"{part} was made with {name}={value!r}, and {other}: {remedy}")
     return found
+
+
+_SOURCES = ("seed", "generator", "key", "rng", "random_state")
+
+
+def refuse_source(options: Mapping[str, object], remedy: str) -> None:
+    """Refuse a source of randomness by a name that it has elsewhere.
+
+    Args:
+        options: as a user writes them.
+        remedy: what it is called here.
+
+    Raises:
+        TypeError: naming it and the remedy.
+    """
+    for name in _SOURCES:
+        if name in options:
+            raise TypeError(f"there is no argument {name}=; {remedy}")
 
 
 def _selection(name: str, selection: Any) -> Any:

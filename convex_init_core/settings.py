@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from convex_init_core import _checks
+from convex_init_core import checks
 from convex_init_core.weights.laws import DISTRIBUTIONS
 
 METHODS = ("bounded_gain", "log_normal", "isometric")
@@ -59,11 +59,12 @@ class InitSettings:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        _checks.target_correlation(self.correlation)
-        _checks.positive("variance", self.variance)
-        _checks.share("bias_noise", self.bias_noise)
-        _checks.share("skip_share", self.skip_share)
-        _checks.threshold(self.threshold)
+        checks.target_correlation(self.correlation)
+        checks.positive("variance", self.variance)
+        checks.share("bias_noise", self.bias_noise)
+        checks.share("skip_share", self.skip_share)
+        checks.threshold(self.threshold)
+        checks.truth("match_moments", self.match_moments)
         if self.distribution not in DISTRIBUTIONS:
             raise ValueError(f"distribution {self.distribution!r} is unknown; known are {', '.join(DISTRIBUTIONS)}")
         if self.method not in METHODS:

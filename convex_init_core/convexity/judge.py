@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from convex_init_core import checks
 from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import Curvature, Value
 from convex_init_core.convexity.certificate import Certificate, verdict_on
 from convex_init_core.convexity.context_bounds import with_sign
 from convex_init_core.convexity.inputs.dependence import dependence
+from convex_init_core.convexity.inputs.names import input_names, shown_inputs
 from convex_init_core.convexity.inputs.parts import Part
 from convex_init_core.convexity.on_a_grid import composite
 from convex_init_core.convexity.rules import leaves
@@ -75,6 +78,7 @@ def learn_inputs(graph: Graph, convex_inputs: Mapping[str, Part | None] | Iterab
         ValueError: if a name in ``convex_inputs`` is none of the inputs, or a part has no elements.
     """
     parts = _parts(graph, convex_inputs)
+    values.asked = tuple(parts)
     for name in parts:
         values.learn(graph.inputs[name], calculus.variable(name))
     values.context = _context(graph, parts, values)
@@ -102,11 +106,8 @@ def _parts(graph: Graph, convex_inputs: Mapping[str, Part | None] | Iterable[str
     named = list(graph.inputs) if convex_inputs is None else convex_inputs
     if not isinstance(named, Mapping):
         named = dict.fromkeys([named] if isinstance(named, str) else named)
-    for name in named:
-        if name not in graph.inputs:
-            known = ", ".join(graph.inputs) or "none"
-            raise ValueError(f"convex_inputs names {name!r}, which is no tensor among the inputs {known}")
-    return named
+    names = input_names(named, graph.inputs, graph.other_names)
+    return dict(zip(names, named.values(), strict=True))
 
 
 def _context(graph: Graph, parts: Mapping[str, Part | None], values: Values) -> frozenset[Node]:
@@ -160,13 +161,25 @@ def certificate_of(graph: Graph, values: Values, outputs: Iterable[str] | None =
     Raises:
         ValueError: if a named output does not exist.
     """
-    names = graph.floating if outputs is None else [outputs] if isinstance(outputs, str) else list(outputs)
+    names = graph.floating if outputs is None else checks.names("outputs", outputs)
     for name in names:
         if name not in graph.outputs:
             known = ", ".join(graph.outputs) or "no tensor"
             raise ValueError(f"outputs names {name!r}, but the model returns {known}")
     found = {name: values[graph.outputs[name]] for name in names}
-    return verdict_on(found, graph.doubts, _distinct(graph.notes, values.notes))
+    made = verdict_on(found, graph.doubts, _distinct(graph.notes, values.notes))
+    remedy = remedy_of(graph, values)
+    return made if made or not remedy else replace(made, reasons=(*made.reasons, remedy))
+
+
+def remedy_of(graph: Graph, values: Values) -> str:
+    """Say what else may be asked, where a model is not known to be convex; nothing if there is nothing plain."""
+    if graph.instead:
+        return graph.instead
+    if len(values.asked) < 2 or len(values.asked) < len(graph.inputs):
+        return ""
+    known = shown_inputs(values.asked, graph.other_names)
+    return f"it is asked of its inputs {known} jointly: name those in which it is to be convex in convex_inputs="
 
 
 def _distinct(*lists: Iterable[str]) -> Iterator[str]:

@@ -31,6 +31,7 @@ class Values(Mapping["Node", Value]):
         assumed: for parameters of which something is taken for granted, whatever they hold: the interval in which all
             their numbers lie.
         overwritten: names of the parameters that will be drawn anew.
+        asked: names of the inputs in which convexity is asked.
         notes: what the values hold for, where that is not plain.
         context: nodes that are made of context, although they come from an input of which a part is convex.
         context_bounds: between which numbers the elements of context lie, whatever it holds.
@@ -45,6 +46,7 @@ class Values(Mapping["Node", Value]):
         """Start without any value."""
         self.assumed = dict(assumed or {})
         self.overwritten = frozenset(overwritten)
+        self.asked: tuple[str, ...] = ()
         self.notes: list[str] = []
         self.context: frozenset[Node] = frozenset()
         self.context_bounds: dict[Node, tuple[float, float]] = {}

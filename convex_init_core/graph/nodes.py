@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from convex_init_core.convexity.calculus import Value
@@ -39,6 +39,10 @@ def kind_of(dtype: str) -> Kind:
     return Kind.COMPLEX if dtype.startswith("complex") else Kind.INTEGER
 
 
+Source: TypeAlias = "tuple[str, int]"
+"""File and line of the user's code."""
+
+
 class Place(NamedTuple):
     """Where a node was made: for messages, and to find it again in another run of the same model.
 
@@ -54,7 +58,19 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         """Return the operation and its module, for messages."""
-        return f"{self.operation} in {self.module!r}" if self.module else self.operation
+        return self.shown()
+
+    def shown(self, source: Source | None = None) -> str:
+        """Return the operation and where it is, in the user's code, too, if that is known."""
+        return f"{self.operation} {self.where(source)}".rstrip()
+
+    def where(self, source: Source | None = None) -> str:
+        """Return the module, or that it is the model's own code, with the user's file and line."""
+        inside = f"in {self.module!r}" if self.module else "in the model's forward" if source else ""
+        if source is None:
+            return inside
+        file, line = source
+        return f"{inside} ({file.replace(chr(92), '/').rpartition('/')[2]}:{line})"
 
 
 @dataclass(eq=False, slots=True)
@@ -125,6 +141,7 @@ class Node:
         dtype: its name, such as ``"float32"``.
         place: where it was made.
         constant: what is known of it if it is the same for every input; else ``None``.
+        source: where in the user's code it was made, if that is known.
     """
 
     op: Op
@@ -134,6 +151,7 @@ class Node:
     dtype: str = "float32"
     place: Place = _NOWHERE
     constant: Constant | None = None
+    source: Source | None = None
 
     @property
     def name(self) -> str:
@@ -142,7 +160,12 @@ class Node:
 
     @property
     def at(self) -> str:
-        """The operation and its module, for messages."""
+        """The operation, its module, and the user's file and line, for messages."""
+        return self.place.shown(self.source) or self.op.name
+
+    @property
+    def label(self) -> str:
+        """The operation and its module, short enough for a table."""
         return str(self.place) or self.op.name
 
     @property
@@ -193,6 +216,8 @@ class Graph:
         outputs: what the model returned, by place in the result: ``"output"``, ``"output.0"``, ``"output.name"``.
         doubts: reasons why the graph may not stand for other inputs, such as control flow that looks at numbers.
         notes: what the graph holds for, where that is not plain, such as one draw of random numbers.
+        instead: what to read instead of a model that differentiates a function; empty for others.
+        other_names: further names of inputs, such as the signature's, and what they mean in ``inputs``.
     """
 
     nodes: list[Node] = field(default_factory=list)
@@ -200,6 +225,8 @@ class Graph:
     outputs: dict[str, Node] = field(default_factory=dict)
     doubts: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    instead: str = ""
+    other_names: dict[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Node]:
         """Iterate over the nodes in order."""

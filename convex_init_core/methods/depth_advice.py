@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convex_init_core._checks import warn_caller
+from convex_init_core.checks import warn_caller
 from convex_init_core.settings import InitSettings
 
 _CARRIED, _CARRIED_IF_MATCHED, _CARRIED_WITH_BIAS_NOISE = 4, 5, 7

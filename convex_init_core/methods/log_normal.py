@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from convex_init_core import _checks
+from convex_init_core import checks
 from convex_init_core.theory.activation import Activation, ArrayFunction
 from convex_init_core.theory.activations import as_activation
 from convex_init_core.theory.moments import feature_moments
@@ -52,11 +52,11 @@ def solve(
         >>> round(layer.weight_mean, 5), round(layer.weight_std, 5), round(layer.bias_mean, 3)
         (0.00236, 0.03571, -0.739)
     """
-    n = _checks.fan("fan_in", fan_in)
+    n = checks.fan("fan_in", fan_in)
     phi = as_activation(activation)
-    rho = _checks.target_correlation(correlation)
-    sigma2 = _checks.positive("variance", variance)
-    beta, gamma = _checks.share("bias_noise", bias_noise), _checks.share("skip_share", skip_share)
+    rho = checks.target_correlation(correlation)
+    sigma2 = checks.positive("variance", variance)
+    beta, gamma = checks.share("bias_noise", bias_noise), checks.share("skip_share", skip_share)
     if beta + gamma >= 1.0:
         raise ValueError(
             f"bias_noise + skip_share must stay below 1, got {beta:g} + {gamma:g}: the weights need a share too"
@@ -83,7 +83,7 @@ def solve_centred(fan_in: float, activation: str | Activation | ArrayFunction = 
 
     He's 2/N for ReLU, 2/((1+α²)N) for leaky ReLU, LeCun's 1/N for the identity.
     """
-    n = _checks.fan("fan_in", fan_in)
+    n = checks.fan("fan_in", fan_in)
     second = feature_moments(as_activation(activation), 0.0).second
     return LayerStatistics(fan_in=n, weight_mean=0.0, weight_variance=1.0 / (n * second))
 
@@ -95,5 +95,5 @@ def solve_free(fan_in: float, variance: float = 1.0) -> LayerStatistics:
         fan_in: N ≥ 1.
         variance: the pre-activation's variance for inputs of unit second moment, above 0.
     """
-    n = _checks.fan("fan_in", fan_in)
-    return LayerStatistics(fan_in=n, weight_mean=0.0, weight_variance=_checks.positive("variance", variance) / n)
+    n = checks.fan("fan_in", fan_in)
+    return LayerStatistics(fan_in=n, weight_mean=0.0, weight_variance=checks.positive("variance", variance) / n)

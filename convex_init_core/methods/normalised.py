@@ -21,7 +21,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from convex_init_core import _checks
+from convex_init_core import checks
 from convex_init_core.methods.recipe import Recipe
 from convex_init_core.settings import InitSettings
 from convex_init_core.theory.activation import Activation, ArrayFunction
@@ -64,8 +64,8 @@ def solve_normalised(
     Raises:
         ValueError: if an argument is out of its range, or φ may not be used.
     """
-    n = _checks.fan("fan_in", fan_in)
-    rho, sigma2 = _checks.target_correlation(correlation), _checks.positive("variance", variance)
+    n = checks.fan("fan_in", fan_in)
+    rho, sigma2 = checks.target_correlation(correlation), checks.positive("variance", variance)
     phi = feature_moments(as_activation(activation), rho)
     own = phi.variance - phi.covariance
     if phi.variance <= 0.0:
@@ -136,7 +136,7 @@ def forward_normalised(
 
 def normalised_output(features: FeatureMoments, layer: LayerStatistics, gain: float) -> SignalStatistics:
     """Return the same from the moments of the features that feed the layer."""
-    scale = _checks.non_negative("gain", gain)
+    scale = checks.non_negative("gain", gain)
     own, heard = features.variance - features.covariance, _heard(features, layer)
     correlation = (features.covariance + own / layer.fan_in) / heard if heard > 0.0 else 0.0
     return SignalStatistics(0.0, scale**2, correlation)
@@ -162,7 +162,7 @@ def forward_residual(
         activation: φ.
         gain: the scale of the last normalisation, at least 0.
     """
-    scale, std = _checks.non_negative("gain", gain), math.sqrt(signal.variance)
+    scale, std = checks.non_negative("gain", gain), math.sqrt(signal.variance)
     branch = SignalStatistics(0.0, 1.0, signal.correlation)
     shared = signal.correlation + (1.0 - signal.correlation) / layers[0].fan_in if layers else 1.0
     for layer in layers:
@@ -181,4 +181,4 @@ def residual_gain(blocks: int) -> float:
     Raises:
         ValueError: if ``blocks`` is below 1.
     """
-    return 1.0 / math.sqrt(_checks.fan("blocks", blocks))
+    return 1.0 / math.sqrt(checks.fan("blocks", blocks))

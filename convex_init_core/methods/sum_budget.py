@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from convex_init_core import _checks
+from convex_init_core import checks
 from convex_init_core.methods.log_normal import solve
 from convex_init_core.settings import InitSettings
 from convex_init_core.signal.signal_moments import pre_activation, scaled, shared_amplitude, unshared_variance
@@ -120,8 +120,8 @@ def solve_sum(
     Raises:
         ValueError: if an argument is out of range, or some features are constant.
     """
-    rho, sigma2 = _checks.target_correlation(correlation), _checks.positive("variance", variance)
-    beta, share = _checks.share("bias_noise", bias_noise), _checks.share("skip_share", skip_share)
+    rho, sigma2 = checks.target_correlation(correlation), checks.positive("variance", variance)
+    beta, share = checks.share("bias_noise", bias_noise), checks.share("skip_share", skip_share)
     if residuals < 1:
         raise ValueError(f"residuals must be at least 1, got {residuals}")
     beta = beta if has_bias and fed else 0.0
@@ -139,7 +139,7 @@ def solve_sum(
         free_variance = whole / max(maps, 1)
     if equal_sums:
         fed = [replace(term, features=replace(term.features, second=term.features.variance)) for term in fed]
-    features = sum(_checks.fan("fan_in", term.fan_in) for term in fed)
+    features = sum(checks.fan("fan_in", term.fan_in) for term in fed)
     parts = [1.0 if len(fed) == 1 else term.fan_in / features for term in fed]
     fractions = [_common(term.fan_in, term.features) for term in fed]
     # Amplitudes add up but for what each layer's mean of finitely many features has for itself.
@@ -282,7 +282,7 @@ def _joint(amplitudes: Sequence[tuple[float, float]], taken: float = 0.0) -> flo
 
 def _inner_variance(variance: float, squares: float) -> float:
     """The variance v of each ``a_r·x``: for Gaussian ones, ``Σ_r (a_r·x)²`` has mean R v and variance 2 R v²."""
-    return math.sqrt(variance / (2.0 * _checks.fan("squares", squares)))
+    return math.sqrt(variance / (2.0 * checks.fan("squares", squares)))
 
 
 def _mean_second(fed: Sequence[Fed]) -> float:
@@ -304,7 +304,7 @@ def _gain(term: Fed, amplitude: float) -> float:
 
 def _layer(term: Fed, amplitude: float, variance: float) -> LayerStatistics:
     n, f = term.fan_in, term.features
-    factor = _checks.positive("factor", term.factor)
+    factor = checks.positive("factor", term.factor)
     spread = _spread(n, f)
     if spread <= 0.0 or f.second <= 0.0:
         raise ValueError(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from convex_init_core._checks import warn_caller
+from convex_init_core.checks import warn_caller
 from convex_init_core.collector import collector_paused
 from convex_init_core.constraints.of_plan import Constraints, constraints, is_unmapped
 from convex_init_core.convexity.judge import judge
@@ -104,6 +104,8 @@ def _planned(framework: Framework, request: Request) -> Plan:
             rests_on = found.unsolved
             warn_caller(f"the model is convex now, and may cease to be in training: {rests_on}")
     if problems:
+        problems = [reading.graph.instead] if reading.graph.instead else problems
+        is_of_structure |= bool(reading.graph.instead)
         raise _Refused(problems, reading.graph, is_of_structure=is_of_structure)
     return Plan(
         layers=tuple(layers),

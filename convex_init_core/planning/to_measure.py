@@ -158,7 +158,7 @@ def _normalised(found: Sum) -> list[Measured | Normalised]:
     mean, variance = (behind_moves(part, "buffer") for part in node.inputs[3:5])
     if not mean or not variance:
         return []
-    return [Normalised(node.inputs[0], node.at, node.params["axis"], mean, variance)]
+    return [Normalised(node.inputs[0], node.label, node.params["axis"], mean, variance)]
 
 
 def _measured(

@@ -82,7 +82,7 @@ class Signals:
             try:
                 moments = activated(phi, signal)
             except ValueError:  # turns too sharp for the quadrature
-                return signal, doubt or node.at
+                return signal, doubt or node.label
             return (moments if scale == 1.0 else scaled(moments, scale)), doubt
         if self._is_passed(node):
             return self._get(self.feeding.passed_by(node))
@@ -98,7 +98,7 @@ class Signals:
         if node.name == "batch_norm":
             return pre_activation(0.0, 1.0, self.correlation), ""
         signal = self._get(self.feeding.passed_by(node))[0] if node.inputs else pre_activation()
-        return signal, node.at
+        return signal, node.label
 
     @staticmethod
     def _is_passed(node: Node) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from convex_init_core import checks
 from convex_init_core.collector import collector_paused
 from convex_init_core.planning.build import numbers_of, read_model
 from convex_init_core.reading.fed_by import Feeding
@@ -45,7 +46,7 @@ def report(
         raise ValueError("the model has no product with a weight to measure")
     paths = [_path(found, framework) for found in reading.sums]
     axes = _unit_axes(reading)
-    observed = framework.observe(list(axes), loss)
+    observed = framework.observe(list(axes), checks.scalar_loss(loss))
     samples = observed[reading.sums[0].root].value.shape[0] if reading.sums[0].root.shape else 1
     if samples < 2:
         raise ValueError(f"batch must hold at least two samples for a correlation, got {samples}")

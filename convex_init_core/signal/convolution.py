@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convex_init_core import _checks
+from convex_init_core import checks
 from convex_init_core.theory.activation import Activation
 from convex_init_core.theory.moments import feature_moments
 from convex_init_core.theory.statistics import LayerStatistics, SignalStatistics
@@ -65,7 +65,7 @@ def forward_convolution(
     steps = [dilation] * len(grid) if isinstance(dilation, int) else list(dilation)
     taps = np.zeros(grid)
     for axis, (length, size, step) in enumerate(zip(kernel_size, grid, steps, strict=True)):
-        if (_checks.whole("kernel_size", length) - 1) * _checks.whole("dilation", step) >= size:
+        if (checks.whole("kernel_size", length) - 1) * checks.whole("dilation", step) >= size:
             raise ValueError(
                 f"kernel_size {length} with dilation {step} is longer than the grid's {size} in axis {axis}"
             )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convex_init_core import _checks
+from convex_init_core import checks
 from convex_init_core.methods.log_normal import solve
 from convex_init_core.signal.propagation import forward
 from convex_init_core.theory.activation import Activation, ArrayFunction
@@ -21,7 +21,7 @@ def feature_sum(
     fan_in: float, activation: str | Activation | ArrayFunction, correlation: float, variance: float = 1.0
 ) -> float:
     """``f_c(ρ) = Σ_{k,k'} Cov[φ_k, φ_k'] / σ² = N (Var[φ] + (N−1) Cov[φ₁, φ₂]) / σ²``: (35) for leaky ReLU."""
-    n, sigma2 = _checks.fan("fan_in", fan_in), _checks.positive("variance", variance)
+    n, sigma2 = checks.fan("fan_in", fan_in), checks.positive("variance", variance)
     phi = feature_moments(as_activation(activation), correlation, sigma2)
     return n * (phi.variance + (n - 1.0) * phi.covariance) / sigma2
 
@@ -30,7 +30,7 @@ def feature_sum_derivative(
     fan_in: float, activation: str | Activation | ArrayFunction, correlation: float, variance: float = 1.0
 ) -> float:
     """``f_c'(ρ) = N(N−1) E[φ'(s₁)φ'(s₂)]``, for every φ by Price's theorem; B.4 states it for leaky ReLU."""
-    n, sigma2 = _checks.fan("fan_in", fan_in), _checks.positive("variance", variance)
+    n, sigma2 = checks.fan("fan_in", fan_in), checks.positive("variance", variance)
     return n * (n - 1.0) * derivative_moments(as_activation(activation), correlation, sigma2).cross
 
 
@@ -89,7 +89,7 @@ def stability(
     """
     phi = as_activation(activation)
     layer = solve(fan_in, phi, correlation, variance, bias_noise)
-    rho = correlation if at_correlation is None else _checks.signal_correlation(at_correlation)
+    rho = correlation if at_correlation is None else checks.signal_correlation(at_correlation)
     at_target = feature_sum(fan_in, phi, correlation, variance)
     printed = correlation * feature_sum(fan_in, phi, rho, variance) / at_target
 
@@ -118,8 +118,8 @@ def stable_fan_in(
     which the covariance is a part, and its eigenvalue is (1−ρ*)λ₂, below 1 at any width. What leaves the fixed point in
     wide layers is the mean; see ``Stability.jacobian``.
     """
-    phi, rho = as_activation(activation), _checks.target_correlation(correlation)
-    sigma2 = _checks.positive("variance", variance)
+    phi, rho = as_activation(activation), checks.target_correlation(correlation)
+    sigma2 = checks.positive("variance", variance)
     features, slopes = feature_moments(phi, rho, sigma2), derivative_moments(phi, rho, sigma2)
     excess = rho * sigma2 * slopes.cross - features.covariance
     return 1.0 + features.variance / excess if excess > 1e-14 * features.variance else math.inf

@@ -5,7 +5,7 @@ A layer is ``s = W φ(s⁻) + b``. Weights and biases are independent of each ot
 
 from __future__ import annotations
 
-from convex_init_core import _checks
+from convex_init_core import checks
 from convex_init_core.theory.activation import Activation
 from convex_init_core.theory.moments import derivative_moments, feature_moments
 from convex_init_core.theory.statistics import GradientStatistics, LayerStatistics, SignalStatistics
@@ -59,7 +59,7 @@ def backward(
     Raises:
         ValueError: if ``fan_out`` is below 1.
     """
-    m = _checks.fan("fan_out", fan_out)
+    m = checks.fan("fan_out", fan_out)
     slope = derivative_moments(activation, signal.correlation, signal.variance, signal.mean)
     pairs = m * gradient.second + m * (m - 1.0) * gradient.cross
     common = layer.weight_mean**2 * pairs

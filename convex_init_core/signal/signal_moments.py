@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convex_init_core import _checks
+from convex_init_core import checks
 from convex_init_core.theory.activation import Activation, ArrayFunction
 from convex_init_core.theory.activations import as_activation
 from convex_init_core.theory.moments import FeatureMoments, feature_moments
@@ -28,8 +28,8 @@ def pre_activation(mean: float = 0.0, variance: float = 1.0, correlation: float 
     Raises:
         ValueError: if an argument is out of its range.
     """
-    rho = _checks.signal_correlation(correlation)
-    var, mu = _checks.non_negative("variance", variance), _checks.real("mean", mean)
+    rho = checks.signal_correlation(correlation)
+    var, mu = checks.non_negative("variance", variance), checks.real("mean", mean)
     return FeatureMoments(mu, var + mu**2, var, rho * var)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from convex_init_core import _checks
+from convex_init_core import checks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,7 +94,7 @@ def custom(
         -0.4
     """
     label = name or str(getattr(function, "__name__", type(function).__name__))
-    turns = tuple(bend if isinstance(bend, Bend) else Bend(_checks.real("bends", bend)) for bend in bends)
+    turns = tuple(bend if isinstance(bend, Bend) else Bend(checks.real("bends", bend)) for bend in bends)
     falls = shape_on_grid(function, label)
     if falls is not None:
         raise ValueError(f"activation {label!r} is not non-decreasing: it falls near s = {falls:g}")

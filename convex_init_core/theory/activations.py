@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from convex_init_core import _checks
+from convex_init_core import checks
 from convex_init_core.theory.activation import Activation, ArrayFunction, Bend, FloatArray, custom
 
 
@@ -74,7 +74,7 @@ def leaky_relu(negative_slope: float = 0.01, *, name: str = "leaky_relu") -> Act
     Raises:
         ValueError: for α < 0 (decreasing on s < 0) or α > 1 (the slope drops at 0: not convex).
     """
-    slope = _checks.real("negative_slope", negative_slope)
+    slope = checks.real("negative_slope", negative_slope)
     if slope < 0.0:
         raise ValueError(f"negative_slope must be at least 0, got {slope:g}: {name} would decrease on s < 0")
     if slope > 1.0:
@@ -100,7 +100,7 @@ def elu(alpha: float = 1.0) -> Activation:
     Raises:
         ValueError: for α < 0 (decreasing) or α > 1 (the slope drops from α to 1 at 0: not convex, as in SELU).
     """
-    value = _checks.non_negative("alpha", alpha)
+    value = checks.non_negative("alpha", alpha)
     if value > 1.0:
         raise ValueError(f"alpha must be at most 1, got {value:g}: elu's slope would drop to 1 at 0, not convex")
     return Activation(
@@ -118,7 +118,7 @@ def celu(alpha: float = 1.0) -> Activation:
     Raises:
         ValueError: for α ≤ 0.
     """
-    value = _checks.positive("alpha", alpha)
+    value = checks.positive("alpha", alpha)
     return Activation(
         "celu",
         partial(_exponential_left, alpha=value, width=value),
@@ -129,7 +129,7 @@ def celu(alpha: float = 1.0) -> Activation:
 
 
 def _threshold(value: float) -> float:
-    return math.inf if value == math.inf else _checks.real("threshold", value)
+    return math.inf if value == math.inf else checks.real("threshold", value)
 
 
 def _softplus_bends(beta: float, threshold: float) -> tuple[Bend, ...]:
@@ -151,7 +151,7 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
     Raises:
         ValueError: for β ≤ 0, or a threshold so low that the replacement is a visible downward jump (not convex).
     """
-    b, t = _checks.positive("beta", beta), _threshold(threshold)
+    b, t = checks.positive("beta", beta), _threshold(threshold)
     return Activation(
         "softplus",
         partial(_softplus, beta=b, threshold=t),
@@ -163,7 +163,7 @@ def softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
 
 def squared_softplus(beta: float = 1.0, threshold: float = 20.0) -> Activation:
     """``φ(s) = softplus(s)²``; parameters and errors as for :func:`softplus`."""
-    b, t = _checks.positive("beta", beta), _threshold(threshold)
+    b, t = checks.positive("beta", beta), _threshold(threshold)
     return Activation(
         "squared_softplus",
         partial(_squared_softplus, beta=b, threshold=t),

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from convex_init_core import _checks
+from convex_init_core import checks
 from convex_init_core.theory import relu_moments
 from convex_init_core.theory.activation import Activation, ArrayFunction, Bend
 
@@ -80,9 +80,9 @@ def derivative_moments(
 
 def _arguments(correlation: float, variance: float, mean: float) -> tuple[float, float, float]:
     return (
-        _checks.signal_correlation(correlation),
-        _checks.non_negative("variance", variance),
-        _checks.real("mean", mean),
+        checks.signal_correlation(correlation),
+        checks.non_negative("variance", variance),
+        checks.real("mean", mean),
     )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from convex_init_core import _checks
+from convex_init_core import checks
 
 
 def convolution_fan_in(in_channels: int, kernel_size: Sequence[int], groups: int = 1) -> int:
     """Return channels per group × kernel volume (A.5); a dense layer is a kernel of no dimension."""
-    return _per_group(in_channels, groups) * math.prod(_checks.whole("kernel_size", k) for k in kernel_size)
+    return _per_group(in_channels, groups) * math.prod(checks.whole("kernel_size", k) for k in kernel_size)
 
 
 def transposed_convolution_fan_in(
@@ -54,14 +54,14 @@ def has_even_overlap(kernel_size: Sequence[int], stride: Sequence[int], dilation
 
 def _taps_by_phase(kernel_size: int, stride: int, dilation: int) -> list[int]:
     """How many taps reach the outputs at each position modulo the stride."""
-    counts = [0] * _checks.whole("stride", stride)
-    for tap in range(_checks.whole("kernel_size", kernel_size)):
-        counts[tap * _checks.whole("dilation", dilation) % stride] += 1
+    counts = [0] * checks.whole("stride", stride)
+    for tap in range(checks.whole("kernel_size", kernel_size)):
+        counts[tap * checks.whole("dilation", dilation) % stride] += 1
     return counts
 
 
 def _per_group(in_channels: int, groups: int) -> int:
-    channels, count = _checks.whole("in_channels", in_channels), _checks.whole("groups", groups)
+    channels, count = checks.whole("in_channels", in_channels), checks.whole("groups", groups)
     if channels % count:
         raise ValueError(f"in_channels {channels} is not a multiple of groups {count}")
     return channels // count

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
-from convex_init_core import _checks
+from convex_init_core import checks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -285,4 +285,4 @@ def non_negative_law(distribution: str, mean: float, variance: float) -> LogNorm
 
 
 def _moments(mean: float, variance: float) -> tuple[float, float]:
-    return _checks.positive("mean", mean), _checks.positive("variance", variance)
+    return checks.positive("mean", mean), checks.positive("variance", variance)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from convex_init_core import _checks
+from convex_init_core import checks
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Positivity:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        _checks.positive("scale", self.scale)
-        _checks.positive("slope", self.slope)
-        _checks.real("offset", self.offset)
+        checks.positive("scale", self.scale)
+        checks.positive("slope", self.slope)
+        checks.real("offset", self.offset)
         if not self.reparametrises and (self.slope != 1.0 or self.offset != 0.0):
             raise ValueError(f"positivity {self.name} takes the raw parameter as it is, without slope and offset")
 
@@ -56,7 +56,7 @@ class Positivity:
 
     def scaled(self, scale: float) -> Positivity:
         """Return the same map with ``scale`` multiplied in."""
-        return replace(self, scale=self.scale * _checks.positive("scale", scale))
+        return replace(self, scale=self.scale * checks.positive("scale", scale))
 
     @property
     def span(self) -> tuple[float, float]:
@@ -168,7 +168,7 @@ class Softplus(Positivity):
     def __post_init__(self) -> None:
         """Check scale and beta."""
         super().__post_init__()
-        _checks.positive("beta", self.beta)
+        checks.positive("beta", self.beta)
 
     def _shown(self) -> str:
         return self.name if self.beta == 1.0 else f"{self.name}(beta={self.beta:g})"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convex_init_core import _checks
+from convex_init_core import checks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,7 +53,7 @@ class Geometry:
                 f"geometry of a weight of shape {self.shape}: outputs {self.outputs}, inputs {self.inputs} and window "
                 f"{self.window} must name every axis once"
             )
-        _checks.whole("groups", self.groups)
+        checks.whole("groups", self.groups)
         grouped = self.inputs if self.transposed else self.outputs
         if self._size(grouped) % self.groups:
             raise ValueError(f"groups {self.groups} does not divide the {self._size(grouped)} channels of {self.shape}")

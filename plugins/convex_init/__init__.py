@@ -38,11 +38,22 @@ def __getattr__(name: str) -> ModuleType:
         missing = error.name or name
         if missing.partition(".")[0] in (__name__, "convex_init_core"):
             raise  # our own fault: installing a framework would not help
-        extra = "tensorflow" if missing == "tensorflow" else name  # tensorflow: Keras without any backend
+        if name == "keras" and missing.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(_without_backend(), name=missing) from error
         raise ModuleNotFoundError(
-            f"{__name__}.{name} needs {missing}, which is not installed: pip install 'convex-init[{extra}]'",
+            f"{__name__}.{name} needs {missing}, which is not installed: pip install 'convex-init[{name}]'",
             name=missing,
         ) from error
+
+
+def _without_backend() -> str:
+    """Say what to do where Keras is told to run on tensorflow, as by default, and that is not there."""
+    others = [backend for backend in ("jax", "torch") if find_spec(backend) is not None]
+    chosen = f"set the environment variable KERAS_BACKEND={others[0]} before the first import, or " if others else ""
+    return (
+        f"{__name__}.keras: Keras runs on tensorflow by default, which is not installed: {chosen}pip install "
+        "'convex-init[tensorflow]'"
+    )
 
 
 def __dir__() -> list[str]:

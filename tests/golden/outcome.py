@@ -19,14 +19,19 @@ def attempted(action: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def raised(error: Exception) -> dict[str, str]:
-    return {"raises": type(error).__name__, "saying": str(error)}
+    return {"raises": type(error).__name__, "saying": without_lines(str(error))}
+
+
+def without_lines(text: str) -> str:
+    """A message without the numbers of the lines that it names, which move with whatever stands above them."""
+    return re.sub(r"\((\S+\.py):\d+\)", r"(\1)", text)
 
 
 def planned(decided: Any) -> dict[str, Any]:
     """A plan's printed table by rows and columns, and the advice below it."""
     text = str(decided).splitlines()
     rows = 1 + len(decided.layers)
-    return {"layers": _by_column(text[:rows]), "advice": "\n".join(text[rows:])}
+    return {"layers": _by_column(text[:rows]), "advice": without_lines("\n".join(text[rows:]))}
 
 
 def _by_column(lines: list[str]) -> list[dict[str, str]]:
@@ -42,8 +47,8 @@ def certified(certificate: Any) -> dict[str, Any]:
     """What a certificate says."""
     return {
         "verdict": certificate.verdict,
-        "reasons": list(certificate.reasons),
-        "notes": list(certificate.notes),
+        "reasons": [without_lines(reason) for reason in certificate.reasons],
+        "notes": [without_lines(note) for note in certificate.notes],
         "outputs": {name: curvature.name.lower() for name, curvature in certificate.outputs.items()},
     }
 

@@ -153,7 +153,7 @@ def test_the_mode_of_the_model_is_restored_and_dropout_is_off():
     ("options", "error", "message"),
     [
         ({"steps": 0}, ValueError, "steps must be at least 1"),
-        ({"tolerance": 0.0}, ValueError, "tolerance must be above 0"),
+        ({"tolerance": 0.0}, ValueError, "tolerance must be greater than 0"),
         ({"output": 5}, ValueError, "output 5 does not exist"),
         ({"output": None}, ValueError, "output=i"),
         ({"start": torch.zeros(4)}, ValueError, r"start\[None\]"),

@@ -154,7 +154,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], dict[str, object], list[str]]]
     "Sequential of another forward": (
         lambda: Residual(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)),
         {},
-        ["'2'", "neg subtracts it", "has to be added"],
+        ["'2'", "neg in the model's forward (", "subtracts it", "has to be added"],
     ),
     "transformer": (
         lambda: nn.TransformerEncoderLayer(4, 2, 8, batch_first=True),

@@ -159,7 +159,7 @@ def test_the_model_is_left_as_it_was():
 
 def test_the_model_is_left_as_it_was_after_an_error():
     model = small().train()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match="the model fails on them with RuntimeError"):
         signal_report(model, normal(10, 7))
     assert all(module.training for module in model.modules())
     assert not any(module._forward_hooks for module in model.modules())

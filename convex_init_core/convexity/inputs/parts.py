@@ -83,9 +83,10 @@ def convex_inputs_of(chosen: object) -> dict[str, Part | None] | None:
     if chosen is None:
         return None
     names = [chosen] if isinstance(chosen, (str, int, np.integer)) else chosen
-    if not isinstance(names, Iterable):
+    if not isinstance(names, Iterable) or hasattr(names, "__array__"):
         raise TypeError(
-            f"convex_inputs must be names or positions of inputs, or a mapping from these to parts, got {chosen!r}"
+            "convex_inputs must be names or positions of inputs, or a mapping from these to parts, got "
+            f"{type(chosen).__name__}"
         )
     parts = dict(names) if isinstance(names, Mapping) else dict.fromkeys(names)
     if any(isinstance(name, bool) or not isinstance(name, (str, int, np.integer)) for name in parts):

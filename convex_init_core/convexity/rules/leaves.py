@@ -30,7 +30,9 @@ def label_of(node: Node) -> str:
         return " and ".join(map(repr, node.parameters))
     if node.name == "buffer":
         return repr(node.params["name"])
-    return f"an unregistered tensor in {node.place.module!r}" if node.name == "literal" else "a constant"
+    if node.name != "literal":
+        return "a constant"
+    return f"an unregistered tensor {node.place.where(node.source) or 'in its code'}"
 
 
 def fixed(node: Node, values: Values) -> Value:

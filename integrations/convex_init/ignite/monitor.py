@@ -34,6 +34,10 @@ class SignalMonitor:
 
     def __init__(self, model: nn.Module, example_inputs: Any, tag: str = "signal", **options: Any) -> None:
         """Remember model and inputs; see the class."""
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+        if not isinstance(tag, str):
+            raise TypeError(f"tag must be a string, got {tag!r}")
         self.model = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
         self.example_inputs, self.tag, self.options = example_inputs, tag, options
 

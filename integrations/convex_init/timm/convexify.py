@@ -26,6 +26,8 @@ from convex_init.timm.replacements import chosen
 from convex_init.timm.survey import Survey, with_replacements
 from convex_init.torch import mark_projected, project_, projected_parameters
 from convex_init.torch.framework import TorchFramework
+from convex_init.torch.write.drawing import check_generator
+from convex_init_core import checks
 from convex_init_core.methods.normalised import residual_gain
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan
@@ -147,6 +149,8 @@ def convexify(
             bias. Nothing has been changed.
         TypeError: if the model is not a module.
     """
+    check_generator(generator)
+    register_missing_bias = checks.truth("register_missing_bias", register_missing_bias)
     example = _example(model) if example_input is None else example_input
     report, new_modules = _examine(model, example, replace)
     if report.blockers:

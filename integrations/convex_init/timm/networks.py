@@ -15,25 +15,15 @@ from typing import Any
 import torch
 from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
 from timm.layers.config import is_scriptable
-from timm.layers.create_act import get_act_layer
-from timm.layers.helpers import to_2tuple
 from timm.models import named_apply
 from torch import Tensor, nn
 
+from convex_init.timm import arguments
 from convex_init.timm.laws import init_weights, note_layer, note_norm
 from convex_init.torch import ConvexConv2d, ConvexLinear, mark_projected, read_activation
+from convex_init_core import checks
 from convex_init_core.methods.normalised import residual_gain
 from convex_init_core.weights.positivity import Positivity, as_positivity
-
-
-def _act_layer(spec: str | type[nn.Module]) -> type[nn.Module]:
-    """The class of an activation, by timm's name where it is one."""
-    if not isinstance(spec, str):
-        return spec
-    try:
-        return get_act_layer(spec)  # type: ignore[no-any-return]
-    except KeyError:
-        raise ValueError(f"act_layer {spec!r} is unknown to timm: use relu, leaky_relu, elu, or a class") from None
 
 
 class _Icnn(nn.Module):
@@ -54,10 +44,11 @@ class _Icnn(nn.Module):
                 f"scriptable=True needs positivity 'projection', got {str(positivity)!r}: TorchScript does not compile "
                 "the map; leave scriptable out, and use torch.export or torch.jit.trace"
             )
-        self.num_classes, self.in_chans, self.drop_rate = num_classes, in_chans, drop_rate
+        self.num_classes = checks.whole("num_classes", num_classes, 0)
+        self.in_chans, self.drop_rate = checks.whole("in_chans", in_chans), arguments.rate(drop_rate)
         self.num_features = self.head_hidden_size = num_features
-        self.positivity, self._make_act = positivity, _act_layer(act_layer)
-        self.head_drop = nn.Dropout(drop_rate)
+        self.positivity, self._make_act = positivity, arguments.activation_class(act_layer)
+        self.head_drop = nn.Dropout(self.drop_rate)
 
     def _act(self) -> nn.Module:
         act = self._make_act()
@@ -131,9 +122,10 @@ class IcnnMlp(_Icnn):
         positivity: str | Positivity = "projection",
     ) -> None:
         """Make the network and initialise it; see the class."""
+        hidden = checks.widths("hidden", hidden)
         super().__init__(num_classes, in_chans, hidden[-1], drop_rate, act_layer, positivity)
-        self.img_size = to_2tuple(img_size)
-        self.stem = nn.Linear(in_chans * self.img_size[0] * self.img_size[1], hidden[0])
+        self.img_size = arguments.sides(img_size)
+        self.stem = nn.Linear(self.in_chans * self.img_size[0] * self.img_size[1], hidden[0])
         self.stem_act = self._act()
         blocks = []
         for n, m in itertools.pairwise(hidden):
@@ -151,7 +143,7 @@ class IcnnMlp(_Icnn):
         """
         if global_pool:
             raise ValueError(f"global_pool must be None or '' for a fully connected network, got {global_pool!r}")
-        self.num_classes = num_classes
+        self.num_classes = checks.whole("num_classes", num_classes, 0)
         self.head = self._make_head(self.num_features).to(self.stem.weight.device, self.stem.weight.dtype)
 
     def forward_features(self, x: Tensor) -> Tensor:
@@ -182,12 +174,12 @@ class _Convolutional(_Icnn):
         first, last = widths
         super().__init__(num_classes, in_chans, last, drop_rate, act_layer, positivity)
         self.stem = nn.Sequential(
-            OrderedDict(conv=nn.Conv2d(in_chans, first, 3, padding=1, bias=False), norm=nn.BatchNorm2d(first))
+            OrderedDict(conv=nn.Conv2d(self.in_chans, first, 3, padding=1, bias=False), norm=nn.BatchNorm2d(first))
         )
         self._make_pool(global_pool)
 
     def _make_pool(self, global_pool: str) -> None:
-        if not global_pool and self.num_classes > 0:
+        if not arguments.pooling(global_pool) and self.num_classes > 0:
             raise ValueError("global_pool '' leaves positions, which the head cannot read: pass num_classes=0 with it")
         self.global_pool = SelectAdaptivePool2d(pool_type=global_pool, flatten=bool(global_pool))
         copies = 2 if global_pool.startswith("cat") else 1
@@ -199,7 +191,7 @@ class _Convolutional(_Icnn):
         Raises:
             ValueError: if ``global_pool`` is unknown, or ``''`` although there are classes.
         """
-        self.num_classes = num_classes
+        self.num_classes = checks.whole("num_classes", num_classes, 0)
         weight = self.stem.conv.weight  # type: ignore[union-attr]
         self._make_pool(str(self.global_pool.pool_type) if global_pool is None else global_pool)
         self.head.to(weight.device, weight.dtype)  # type: ignore[arg-type]
@@ -251,9 +243,9 @@ class IcnnConvNet(_Convolutional):
         positivity: str | Positivity = "projection",
     ) -> None:
         """Make the network and initialise it; see the class."""
-        super().__init__(
-            num_classes, in_chans, (widths[0], widths[-1]), global_pool, drop_rate, act_layer, positivity
-        )  # fmt: skip
+        widths = checks.widths("widths", widths)
+        ends = widths[0], widths[-1]
+        super().__init__(num_classes, in_chans, ends, global_pool, drop_rate, act_layer, positivity)
         self.stem.append(self._act())
         blocks = []
         for n, m in itertools.pairwise(widths):
@@ -325,6 +317,7 @@ class IcnnResNet(_Convolutional):
         positivity: str | Positivity = "projection",
     ) -> None:
         """Make the network and initialise it; see the class."""
+        layers, width = checks.widths("layers", layers), checks.whole("width", width)
         last = width * 2 ** (len(layers) - 1)
         super().__init__(num_classes, in_chans, (width, last), global_pool, drop_rate, act_layer, positivity)
         gain = residual_gain(sum(layers))

@@ -7,16 +7,19 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 
 from convex_init.jax.drawing import root_of
 from convex_init.jax.framework import JaxFramework
-from convex_init.jax.model.modules import arguments_of, opened
+from convex_init.jax.model.modules import Inputs, arguments_of, opened
+from convex_init.jax.trace.arguments import read_arguments
 from convex_init.plotting import SignalReport
+from convex_init_core import checks
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
 from convex_init_core.reporting.build import report
 from convex_init_core.reporting.report import LayerSignal
-from convex_init_core.request import Options, Request, request
+from convex_init_core.request import Options, Request, refuse_source, request
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -168,5 +171,17 @@ def _asked(
         raise ValueError(
             "register_missing_bias=True cannot add a parameter to a function; add it to params and to fn instead"
         )
+    refuse_source(options, "apply takes key=jax.random.key(seed); plan and signal_report draw nothing")
     asked, inputs = request(**options), arguments_of(example_inputs)
-    return JaxFramework(opened(model, inputs, entry=asked.entry, buffers=buffers), inputs), asked
+    framework = JaxFramework(opened(model, inputs, entry=asked.entry, buffers=buffers), inputs)
+    if framework.has_inputs:
+        _check_numbers(inputs)
+    return framework, asked
+
+
+def _check_numbers(inputs: Inputs) -> None:
+    """Refuse inputs on which nothing can be measured; under a transformation of JAX there are no numbers to look at."""
+    for leaf in read_arguments((), *inputs).leaves:
+        if not isinstance(leaf.array, jax.core.Tracer):
+            is_finite = not leaf.is_floating or bool(jnp.isfinite(leaf.array).all())
+            checks.example(leaf.name, leaf.array.size, is_finite)

@@ -10,12 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from convex_init.jax.drawing import root_of
 from convex_init.jax.framework import JaxFramework
 from convex_init.jax.model.modules import arguments_of, opened
 from convex_init.jax.repetition import doubt_of_repetition
 from convex_init.jax.trace import trace
 from convex_init.jax.trace.arguments import Arguments, read_arguments
 from convex_init.jax.trace.tracer import Results
+from convex_init_core import checks
 from convex_init_core.argument_names import refuse_unknown
 from convex_init_core.convexity.certificate import Certificate, Violation
 from convex_init_core.convexity.counterexample import Point, scale_of, search_violation
@@ -69,7 +71,9 @@ def certify(
         'convex'
     """
     refuse_unknown(_unknown, certify)
-    inputs = arguments_of(example_inputs)
+    inputs, search = arguments_of(example_inputs), checks.truth("search", search)
+    if key is not None:
+        root_of(key)
     opened_model = opened(model, inputs, entry=entry, evaluating=False)
     fn, params, (args, kwargs) = opened_model.call, opened_model.tree, inputs
     framework = JaxFramework(opened_model, inputs)
@@ -83,7 +87,7 @@ def certify(
     if certificate:
         doubt = doubt_of_repetition(graph, lambda: trace(fn, params, args, kwargs, names=names), model)
         certificate = replace(certificate, verdict="cannot tell", reasons=(doubt,)) if doubt else certificate
-    if certificate or not search or not framework.has_inputs:
+    if certificate or not search or not graph.floating or not framework.has_inputs:
         return certificate
     violation = _searched(fn, read_arguments(params, args, kwargs), chosen, set(certificate.outputs), key)
     return certificate if violation is None else replace(certificate, verdict="not convex", violation=violation)

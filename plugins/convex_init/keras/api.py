@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,13 +11,15 @@ import keras
 import numpy as np
 
 from convex_init.keras.framework import KerasFramework
-from convex_init.keras.model.calls import Call
+from convex_init.keras.model.calls import Call, on_example_inputs
 from convex_init.keras.model.inputs import given_call
 from convex_init.keras.owners.own_settings import keep_settings, own_settings
+from convex_init_core import checks
+from convex_init_core.convexity.inputs.names import input_names
 from convex_init_core.convexity.inputs.parts import Part, convex_inputs_of
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
-from convex_init_core.request import Options, request, with_own
+from convex_init_core.request import Options, refuse_source, request, with_own
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -94,11 +97,10 @@ def apply_(
     Warns:
         UserWarning: if the method is not known to carry so many positive layers in a row.
     """
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
-        raise TypeError(f"seed must be an integer or None, got {seed!r}")
+    whole_seed = checks.seed(seed)
     framework, asked = asked_of(model, example_inputs, options)
     own = list(own_settings(model))
-    build.execute(build.plan(framework, asked), framework, None if seed is None else int(seed))
+    build.execute(build.plan(framework, asked), framework, whole_seed)
     for _, settings in own:
         keep_settings(model, settings)  # its initializers, which hold them, are gone
     return model
@@ -106,15 +108,18 @@ def apply_(
 
 def asked_of(model: Any, example_inputs: Any, options: Mapping[str, Any]) -> tuple[KerasFramework, Request]:
     """Return the port for a model, and what the user asks of it, with activations and inputs as Keras names them."""
+    refuse_source(options, "apply_ takes seed=, an integer; plan and signal_report draw nothing")
     given: dict[str, Any] = with_own(options, own_settings(model))
     if "fed_by" in given:
         given["fed_by"] = _activations(given["fed_by"])
     asked = request(**given)
-    framework = framework_of(model, example_inputs, "" if asked.entry == "forward" else asked.entry)
+    framework = framework_of(model, example_inputs, asked.entry)
+    for name, array in framework.call.arrays.items() if framework.has_inputs else ():
+        checks.example(name, array.size, array.dtype.kind not in "fc" or bool(np.isfinite(array).all()))
     return framework, replace(asked, convex_inputs=chosen_inputs(given.get("convex_inputs"), framework.call))
 
 
-def framework_of(model: Any, example_inputs: Any, entry: str = "") -> KerasFramework:
+def framework_of(model: Any, example_inputs: Any, entry: str = "forward") -> KerasFramework:
     """Return the port for a model, checked; an unbuilt one is built on the example inputs.
 
     Raises:
@@ -123,8 +128,17 @@ def framework_of(model: Any, example_inputs: Any, entry: str = "") -> KerasFrame
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"model must be a keras.Model, got {type(model).__name__}; for a layer there is icnn(...)")
+    if not isinstance(entry, str):
+        raise TypeError(f"entry must be the name of a method, such as 'forward', got {entry!r}")
+    entry = "" if entry == "forward" else entry
     if entry and not callable(getattr(model, entry, None)):
-        raise ValueError(f"entry {entry!r} is no method of {type(model).__name__}")
+        classes = [kind for kind in type(model).__mro__ if not kind.__module__.startswith("keras.")]
+        found = {name: value for kind in classes for name, value in vars(kind).items()}
+        known = [name for name, value in found.items() if inspect.isfunction(value) and name[0] != "_"]
+        raise ValueError(
+            f"entry {entry!r} is no method of {type(model).__name__}, which has 'forward' (the model itself)"
+            + "".join(f", {name!r}" for name in known if name not in _NO_ENTRIES)
+        )
     if example_inputs is None:
         if not model.built:
             raise ValueError(
@@ -134,9 +148,13 @@ def framework_of(model: Any, example_inputs: Any, entry: str = "") -> KerasFrame
         return KerasFramework(model, None)
     call = given_call(model, example_inputs, entry)
     if not all(layer.built for layer in model._flatten_layers()):
-        call.run(keras.tree.map_structure(keras.ops.convert_to_tensor, call.structure))
+        with on_example_inputs(call):
+            call.run(keras.tree.map_structure(keras.ops.convert_to_tensor, call.structure))
         call = given_call(model, example_inputs, entry)
     return KerasFramework(model, call)
+
+
+_NO_ENTRIES = ("call", "build", "get_config", "from_config", "compute_output_shape", "train_step", "test_step")
 
 
 def chosen_inputs(convex_inputs: Any, call: Call) -> dict[str, Part | None] | None:
@@ -146,13 +164,10 @@ def chosen_inputs(convex_inputs: Any, call: Call) -> dict[str, Part | None] | No
         TypeError: if it is no name, position, or mapping from these to parts.
         ValueError: if there is no such input.
     """
-    wanted = convex_inputs_of(convex_inputs)
-    chosen: dict[str, Part | None] = {}
-    for name, part in (wanted or {}).items():
-        if name not in call.names and not (name.isdecimal() and int(name) < len(call.names)):
-            raise ValueError(f"convex_inputs names {name!r}, which is none of the inputs {', '.join(call.names)}")
-        chosen[name if name in call.names else call.names[int(name)]] = part
-    return chosen or None
+    wanted = convex_inputs_of(convex_inputs) or {}
+    positions = {str(position): name for position, name in enumerate(call.names) if str(position) not in call.names}
+    names = input_names(wanted, call.names, {**positions, **call.other_names})
+    return dict(zip(names, wanted.values(), strict=True)) or None
 
 
 def _activations(fed_by: Any) -> Any:

@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 from convex_init.keras.api import chosen_inputs, framework_of
 from convex_init.keras.backend.counterexample import search_violation
 from convex_init.keras.framework import KerasFramework
+from convex_init.keras.model.calls import on_example_inputs, said
+from convex_init_core import checks
 from convex_init_core.argument_names import refuse_unknown
 from convex_init_core.convexity.certificate import Certificate
 from convex_init_core.convexity.inputs.parts import ConvexInputs, Part
@@ -61,7 +63,8 @@ def certify(
         ValueError: if it is unbuilt, its input shapes are not known, or a named input or output does not exist.
     """
     refuse_unknown(_unknown, certify)
-    framework = framework_of(model, example_inputs, "" if entry == "forward" else entry)
+    whole_seed, search = checks.seed(seed) or 0, checks.truth("search", search)
+    framework = framework_of(model, example_inputs, entry)
     call = framework.call
     chosen = chosen_inputs(call.floating or None if convex_inputs is None else convex_inputs, call)
     if not chosen:
@@ -69,11 +72,13 @@ def certify(
     try:
         graph = framework.trace_as_called()
     except Exception as error:  # whatever a model does with a tensor that has no numbers
+        with on_example_inputs(call):
+            call(**call.arrays)
         return _untraced(error)
     certificate = _proof(framework, graph, chosen, outputs)
     if certificate or not search:
         return certificate
-    violation = search_violation(call, chosen, set(certificate.outputs), seed)
+    violation = search_violation(call, chosen, set(certificate.outputs), whole_seed)
     return certificate if violation is None else replace(certificate, verdict="not convex", violation=violation)
 
 
@@ -90,11 +95,7 @@ def assert_convex(model: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _untraced(error: Exception) -> Certificate:
-    lines = str(error).strip().splitlines()
-    first = next(
-        (line for line in lines if line and not line.startswith("Exception encountered")), type(error).__name__
-    )
-    return Certificate("cannot tell", (f"the model cannot be traced on its backend: {first[:200]}",), {})
+    return Certificate("cannot tell", (f"the model cannot be traced on its backend: {said(error)}",), {})
 
 
 def _proof(

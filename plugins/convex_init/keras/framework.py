@@ -16,7 +16,7 @@ from convex_init.keras.backend.runner import wide
 from convex_init.keras.draws.drawing import BIAS, KERNEL, fresh_seed, seed_stream
 from convex_init.keras.draws.drawing import wide as wide_dtype
 from convex_init.keras.draws.filling import drawn
-from convex_init.keras.model.calls import Call, is_closed, unchanged
+from convex_init.keras.model.calls import Call, is_closed, on_example_inputs, unchanged
 from convex_init.keras.model.changes import Journal, add_bias, mark
 from convex_init.keras.model.inputs import made_call, moved_inputs
 from convex_init.keras.model.variables import Variables
@@ -61,7 +61,13 @@ class KerasFramework:
         """See :class:`convex_init_core.framework.Framework`."""
         if moved:
             return with_compounds(self._runner.trace(moved_inputs(self.call)))
-        self._graph = with_compounds(self._runner.trace(self.call.arrays))
+        try:
+            self._graph = with_compounds(self._runner.trace(self.call.arrays))
+        except Exception:  # whatever the model does with the tensors of a trace, or with these inputs
+            with on_example_inputs(self.call):
+                self.call(**self.call.arrays)
+            raise
+        self._graph.other_names = self._graph.other_names or self.call.other_names
         return self._graph
 
     def trace_as_called(self) -> Graph:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import keras
@@ -18,6 +18,7 @@ from convex_init.keras.serialisation import (
     positivity_config,
     positivity_from,
 )
+from convex_init_core import checks
 from convex_init_core.argument_names import refuse_unknown
 from convex_init_core.settings import InitSettings
 from convex_init_core.weights.positivity import Positivity
@@ -94,9 +95,9 @@ class ICNNInit(ICNNInitializer):
         settings = InitSettings(correlation, variance, bias_noise, distribution, skip_share, method, match_moments)
         super().__init__(settings, fed_by, seed, fan_in)
         self.positivity = positivity_from(positivity)
-        self.layout = layout if isinstance(layout, str) or layout is None else tuple(layout)
-        self.strides = strides if isinstance(strides, int) or strides is None else tuple(strides)
-        self.groups = groups
+        self.layout = _checked_layout(layout)
+        self.strides = None if strides is None else _checked_strides(strides)
+        self.groups = None if groups is None else checks.whole("groups", groups)
         self._check(WIDE if fan_in is None else fan_in, self.positivity)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
@@ -108,6 +109,7 @@ class ICNNInit(ICNNInitializer):
         from convex_init.keras.owners.check import layer_flaw
         from convex_init.keras.owners.last_kernel import remember_kernel
 
+        shape = checked_shape(shape)
         layer = layer_of(calling(keras.Variable))
         strides, groups = fans.layer_window(layer, self.layout, self.strides, self.groups)
         fan_in = self._fan_in(shape, strides)
@@ -250,6 +252,27 @@ class ICNNBias(ICNNInitializer):
             fan_in, where = kernel.fan_in, kernel.geometry
         bias = drawn(self._recipe(fan_in, geometry=where).bias, None, shape, wide(dtype), self._seeds())
         return ops.cast(bias, keras.backend.standardize_dtype(dtype))
+
+
+def checked_shape(shape: object) -> tuple[int, ...]:
+    """Return the shape of a weight as ints of at least 1."""
+    if isinstance(shape, str) or not isinstance(shape, Iterable):
+        raise TypeError(f"shape must be a tuple of whole numbers, got {shape!r}")
+    return tuple(checks.whole(f"shape[{axis}]", size) for axis, size in enumerate(shape))
+
+
+def _checked_layout(layout: Layout) -> Layout:
+    if layout is None or isinstance(layout, str):
+        return layout
+    if not isinstance(layout, Iterable):
+        raise TypeError(f"layout must be a name, an einsum equation or a tuple of axes, got {layout!r}")
+    return tuple(checks.whole("layout", axis, -(10**6)) for axis in layout)
+
+
+def _checked_strides(strides: int | Sequence[int]) -> int | tuple[int, ...]:
+    if isinstance(strides, str | bool) or not isinstance(strides, Iterable):
+        return checks.whole("strides", strides)
+    return tuple(checks.whole("strides", step) for step in strides)
 
 
 def _check_numbers(**given: Any) -> None:

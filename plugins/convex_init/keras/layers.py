@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from convex_init.keras.constraints import NonNeg
@@ -13,6 +14,10 @@ from convex_init.keras.serialisation import ActivationSpec, positivity_config, p
 from convex_init_core.weights.positivity import Positivity
 
 _DEFAULT = "relu"
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, np.integer) else value
 
 
 class Convex(layers.Layer):
@@ -63,6 +68,8 @@ class Convex(layers.Layer):
             bias_initializer = bound.bias()
         if not self.positivity.reparametrises and kernel_constraint is None:
             kernel_constraint = NonNeg()
+        args = tuple(_plain(arg) for arg in args)  # Keras takes no NumPy integers
+        kwargs = {name: _plain(value) for name, value in kwargs.items()}
         super().__init__(
             *args,
             kernel_initializer=bound,

@@ -8,7 +8,6 @@ from itertools import count, pairwise
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers
 
 from convex_init.keras.draws.drawing import FREE, seed_stream
@@ -16,6 +15,7 @@ from convex_init.keras.initializers import ICNNInit
 from convex_init.keras.layers import ConvexDense
 from convex_init.keras.owners.own_settings import keep_settings
 from convex_init.keras.serialisation import ActivationSpec, core_activation
+from convex_init_core import checks
 from convex_init_core.methods.log_normal import solve_centred
 from convex_init_core.methods.recipes import free_recipe, positive_recipe, skip_recipe
 from convex_init_core.settings import InitSettings
@@ -25,7 +25,7 @@ from convex_init_core.weights.weight_axes import dense_geometry
 
 def ICNN(
     in_features: int,
-    hidden: Sequence[int],
+    hidden: Sequence[int] | int,
     out_features: int = 1,
     *,
     activation: ActivationSpec = "relu",
@@ -49,7 +49,7 @@ def ICNN(
 
     Args:
         in_features: length of an input vector.
-        hidden: widths of the hidden layers, at least one.
+        hidden: widths of the hidden layers, at least one; a number for a single layer.
         out_features: number of outputs.
         activation: after every hidden layer: a name, a function of ``keras.activations`` or an activation layer.
         skip: add a free linear map of the input before every later pre-activation, the output's included.
@@ -80,12 +80,9 @@ def ICNN(
         >>> bool(keras.ops.all(middle <= ends + 1e-5))
         True
     """
-    widths = [_plain(width) for width in (in_features, *hidden, out_features)]
-    in_features, seed = widths[0], _plain(seed)
-    if len(widths) < 3:
-        raise ValueError("hidden must name at least one width; without a hidden layer the network is affine")
-    if any(isinstance(width, bool) or not isinstance(width, int) or width < 1 for width in widths):
-        raise ValueError(f"in_features, hidden and out_features must be whole numbers of at least 1, got {widths}")
+    inner = checks.widths("hidden", hidden)
+    in_features, last = checks.whole("in_features", in_features), checks.whole("out_features", out_features)
+    widths, skip, seed = [in_features, *inner, last], checks.truth("skip", skip), checks.seed(seed)
     phi = core_activation(activation, "activation")
     given = correlation, variance, bias_noise, distribution, skip_share, method, match_moments, threshold
     chosen = InitSettings(*given)
@@ -130,10 +127,6 @@ def ICNN(
 
         apply_(model, seed=seed)
     return model
-
-
-def _plain(number: Any) -> Any:
-    return int(number) if isinstance(number, np.integer) else number
 
 
 def _activation(spec: ActivationSpec, name: str) -> Any:

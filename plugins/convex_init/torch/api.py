@@ -16,14 +16,17 @@ from torch.nn.utils.parametrize import is_parametrized
 from convex_init.torch.framework import TorchFramework
 from convex_init.torch.model.activations import read_activation
 from convex_init.torch.model.fans import AFFINE
-from convex_init.torch.model.inputs import arguments_of, numpy_of
-from convex_init.torch.model.modules import all_modules
+from convex_init.torch.model.inputs import check_kinds, checked_arguments, numpy_of
+from convex_init.torch.model.modules import all_modules, without_wrapper
+from convex_init.torch.trace import on_example_inputs
 from convex_init.torch.trace.containers import named_tensors
 from convex_init.torch.write.drawing import check_generator
 from convex_init.torch.write.sharding import is_sharded, reshard
+from convex_init_core import checks
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
-from convex_init_core.request import Options, Request, request, with_own
+from convex_init_core.planning.refusals import shown
+from convex_init_core.request import Options, Request, refuse_source, request, with_own
 from convex_init_core.theory.activation import Activation
 
 if TYPE_CHECKING:
@@ -123,7 +126,7 @@ def apply_(
     """
     check_generator(generator)
     asked = request(**adapted(model, options))
-    framework = framework_of(model, example_inputs, asked.entry)
+    framework = framework_of(model, example_inputs, asked.entry, writes=True)
     _check_biases(framework.model, asked)
     made = build.plan(framework, asked)
     if made.unwritten:
@@ -138,6 +141,10 @@ def apply_(
 
 def adapted(model: nn.Module, options: Options) -> Options:
     """Put torch's words into the core's: predicates ``f(path, module)`` as those of a path, modules as activations."""
+    refuse_source(
+        options,
+        "apply_ takes generator=torch.Generator().manual_seed(seed); plan, certify and signal_report draw nothing",
+    )
     found: dict[str, Any] = with_own(options, own_settings(model))
     predicates = {
         name: found[name]
@@ -177,40 +184,56 @@ def _activation(spec: Any) -> Any:
     return spec if isinstance(spec, (str, Activation)) or not callable(spec) else read_activation(spec)
 
 
-def framework_of(model: nn.Module, example_inputs: Any, entry: str, *, with_numbers: bool = False) -> TorchFramework:
+def framework_of(
+    model: nn.Module, example_inputs: Any, entry: str, *, with_numbers: bool = False, writes: bool = False
+) -> TorchFramework:
     """Return the port for a model, checked; a lazy model is given its shapes.
+
+    Args:
+        model: of the user.
+        example_inputs: likewise.
+        entry: likewise.
+        with_numbers: see :class:`TorchFramework`.
+        writes: whether weights will be written.
 
     Raises:
         TypeError: if it is no module.
         ValueError: if it is wrapped, or inputs are needed.
     """
     model = written(model)
+    if not writes:
+        model = without_wrapper(model)
     if isinstance(model, nn.parallel.DistributedDataParallel):
         raise ValueError(
             "model is wrapped in DistributedDataParallel, so ranks could draw different weights: initialise it before "
             "wrapping, which copies the weights of rank 0 to all"
         )
     reshard(model)
-    inputs = None if example_inputs is None else arguments_of(example_inputs)
+    inputs = None if example_inputs is None else checked_arguments(example_inputs)
     lazy = [name for name, tensor in model.named_parameters() if isinstance(tensor, UninitializedParameter)]
     if lazy:
         if inputs is None:
             raise ValueError(
                 f"{', '.join(map(repr, lazy))}: lazy, without a shape yet; run the model once, or pass example_inputs"
             )
-        with torch.no_grad(), torch.random.fork_rng():  # the values that torch gives them are overwritten anyway
+        with (
+            torch.no_grad(),
+            torch.random.fork_rng(),
+            on_example_inputs(),
+        ):  # the values that torch gives them are overwritten anyway
             model(*inputs[0], **inputs[1])
+    check_kinds(model)
     for path, module in model.named_modules():
         if not isinstance(module, AFFINE) or is_parametrized(module, "weight"):  # whose weight is computed when asked
             continue
         if isinstance(module.weight, Tensor) and module.weight.ndim < 2:
             raise ValueError(
-                f"{path!r}: its weight has shape {tuple(module.weight.shape)}, flattened by a wrapper such as "
+                f"{shown(path)}: its weight has shape {tuple(module.weight.shape)}, flattened by a wrapper such as "
                 "FullyShardedDataParallel; initialise before wrapping, or shard with fully_shard"
             )
         if isinstance(module.weight, Tensor) and not module.weight.is_floating_point():
             dtype = module.weight.dtype
-            raise ValueError(f"{path!r}: its weight is {dtype}; initialise before quantising or converting")
+            raise ValueError(f"{shown(path)}: its weight is {dtype}; initialise before quantising or converting")
     _check_numbers(inputs)
     return TorchFramework(model, inputs, entry, with_numbers=with_numbers)
 
@@ -219,7 +242,9 @@ def _check_biases(model: nn.Module, asked: Request) -> None:
     """Refuse to register biases in layers that are sharded already."""
     for path, module in model.named_modules() if asked.register_missing_bias else ():
         if isinstance(module, AFFINE) and module.bias is None and any(map(is_sharded, module.parameters())):
-            raise ValueError(f"{path!r}: register_missing_bias cannot add a bias to a sharded layer; give it bias=True")
+            raise ValueError(
+                f"{shown(path)}: register_missing_bias cannot add a bias to a sharded layer; give it bias=True"
+            )
 
 
 def _check_numbers(inputs: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
@@ -229,12 +254,7 @@ def _check_numbers(inputs: tuple[tuple[Any, ...], dict[str, Any]] | None) -> Non
         for name, tensor in named_tensors(str(first), item):
             if not tensor.is_floating_point() or tensor.is_meta:
                 continue
-            if tensor.numel() == 0:
-                raise ValueError(f"example_inputs: input {name!r} is empty; pass a sample of real data")
-            if not bool(torch.isfinite(tensor).all()):
-                raise ValueError(
-                    f"example_inputs: input {name!r} holds NaN or infinite values; pass a sample of real data"
-                )
+            checks.example(name, tensor.numel(), bool(torch.isfinite(tensor).all()))
 
 
 def written(model: nn.Module) -> nn.Module:

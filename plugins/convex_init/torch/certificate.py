@@ -12,13 +12,17 @@ from torch.nn.parameter import UninitializedParameter
 
 from convex_init.torch.counterexample import Violation, search_violation
 from convex_init.torch.model.copies import copied
-from convex_init.torch.model.inputs import arguments_of, entry_of, inputs_of_part, rebuilt
-from convex_init.torch.trace import same_course, trace
+from convex_init.torch.model.inputs import check_kinds, checked_arguments, entry_of, inputs_of_part, rebuilt
+from convex_init.torch.model.modules import without_wrapper
+from convex_init.torch.trace import on_example_inputs, same_course, trace
 from convex_init.torch.trace.constants import Numbers
 from convex_init.torch.trace.containers import named_inputs, named_tensors
+from convex_init.torch.write.drawing import check_generator
+from convex_init_core import checks
 from convex_init_core.argument_names import refuse_unknown
 from convex_init_core.collector import collector_paused
 from convex_init_core.convexity.certificate import Certificate
+from convex_init_core.convexity.inputs.names import input_names, other_names
 from convex_init_core.convexity.inputs.parts import ConvexInputs, Part, convex_inputs_of
 from convex_init_core.convexity.judge import certificate_of, judge
 from convex_init_core.graph.nodes import Graph
@@ -72,23 +76,30 @@ def certify(
         TypeError: if the model is not a module.
     """
     refuse_unknown(_unknown, certify)
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    tensors = [*model.parameters(), *model.buffers()]
+    model = without_wrapper(model)
+    check_generator(generator)
     entry_of(model, entry)
+    tensors = [*model.parameters(), *model.buffers()]
     if any(isinstance(tensor, UninitializedParameter) for tensor in tensors):
         raise ValueError("model is lazy and has no weights yet; run it once")
+    check_kinds(model)
     if any(tensor.is_meta for tensor in tensors):
         return Certificate("cannot tell", ("its weights are on the meta device and have no numbers",), {})
-    args, kwargs = arguments_of(example_inputs)
+    if example_inputs is None:
+        raise TypeError("example_inputs are needed: the model runs on them")
+    args, kwargs = checked_arguments(example_inputs)
     if entry != "forward":
         args, kwargs = inputs_of_part(copied(model), entry, args, kwargs)
     named = [name for name, tensor in named_inputs(args, kwargs).items() if tensor.is_floating_point()]
-    chosen = convex_inputs_of(convex_inputs if convex_inputs is not None else named or None)
-    if not chosen:
+    if not named:
         raise ValueError("example_inputs hold no floating-point tensor to be convex in")
+    asked = convex_inputs_of(named if convex_inputs is None else convex_inputs) or {}
+    call = entry_of(model, entry)
+    others = other_names(getattr(call, "forward", call), len(args), kwargs)
+    chosen = dict(zip(input_names(asked, named, others), asked.values(), strict=True))
     source = generator if generator is not None else torch.Generator().manual_seed(0)
-    wanted = None if outputs is None else [outputs] if isinstance(outputs, str) else list(outputs)
+    wanted = None if outputs is None else checks.names("outputs", outputs)
+    search = checks.truth("search", search)
     devices = sorted({tensor.device.index for tensor in tensors if tensor.is_cuda})
     with torch.random.fork_rng(devices):
         model = copied(model)  # some models clamp their weights, or count their calls, when they run
@@ -149,7 +160,8 @@ def _proof(
     source: torch.Generator,
 ) -> Certificate:
     call = _called(model, entry)
-    first = trace(model, args, kwargs, call)
+    with on_example_inputs():
+        first = trace(model, args, kwargs, call)
     certificate = _judged(first, chosen, wanted)
     if not certificate:
         return certificate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -87,7 +87,7 @@ def _ascend(
     for _ in range(steps):
         with torch.enable_grad():
             middle = {name: 0.5 * (ends[0][name] + ends[1][name]) for name in a}
-            values = [_called(function, args, kwargs, point) for point in (*ends, middle)]
+            values = _values(function, args, kwargs, (*ends, middle))
             excess = values[2] - 0.5 * (values[0] + values[1])
             if not bool(torch.isfinite(excess).all()) or not excess.numel():
                 return best
@@ -113,6 +113,17 @@ def _ascend(
                     step = 0.3 * size * gradient / (gradient.square().mean().sqrt() + 1e-12)
                     leaf.copy_(held(name, leaf + step))
     return best
+
+
+def _values(
+    function: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any], points: Sequence[dict[str, Tensor]]
+) -> list[Tensor]:
+    """The outputs; without gradients for a model that fails where torch records some, say by writing into a view."""
+    try:
+        return [_called(function, args, kwargs, point) for point in points]
+    except RuntimeError:
+        with torch.no_grad():
+            return [_called(function, args, kwargs, point) for point in points]
 
 
 def _noise(tensor: Tensor, generator: torch.Generator) -> Tensor:

@@ -18,7 +18,7 @@ from convex_init.torch.model.example_inputs import made_inputs
 from convex_init.torch.model.fans import geometry_of
 from convex_init.torch.model.inputs import entry_of, inputs_of_part, mapped, numpy_of
 from convex_init.torch.model.state import state_of
-from convex_init.torch.trace import look, trace
+from convex_init.torch.trace import look, on_example_inputs, trace
 from convex_init.torch.write.sharding import is_sharded, whole
 from convex_init.torch.write.writer import Writer
 from convex_init_core.framework import Observed, Parameter, Visit
@@ -89,7 +89,8 @@ class TorchFramework(Writer):
                 return self._graph
             except (RuntimeError, NotImplementedError, TypeError):  # it looks at numbers, so it gets some
                 self._try_without_numbers = False
-        graph = self._traced(self._copy(on_meta=self._without_numbers), self._moved() if moved else self._given())
+        with on_example_inputs():
+            graph = self._traced(self._copy(on_meta=self._without_numbers), self._moved() if moved else self._given())
         if not moved:
             self._graph = graph
         return graph

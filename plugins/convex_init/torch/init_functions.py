@@ -90,7 +90,7 @@ def icnn_(
     where = _geometry(weight, geometry) if settings.needs_geometry else None
     fan = _fan_in(weight, fan_in) if where is None else where.fan_in
     recipe = positive_recipe(fan, read_activation(fed_by), settings, positivity or "projection", geometry=where)
-    return _write(recipe, weight, bias, generator)
+    return _write(recipe, weight, bias, fan, generator)
 
 
 def lecun_(
@@ -124,7 +124,8 @@ def lecun_(
         >>> bool((weight < 0).any()), bool(bias.any())
         (True, False)
     """
-    return _write(free_recipe(_fan_in(weight, fan_in), InitSettings(variance=variance)), weight, bias, generator)
+    fan = _fan_in(weight, fan_in)
+    return _write(free_recipe(fan, InitSettings(variance=variance)), weight, bias, fan, generator)
 
 
 def _check(name: str, tensor: Tensor) -> None:
@@ -132,6 +133,8 @@ def _check(name: str, tensor: Tensor) -> None:
         raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}; for a module there is apply_")
     if not tensor.is_floating_point():
         raise ValueError(f"{name} must be floating point, got {tensor.dtype}")
+    if tensor.is_meta:
+        raise ValueError(f"{name} is on the meta device and has no numbers to write; call to_empty(device=...) first")
     if tensor.requires_grad and not tensor.is_leaf:
         raise ValueError(
             f"{name} is a computed tensor, so writing to it would be lost: pass the raw parameter "
@@ -162,14 +165,35 @@ def _geometry(weight: Tensor, given: Geometry | None) -> Geometry:
         from convex_init_core.weights.weight_axes import dense_geometry  # most networks need none
 
         return dense_geometry(*weight.shape)
+    if not hasattr(given, "outputs"):
+        raise TypeError(f"geometry must be a convex_init_core.Geometry, got {type(given).__name__}")
     if given.shape != tuple(weight.shape):
         raise ValueError(f"geometry is that of a weight of shape {given.shape}, but weight has {tuple(weight.shape)}")
     return given
 
 
-def _write(recipe: Recipe, weight: Tensor, bias: Tensor | None, generator: torch.Generator | None) -> Any:
+def _check_length(weight: Tensor, bias: Tensor, fan_in: float) -> None:
+    """Refuse a bias that has not one number for each output."""
+    outputs = weight.numel() / fan_in
+    if weight.ndim == 2:  # whatever the user calls fan-in, say of a weight that is masked
+        fits = bias.numel() in weight.shape
+        outputs = weight.shape[0] if fan_in == weight.shape[1] else outputs
+        fits = fits if fan_in not in weight.shape else bias.numel() == outputs
+    else:  # a transposed convolution has as many outputs as weights, but for positions that its stride leaves out
+        fits = bias.numel() > 0 and outputs % bias.numel() == 0
+    if not fits or bias.ndim == 0:
+        raise ValueError(
+            f"bias must have one number for each output, so {outputs:g} for a weight of shape {tuple(weight.shape)}, "
+            f"got shape {tuple(bias.shape)}"
+        )
+
+
+def _write(
+    recipe: Recipe, weight: Tensor, bias: Tensor | None, fan_in: float, generator: torch.Generator | None
+) -> Any:
     if bias is not None:
         _check("bias", bias)
+        _check_length(weight, bias, fan_in)
     for tensor in (weight, bias):
         check_placements(tensor)
     fills = [Fill(weight, recipe.weight, recipe.positivity)]

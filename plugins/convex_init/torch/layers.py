@@ -12,12 +12,28 @@ from convex_init.torch.init_functions import icnn_
 from convex_init.torch.model.activations import ActivationLike, read_activation
 from convex_init.torch.model.fans import fan_in, geometry
 from convex_init.torch.write.positivity import Positive, mark_projected, raw_parameter, read_positivity
+from convex_init_core import checks
 from convex_init_core.theory.activation import Activation
 from convex_init_core.weights.positivity import Positivity, as_positivity
 
 
+def check_dtype(dtype: object) -> None:
+    """Refuse what parameters cannot have.
+
+    Raises:
+        TypeError: if it is no dtype of torch.
+        ValueError: if it is not floating point.
+    """
+    if dtype is not None and not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype must be a torch.dtype, such as torch.float32, got {dtype!r}")
+    if dtype is not None and not dtype.is_floating_point:
+        raise ValueError(f"dtype must be floating point, such as torch.float32, got {dtype}")
+
+
 class _ConvexLayer(nn.Module):
     """What the convex layers share: the positivity map, the feeding activation, and initialisation through both."""
+
+    _SIZES = ("in_channels", "out_channels")
 
     def __init__(
         self,
@@ -30,7 +46,10 @@ class _ConvexLayer(nn.Module):
         """Make torch's layer and put the map on its weight; see the class."""
         if "activation" in kwargs:
             raise TypeError("activation= is called fed_by=: the layer applies none, it names what feeds the layer")
-        super().__init__(*args, **kwargs)
+        check_dtype(kwargs.get("dtype"))
+        sizes = [checks.whole(name, size) for name, size in zip(self._SIZES, args, strict=False)]
+        kwargs |= {name: checks.whole(name, kwargs[name]) for name in self._SIZES if name in kwargs}
+        super().__init__(*sizes, *args[len(sizes) :], **kwargs)
         through = as_positivity(positivity)
         self.init_settings = {} if method is None else {"method": method}  # kept by apply_
         self.feeding_activation: Activation = read_activation(fed_by)  # TorchScript reads annotations of classes
@@ -64,6 +83,19 @@ class _ConvexLayer(nn.Module):
             generator=generator,
             **{"method": "log_normal", **self.init_settings, **settings},
         )
+
+    def __prepare_scriptable__(self) -> _ConvexLayer:
+        """Tell ``torch.jit.script``, which calls this, that a map cannot be compiled.
+
+        Raises:
+            ValueError: with the remedy.
+        """
+        if parametrize.is_parametrized(self):
+            raise ValueError(
+                f"torch.jit.script does not compile {type(self).__bases__[0].__name__} with positivity "
+                f"{str(read_positivity(self))!r}; use torch.jit.trace or torch.export, or positivity='projection'"
+            )
+        return self
 
     def extra_repr(self) -> str:
         """Show torch's description, the map and the feeding activation."""
@@ -107,6 +139,8 @@ class ConvexLinear(_ConvexLayer, nn.Linear):
         >>> str(layer.feeding_activation), bool((layer.weight >= 0).all())
         ('leaky_relu(0.01)', True)
     """
+
+    _SIZES = ("in_features", "out_features")
 
 
 class ConvexConv1d(_ConvexLayer, nn.Conv1d):

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from convex_init_core import checks
+
 _HALVINGS = 60  # of a segment: more than the digits of a double
 _ROUNDS = 400  # of the search for a minimiser
 _STEPS_A_ROUND = 4
@@ -89,7 +91,10 @@ def level_set_path(
         TypeError: if a tensor is not one, or a function is passed without ``assume_convex``.
         RuntimeError: if the output cannot be kept within the tolerance; with the remedy.
     """
-    start, target = _checked(start, target, steps, tolerance)
+    start, target = _checked(start, target)
+    steps, tolerance = checks.whole("steps", steps), checks.positive("tolerance", tolerance)
+    output = None if output is None else checks.whole("output", output, -(2**31))
+    assume_convex = checks.truth("assume_convex", assume_convex)
     with _evaluating(model):
         if not assume_convex:
             _certify(model, start)
@@ -120,23 +125,29 @@ def level_set_path(
     return found
 
 
-def _checked(start: Tensor, target: Tensor, steps: int, tolerance: float) -> tuple[Tensor, Tensor]:
-    for name, tensor in (("start", start), ("target", target)):
-        if not isinstance(tensor, Tensor):
-            raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
+def _checked(start: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    if not isinstance(start, Tensor):
+        raise TypeError(f"start must be a tensor, got {type(start).__name__}")
     if start.ndim < 2 or not start.is_floating_point() or not len(start):
         raise ValueError(
             f"start must be a floating-point batch [batch, ...], got {start.dtype} of shape {tuple(start.shape)}; for "
             "one input pass start[None]"
         )
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
-    if not tolerance > 0.0:
-        raise ValueError(f"tolerance must be above 0, got {tolerance}")
+    _check_tensor("start", start)
     return start.detach(), _like(target, start, "target")
 
 
+def _check_tensor(name: str, tensor: Tensor) -> None:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(tensor).__name__}")
+    if tensor.is_meta:
+        raise ValueError(f"{name} is on the meta device and holds no numbers")
+    if tensor.is_complex() or not bool(torch.isfinite(tensor).all()):
+        raise ValueError(f"{name} must hold finite real numbers")
+
+
 def _like(tensor: Tensor, start: Tensor, name: str) -> Tensor:
+    _check_tensor(name, tensor)
     try:
         return tensor.detach().to(start).broadcast_to(start.shape)
     except RuntimeError:

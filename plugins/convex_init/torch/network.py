@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from convex_init.torch.api import apply_
-from convex_init.torch.layers import ConvexLinear
-from convex_init.torch.model.activations import read_activation
+from convex_init.torch.layers import ConvexLinear, check_dtype
+from convex_init.torch.model.activations import activation_module, read_activation
 from convex_init.torch.model.fans import fan_in
 from convex_init.torch.write.drawing import Fill, fill_
 from convex_init.torch.write.positivity import raw_parameter
+from convex_init_core import checks
 from convex_init_core.methods.log_normal import solve_centred
 from convex_init_core.request import request, settings_in
 from convex_init_core.theory.activation import Activation
@@ -37,9 +38,10 @@ class ICNN(nn.Module):
 
     Args:
         in_features: length of an input vector.
-        hidden: widths of the hidden layers, at least one.
+        hidden: widths of the hidden layers, at least one; a number for a single layer.
         out_features: number of outputs.
-        activation: a torch module, copied for each hidden layer; ReLU by default.
+        activation: a torch module, copied for each hidden layer, or the name of one, such as ``"softplus"``; ReLU by
+            default.
         skip: whether there are free maps from the input.
         positivity: ``"projection"`` (then use :func:`project_after_step`), a map such as ``"exp"`` (the paper's
             exp-ICNN), or ``None`` for the paper's *non-convex* baseline: the same network with weights of either sign.
@@ -71,10 +73,10 @@ class ICNN(nn.Module):
     def __init__(
         self,
         in_features: int,
-        hidden: Sequence[int],
+        hidden: Sequence[int] | int,
         out_features: int = 1,
         *,
-        activation: nn.Module | None = None,
+        activation: nn.Module | str = "relu",
         skip: bool = False,
         positivity: str | Positivity | None = "projection",
         bias: bool = True,
@@ -84,14 +86,12 @@ class ICNN(nn.Module):
     ) -> None:
         """Make the network and initialise it; see the class."""
         super().__init__()
-        widths = [in_features, *hidden, out_features]
-        if len(widths) < 3:
-            raise ValueError("hidden must name at least one width; without a hidden layer the network is affine")
-        if any(not isinstance(width, int) or width < 1 for width in widths):
-            raise ValueError(f"in_features, hidden and out_features must be whole numbers of at least 1, got {widths}")
-        phi = activation if activation is not None else nn.ReLU()
-        if not isinstance(phi, nn.Module):
-            raise TypeError(f"activation must be a module such as torch.nn.Softplus(), got {phi!r}")
+        inner = checks.widths("hidden", hidden)
+        n_in, n_out = checks.whole("in_features", in_features), checks.whole("out_features", out_features)
+        widths = [n_in, *inner, n_out]
+        skip, bias = checks.truth("skip", skip), checks.truth("bias", bias)
+        phi = activation_module(activation)
+        check_dtype(dtype)
         options: dict[str, Any] = {"device": device, "dtype": dtype}
         pairs = list(itertools.pairwise(widths[1:]))
         self.layers = nn.ModuleList([nn.Linear(widths[0], widths[1], bias, **options)])
@@ -102,8 +102,8 @@ class ICNN(nn.Module):
                 layer = ConvexLinear(n, m, bias, positivity=positivity, fed_by=phi, **options)
                 self.layers.append(layer)
         # Somewhere there must be a bias for the centring shift: in the skips if not in the layers.
-        self.skips = nn.ModuleList(nn.Linear(in_features, m, not bias, **options) for _, m in pairs) if skip else None
-        self.activations = nn.ModuleList(copy.deepcopy(phi) for _ in hidden)
+        self.skips = nn.ModuleList(nn.Linear(n_in, m, not bias, **options) for _, m in pairs) if skip else None
+        self.activations = nn.ModuleList(copy.deepcopy(phi) for _ in inner)
         self.is_convex, self.init_settings = positivity is not None, dict[str, Any]()
         self.reset_parameters(**settings)
 
@@ -158,3 +158,11 @@ class ICNN(nn.Module):
             if self.skips is not None:
                 s = s + self.skips[k](x)
         return s
+
+    def __prepare_scriptable__(self) -> ICNN:
+        """Refuse ``torch.jit.script``, which calls this: it does not compile a loop over two lists of layers.
+
+        Raises:
+            ValueError: with the remedy.
+        """
+        raise ValueError("torch.jit.script does not compile ICNN; use torch.jit.trace(model, x), or torch.export")

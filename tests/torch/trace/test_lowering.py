@@ -140,7 +140,7 @@ def test_parameters_of_convolutions():
 @pytest.mark.filterwarnings("ignore:The reduce argument")
 def test_what_is_not_understood_is_opaque_and_says_why(function, why):
     graph = traced(function)
-    assert any(why in f"{node.at} {node.params['why']}" for node in graph if node.name == "opaque")
+    assert any(why in f"{node.place.operation} {node.params['why']}" for node in graph if node.name == "opaque")
     assert not graph.outputs["output"].is_fixed
 
 

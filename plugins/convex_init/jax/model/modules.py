@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -53,6 +54,9 @@ def opened(
         TypeError: if it is none of these.
         ValueError: if the entry does not exist, or inputs of equinox fit as one sample and as a batch.
     """
+    if not isinstance(buffers, Collection):
+        raise TypeError(f"buffers must be a list of names of arrays, got {buffers!r}")
+    buffers = [buffers] if isinstance(buffers, str) else buffers
     linen, nnx, equinox = (sys.modules.get(name) for name in ("flax.linen", "flax.nnx", "equinox"))
     is_pair = isinstance(model, tuple) and len(model) == 2 and not hasattr(model, "_fields")
     fn, tree = model if is_pair else (model, None)
@@ -72,10 +76,16 @@ def opened(
     if not callable(getattr(fn, method, None)):
         raise ValueError(f"entry {entry!r} is no method of {type(fn).__name__}")
     if is_linen:
-        return _of_linen(fn, tree, inputs, method)
-    if nnx is not None and isinstance(fn, nnx.Module):
-        return _of_nnx(fn, method, evaluating)
-    return _of_equinox(fn, inputs, method, evaluating)
+        made = _of_linen(fn, tree, inputs, method)
+    elif nnx is not None and isinstance(fn, nnx.Module):
+        made = _of_nnx(fn, method, evaluating)
+    else:
+        made = _of_equinox(fn, inputs, method, evaluating)
+    with suppress(TypeError, ValueError):  # a method without a signature
+        taken = inspect.signature(getattr(fn, method)).parameters.values()
+        front = inspect.Parameter("tree", inspect.Parameter.POSITIONAL_ONLY)
+        made.call.__signature__ = inspect.Signature([front, *taken])  # type: ignore[attr-defined]
+    return made
 
 
 def arguments_of(example_inputs: Any) -> Inputs:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+import convex_init
 from convex_init_core.reach import holds
 
 
@@ -94,6 +98,38 @@ def read_arguments(
     passed = [(f"the argument {path_name(path[1:])!r}", leaf) for path, leaf in paths if path[0].idx]
     doubts = [doubt for part in passed if (doubt := doubt_of(*part))]
     return Arguments([Leaf(name, array, own) for name, array, own in found], rebuilt, doubts)
+
+
+@contextmanager
+def on_example_inputs(leaves: Sequence[Leaf]) -> Iterator[None]:
+    """Turn what a model raises, when it is traced on the inputs that its user gave, into an error that says so.
+
+    Raises:
+        ValueError: with the error's first line, and the user's.
+    """
+    try:
+        yield
+    except Exception as error:
+        inputs = [f"{leaf.name} {tuple(leaf.array.shape)}" for leaf in leaves if not leaf.learnt]
+        users = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_between(frame.filename)]
+        at = f" ({Path(users[-1].filename).name}:{users[-1].lineno})" if users else ""
+        first = str(error).strip().partition("\n")[0]
+        if isinstance(error, jax.errors.ConcretizationTypeError | jax.errors.TracerArrayConversionError):
+            raise ValueError(
+                f"the model looks at the numbers of an array{at}, so that JAX cannot trace it: {first} Use "
+                "jax.numpy.where or jax.lax.cond"
+            ) from error
+        raise ValueError(
+            f"example_inputs: the model fails on them ({', '.join(inputs) or 'no array'}) with {type(error).__name__}: "
+            f"{first}{at}; pass what it takes: one array, a tuple of positional inputs, or a dict of keyword inputs"
+        ) from error
+
+
+_LIBRARIES = (*jax.__path__, *np.__path__, *convex_init.__path__)
+
+
+def _is_between(file: str) -> bool:
+    return file.startswith(_LIBRARIES) or file.startswith("<")
 
 
 def path_name(path: Sequence[Any]) -> str:

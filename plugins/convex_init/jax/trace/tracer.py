@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convex_init.jax.concretizations import concretizations
-from convex_init.jax.trace.arguments import Arguments, Leaf, doubt_of, key_of, read_arguments
+from convex_init.jax.trace.arguments import Arguments, Leaf, doubt_of, key_of, on_example_inputs, read_arguments
 from convex_init.jax.trace.known_functions import RULES, recognised
 from convex_init.jax.trace.lowering import Lowering, bounds
 from convex_init.jax.trace.program import Program, Slot, flat
+from convex_init_core.convexity.inputs.names import other_names
 from convex_init_core.graph.builder import Builder
 from convex_init_core.graph.nodes import Constant, Graph, Node, Place
 from convex_init_core.graph.runs import distinct, place_in
@@ -89,7 +90,7 @@ def traced(
     arguments = read_arguments(params, args, kwargs or {}, names)
     leaves = arguments.leaves
     results = Results()
-    with concretizations() as asked:
+    with on_example_inputs(leaves), concretizations() as asked:
         closed = jax.make_jaxpr(_on_arrays(fn, arguments, results))(*(leaf.array for leaf in leaves))
     program = flat(closed, [None if leaf.name in changing else leaf.number for leaf in leaves])
     lowering = Lowering(Builder(bounds, recognised), RULES)
@@ -97,6 +98,7 @@ def traced(
     for leaf, slot in zip(leaves, program.inputs, strict=True):
         lowering.nodes[slot] = _leaf(lowering.builder, leaf, slot, buffers, changing)
     lowering.lower(program)
+    graph.other_names = other_names(fn, len(args), kwargs or {}, leading=1)
     for name, slot in zip(results.names, program.outputs, strict=True):
         graph.outputs[name] = lowering.node(slot)
     graph.doubts += [*arguments.doubts, *results.doubts, *asked]

@@ -34,6 +34,8 @@ def seed_stream(seed: int, *path: int) -> Iterator[int]:
 
 def wide(dtype: Any) -> str:
     """Return the dtype to draw in: float64 if asked for, else float32."""
+    if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(dtype)):
+        raise ValueError(f"dtype must be floating point, such as 'float32', got {dtype!r}")
     return "float64" if keras.backend.standardize_dtype(dtype) == "float64" else "float32"
 
 

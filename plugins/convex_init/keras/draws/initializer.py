@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import repeat
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from convex_init.keras.draws.drawing import fresh_seed, seed_stream
 from convex_init.keras.serialisation import ActivationSpec, activation_config, core_activation
@@ -40,9 +40,9 @@ class ICNNInitializer(keras.initializers.Initializer):
             self._check(fan_in)  # refuses a bad one at once
         if isinstance(seed, dict):
             seed = keras.saving.deserialize_keras_object(seed)
-        if isinstance(seed, Integral):
+        if isinstance(seed, np.integer):
             seed = int(seed)  # NumPy's integers, too
-        if seed is not None and not isinstance(seed, (int, keras.random.SeedGenerator)):
+        if isinstance(seed, bool) or not (seed is None or isinstance(seed, (int, keras.random.SeedGenerator))):
             raise TypeError(f"seed must be an integer, a keras.random.SeedGenerator or None, got {seed!r}")
         self._given_seed = seed
         self.seed = fresh_seed() if seed is None else seed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from types import FunctionType, MethodType
 from typing import Any
 
 import keras
+
+from convex_init_core.convexity.inputs.names import other_names
 
 _PLAIN = (bool, int, float, str, bytes, type(None))
 
@@ -40,6 +43,13 @@ class Call:
     def arrays(self) -> dict[str, Any]:
         """The inputs by name."""
         return dict(zip(self.names, keras.tree.flatten(self.structure), strict=True))
+
+    @property
+    def other_names(self) -> dict[str, str]:
+        """Further names of inputs: those in the signature of what is called."""
+        function = getattr(self.model, self.entry or "call")
+        count = len(self.structure) if self.positional else 0
+        return other_names(function, count, ())
 
     @property
     def floating(self) -> list[str]:
@@ -80,6 +90,32 @@ class Call:
 def _takes_training(call: Any) -> bool:
     parameters = inspect.signature(call).parameters.values()
     return any(part.name == "training" or part.kind is part.VAR_KEYWORD for part in parameters)
+
+
+@contextmanager
+def on_example_inputs(call: Call) -> Iterator[None]:
+    """Turn what a model raises, when it runs on the inputs that its user gave, into an error that says so.
+
+    Raises:
+        ValueError: with the error's first line that says anything.
+    """
+    try:
+        yield
+    except Exception as error:  # whatever a backend raises
+        if isinstance(error, ValueError) and str(error).startswith("example_inputs"):
+            raise
+        shapes = ", ".join(f"{name} {tuple(array.shape)}" for name, array in call.arrays.items())
+        raise ValueError(
+            f"example_inputs: the model fails on them ({shapes}) with {type(error).__name__}: {said(error)}; pass what "
+            "model(...) takes: one array, a list, a dict, or a tuple of positional inputs"
+        ) from error
+
+
+def said(error: Exception) -> str:
+    """Return the first line of an error that is not Keras' heading, without colours."""
+    lines = (re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines())
+    found = next((line for line in lines if line and not line.startswith("Exception encountered")), "")
+    return found[:200] or type(error).__name__
 
 
 @contextmanager

@@ -108,6 +108,8 @@ def kernel_fan_in(shape: Sequence[int], layout: Layout = None, strides: int | Se
         return convolution_fan_in(1, window)
     if layout == "conv_transpose":
         steps = [strides or 1] * len(window) if isinstance(strides, int) or strides is None else list(strides)
+        if len(steps) != len(window):
+            raise ValueError(f"strides {tuple(steps)} must be one number, or one for each of {len(window)} dimensions")
         return transposed_convolution_fan_in(last, window, steps)
     return convolution_fan_in(sizes[-2], window)
 
@@ -149,8 +151,10 @@ def _at(sizes: list[int], axes: Sequence[int]) -> list[int]:
 
 
 def _summed_axes(equation: str, rank: int) -> list[int]:
-    sources, output = equation.replace(" ", "").split("->")
-    inputs, kernel = sources.split(",")
+    sources, _, output = equation.replace(" ", "").partition("->")
+    inputs, comma, kernel = sources.partition(",")
+    if not comma or "," in kernel or "->" in output:
+        raise ValueError(f"layout {equation!r} must be an equation of inputs and kernel, such as 'abc,cde->abde'")
     if len(kernel) != rank:
         raise ValueError(f"layout {equation!r} gives the kernel {len(kernel)} axes, but it has {rank}")
     lost = set(inputs) - set(kernel) - set(output) - {"."}

@@ -34,6 +34,8 @@ def given_call(model: Any, example_inputs: Any, entry: str = "") -> Call:
     if isinstance(example, tuple) and not positional:
         example = list(example) if len(example) > 1 else example[0]
     parts = named_parts("", example)
+    if not parts:
+        raise ValueError("example_inputs are empty; pass a small batch of what the model takes")
     if twice := [name for name, count in Counter(name for name, _ in parts).items() if count > 1]:
         raise ValueError(f"example_inputs holds two arrays that are both named {twice[0]!r}; give them other keys")
     if len(own) == len(parts):
@@ -112,19 +114,18 @@ def moved_inputs(call: Call) -> dict[str, Any]:
 
 
 def _array(part: Any) -> Any:
-    try:
-        array = part if isinstance(part, np.ndarray) else np.asarray(keras.ops.convert_to_numpy(part))
-    except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
-        raise _no_array(part) from error
-    if array.dtype == object:
-        raise _no_array(part)
+    array = part if isinstance(part, np.ndarray) else None if isinstance(part, str | bytes) else _converted(part)
+    if array is None or array.dtype.kind not in "biufcV":  # V: NumPy's word for bfloat16
+        got = type(part).__name__ if array is None or array.ndim == 0 else f"an array of {array.dtype}"
+        raise TypeError(f"example_inputs must hold arrays of numbers, as the model takes them, got {got}")
     return array.astype(keras.config.floatx()) if array.dtype == np.float64 else array
 
 
-def _no_array(part: Any) -> TypeError:
-    return TypeError(
-        f"example_inputs holds a {type(part).__name__}, which is no array; pass arrays, in lists, tuples or dicts"
-    )
+def _converted(part: Any) -> Any:
+    try:
+        return np.asarray(keras.ops.convert_to_numpy(part))
+    except Exception:  # whatever the backend says of what is no array
+        return None
 
 
 def _made(tensor: Any, size: int, rng: np.random.Generator) -> Any:

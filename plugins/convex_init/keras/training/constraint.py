@@ -8,7 +8,7 @@ import keras
 
 from convex_init.keras.api import asked_of
 from convex_init.keras.backend.runner import wide
-from convex_init_core._checks import warn_caller
+from convex_init_core.checks import warn_caller
 from convex_init_core.constraints.kept import shown_interval
 from convex_init_core.planning.build import what_to_keep
 

@@ -63,6 +63,35 @@ _FUNCTIONS: dict[Any, Callable[[], Activation]] = {
 }
 
 
+_BY_NAME: dict[str, type[nn.Module]] = {
+    "identity": nn.Identity,
+    "linear": nn.Identity,
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "prelu": nn.PReLU,
+    "elu": nn.ELU,
+    "celu": nn.CELU,
+    "softplus": nn.Softplus,
+}
+
+
+def activation_module(spec: str | nn.Module) -> nn.Module:
+    """Return a module for an activation's name; a module as it is.
+
+    Raises:
+        ValueError: if it is unknown, or may not be used in an input-convex network.
+        TypeError: if it is neither.
+    """
+    if isinstance(spec, str):
+        if spec not in _BY_NAME:
+            as_activation(spec)  # refuses, with the reason
+            raise ValueError(f"activation {spec!r} is no module of torch; pass one of yours, or {', '.join(_BY_NAME)}")
+        return _BY_NAME[spec]()
+    if not isinstance(spec, nn.Module):
+        raise TypeError(f"activation must be a module such as torch.nn.Softplus(), or a name, got {spec!r}")
+    return spec
+
+
 def is_activation(module: nn.Module) -> bool:
     """Whether ``module`` is one of torch's element-wise activations, usable here or not."""
     return type(module) in _MODULES or type(module).__name__.lower() in NOT_CONVEX
@@ -97,7 +126,18 @@ def read_activation(spec: ActivationLike) -> Activation:
 def _on_arrays(function: Callable[[Tensor], Tensor]) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
     def evaluate(s: NDArray[np.float64]) -> NDArray[np.float64]:
         with torch.no_grad():
-            result: NDArray[np.float64] = function(torch.from_numpy(np.ascontiguousarray(s))).numpy()
+            given = torch.from_numpy(np.ascontiguousarray(s))
+            try:
+                found = function(given)
+            except Exception as error:  # whatever it says of numbers that it is not a function of
+                first = str(error).partition("\n")[0]
+                raise ValueError(
+                    f"activation {function!r} is no function of one number in double precision: it fails with "
+                    f"{type(error).__name__}: {first}"
+                ) from error
+        if not isinstance(found, Tensor) or found.shape != given.shape:
+            raise ValueError(f"activation {function!r} must return a tensor of the shape that it was given")
+        result: NDArray[np.float64] = found.numpy()
         return result
 
     return evaluate

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from convex_init.torch.model.modules import methods
+from convex_init.torch.trace.containers import named_tensors
 from convex_init.torch.write.sharding import whole
 
 
@@ -21,26 +23,52 @@ def arguments_of(example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (tuple(example_inputs) if isinstance(example_inputs, (tuple, list)) else (example_inputs,)), {}
 
 
-def floating_inputs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Tensor]:
-    """Return the floating-point tensors among the inputs by name; those inside lists and dicts are ``"0.key"``."""
-    found: dict[str, Tensor] = {}
+def checked_arguments(example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return positional and keyword inputs, if they are tensors that a model's operations can be followed on.
 
-    def walk(name: str, item: Any) -> None:
-        if isinstance(item, Tensor):
-            if item.is_floating_point():
-                found[name] = item
-        elif isinstance(item, Mapping):
-            for key, part in item.items():
-                walk(f"{name}.{key}", part)
-        elif isinstance(item, (list, tuple)):
-            for i, part in enumerate(item):
-                walk(f"{name}.{i}", part)
+    Raises:
+        TypeError: if there is no tensor among them.
+        ValueError: if one is sparse, quantised, nested or masked; with the remedy.
+    """
+    args, kwargs = arguments_of(example_inputs)
+    found = [
+        (name, tensor)
+        for first, item in (*enumerate(args), *kwargs.items())
+        for name, tensor in named_tensors(str(first), item)
+    ]
+    for name, tensor in found:
+        kind = kind_of(tensor)
+        if kind:
+            raise ValueError(f"example_inputs: input {name!r} is a {kind[0]} tensor; pass {kind[1]}")
+    if not found and (args or kwargs):
+        given = args[0] if args else next(iter(kwargs.values()))
+        raise TypeError(
+            f"example_inputs hold no tensor, got {type(given).__name__}: pass what the model takes, such as "
+            "torch.as_tensor(batch, dtype=torch.float32)"
+        )
+    return args, kwargs
 
-    for i, item in enumerate(args):
-        walk(str(i), item)
-    for key, item in kwargs.items():
-        walk(key, item)
-    return found
+
+def check_kinds(model: nn.Module) -> None:
+    """Refuse parameters that are stored in an unusual way.
+
+    Raises:
+        ValueError: naming the first, with the remedy.
+    """
+    for name, tensor in model.named_parameters():
+        if kind := kind_of(tensor):
+            raise ValueError(f"{name!r} is a {kind[0]} tensor; give the layer {kind[1]}")
+
+
+def kind_of(tensor: Tensor) -> tuple[str, str] | None:
+    """Return what a tensor is called that is stored in an unusual way, and the remedy; ``None`` for others."""
+    if type(tensor).__name__ == "MaskedTensor":
+        return "masked", "its .to_tensor(0.0)"
+    if tensor.is_nested:
+        return "nested", "torch.nested.to_padded_tensor(x, 0.0)"
+    if tensor.is_quantized:
+        return "quantised", "its .dequantize()"
+    return None if tensor.layout == torch.strided else ("sparse", "its .to_dense()")
 
 
 def rebuilt(item: Any, parts: list[Any]) -> Any:
@@ -56,13 +84,19 @@ def entry_of(model: nn.Module, entry: str) -> Callable[..., Any]:
         entry: ``"forward"``, the name of a method, or the path of a module (or of a method of one), with dots.
 
     Raises:
-        ValueError: if there is no such thing.
+        TypeError: if it is no name.
+        ValueError: if there is no such thing; the message names the methods that there are.
     """
     if entry == "forward":
         return model
+    if not isinstance(entry, str):
+        raise TypeError(f"entry must be the name of a method, such as 'forward', got {entry!r}")
     found = reduce(lambda owner, name: getattr(owner, name, None), entry.split("."), cast("Any", model))
     if not callable(found):
-        raise ValueError(f"entry {entry!r} is no method or module of {type(model).__name__}")
+        known = ", ".join(map(repr, ("forward", *methods(model))))
+        raise ValueError(
+            f"entry {entry!r} is no method or module of {type(model).__name__}, which has {known} and modules"
+        )
     return cast("Callable[..., Any]", found)
 
 

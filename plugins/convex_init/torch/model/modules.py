@@ -1,7 +1,8 @@
-"""Find the parameters of a model: in its modules, or in lists and dicts that torch does not look into."""
+"""Find the methods of a model, and its parameters: in its modules, or in containers that torch does not look into."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,37 @@ from typing import Any
 from torch import Tensor, nn
 
 from convex_init.torch.write.positivity import raw_parameter
+
+
+def without_wrapper(model: nn.Module) -> nn.Module:
+    """Return the model in ``DistributedDataParallel``, for those who only look at it.
+
+    Raises:
+        TypeError: if it is no module.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+
+
+def methods(model: nn.Module) -> list[str]:
+    """Return the names of methods that its own classes define, other than ``forward``, and that take something."""
+    known = vars(nn.Module)
+    found = {name: value for kind in _written(model) for name, value in vars(kind).items()}
+    return [
+        name
+        for name, value in found.items()
+        if inspect.isfunction(value) and name[0] != "_" and name not in known and name not in _NO_ENTRIES
+        if len(inspect.signature(value).parameters) > 1
+    ]
+
+
+def _written(model: nn.Module) -> list[type]:
+    """The user's classes of a model; those of torch have methods that compute nothing."""
+    return [kind for kind in reversed(type(model).__mro__) if not kind.__module__.startswith("torch.")]
+
+
+_NO_ENTRIES = ("forward", "reset_parameters", "init_weights", "reset_classifier", "group_matcher")
 
 
 @dataclass(frozen=True, eq=False)

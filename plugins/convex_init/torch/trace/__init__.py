@@ -2,5 +2,6 @@
 
 from convex_init.torch.trace.course import same_course
 from convex_init.torch.trace.tracer import look, trace
+from convex_init.torch.trace.watches import on_example_inputs
 
-__all__ = ["look", "same_course", "trace"]
+__all__ = ["look", "on_example_inputs", "same_course", "trace"]

@@ -13,6 +13,7 @@ from convex_init.torch.trace import constants
 from convex_init_core.graph.nodes import Constant, Graph, Node, Place
 from convex_init_core.graph.ops import OPS
 
+_LEAVES = ("input", "parameter", "buffer")
 # These have the numbers of their input, all of them and no others.
 _SAME_NUMBERS = ("reshape", "transpose", "broadcast")
 
@@ -28,11 +29,13 @@ class Builder:
 
     Attributes:
         graph: so far.
+        source: file and line of the user's code that runs, where they are known.
     """
 
     def __init__(self, graph: Graph) -> None:
         """Start with a graph that has no nodes yet."""
         self.graph = graph
+        self.source: tuple[str, int] | None = None
         self._made: Counter[tuple[str, str]] = Counter()
 
     def emit(
@@ -63,6 +66,9 @@ class Builder:
             may_be_fixed: whether it is a constant if all of its inputs are.
             constant: if it is one without inputs.
         """
+        if tensor is not None and tensor.is_nested:
+            at = Place(name, module).shown(self.source)
+            raise ValueError(f"{at} makes a nested tensor, which has no shape to reason with; pad it")
         if tensor is not None:
             shape, dtype = tensor.shape, name_of(tensor.dtype)
         if constant is None and may_be_fixed and inputs and all(node.is_fixed for node in inputs):
@@ -70,8 +76,8 @@ class Builder:
         ordinal = self._made[name, module]
         self._made[name, module] += 1
         made = tuple(map(int, shape))
-        place = Place(name, module, ordinal)
-        node = Node(OPS[operation], tuple(inputs), params or {}, made, dtype, place, constant)
+        place, where = Place(name, module, ordinal), None if name in _LEAVES else self.source
+        node = Node(OPS[operation], tuple(inputs), params or {}, made, dtype, place, constant, where)
         self.graph.nodes.append(node)
         return node
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from convex_init.torch.model.modules import methods
 from convex_init.torch.trace import constants
 from convex_init.torch.trace.builder import Builder
 from convex_init.torch.trace.containers import named_tensors, tensors_in, unnamed_objects
@@ -19,7 +20,7 @@ from convex_init.torch.trace.lowering import is_part, lower
 from convex_init.torch.trace.lowering.call import Call, Signature
 from convex_init.torch.trace.memory import Memory, Region
 from convex_init.torch.trace.visits import Visit, shown_to
-from convex_init.torch.trace.watches import READS, Modules, Weights, scripted_reads, weights_of
+from convex_init.torch.trace.watches import DERIVATIVES, READS, Modules, Weights, scripted_reads, source, weights_of
 from convex_init_core.graph.nodes import Node, Place
 
 _OTHER_WAY = "so other inputs may take another way through the code"
@@ -70,6 +71,7 @@ class Recorder(TorchDispatchMode):
         self.index: dict[Node, int] = {}
         self._fresh: tuple[list[Tensor], list[Tensor]] = [], []
         self._asked = where
+        self._entries = [entry for path, module in modules if not path for entry in methods(module)]
         for kind, path, tensor in weights_of(modules) if weights is None else weights:
             known = constants.constant(tensor, (path,) if kind == "parameter" else ())
             leaf = self._leaf(kind, path, tensor, name=kind, module=path, constant=known)
@@ -95,11 +97,18 @@ class Recorder(TorchDispatchMode):
         return self.running[-1] if self.running else ""
 
     def escaped(self, name: str, args: Any) -> None:
-        """Doubt a run in which numbers that depend on the input, or memory, leave torch."""
+        """Doubt a run in which numbers that depend on the input, or memory, leave torch; note derivatives."""
+        if name in DERIVATIVES:
+            entries = "".join(f", such as {entry!r}" for entry in self._entries[:1])
+            self.recording.instead = (
+                f"the model differentiates {Place().where(source())}, and the gradient of a convex function is no "
+                f"convex function; name the method that returns the function itself in entry={entries}"
+            )
+            return
         with torch._C.DisableTorchFunction(), torch.utils._python_dispatch._disable_current_modes():
             fixed = all(self.node(tensor).is_fixed for tensor in tensors_in(args))
         if name not in READS or not fixed:
-            place = Place(name, self._where)
+            place = Place(name, self._where).shown(source())
             self.builder.doubt(f"{place} takes numbers out of torch, where nothing is recorded")
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -121,7 +130,7 @@ class Recorder(TorchDispatchMode):
     def _operation(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         self._settle()
         self.recording.has_gradients |= torch.is_grad_enabled()
-        signature, where = Signature.of(func), self._where
+        signature, where, self.builder.source = Signature.of(func), self._where, source()
         looks = not signature.only_views
         given = {name: self._nodes(signature.given(i, args, kwargs), looks) for i, name in signature.read}
         call = Call(signature, given, self.builder, where)
@@ -138,13 +147,13 @@ class Recorder(TorchDispatchMode):
             result = func(*args, **kwargs)
         except Exception:
             if varies:
-                self.builder.doubt(f"{place} fails for some values, {_OTHER_WAY}")
+                self.builder.doubt(f"{call.at} fails for some values, {_OTHER_WAY}")
             raise
         made = tensors_in(result)
         if varies and not made and not written and not all(map(_is_harmless, call.nodes)):
-            self.builder.doubt(f"{place} turns a value that depends on the input into a Python number, {_OTHER_WAY}")
+            self.builder.doubt(f"{call.at} turns a value that depends on the input into a Python number, {_OTHER_WAY}")
         if varies and signature.shaped_by_numbers and _looks_at_numbers(call):
-            self.builder.doubt(f"{place} makes a result whose size depends on values of the input, {_OTHER_WAY}")
+            self.builder.doubt(f"{call.at} makes a result whose size depends on values of the input, {_OTHER_WAY}")
         for index, tensor in enumerate(made):
             part = call.of_result(index, tensor)
             part.is_whole = viewed is not None and viewed.is_same_as(Region.of(tensor))
@@ -166,7 +175,7 @@ class Recorder(TorchDispatchMode):
         self.recording.calls.append(Ran(call.signature.text, place.operation, place.module, arguments))
         self.recording.results.append([])
         if call.signature.random:
-            self.builder.note(f"{place} draws random numbers; the answer holds for each draw")
+            self.builder.note(f"{call.at} draws random numbers; the answer holds for each draw")
         return self.recording.results[-1]
 
     def _result(self, call: Call, is_written: bool, varies: bool) -> Node | None:

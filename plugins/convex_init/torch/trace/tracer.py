@@ -14,6 +14,7 @@ from convex_init.torch.trace.containers import copied, inside_objects, place_in
 from convex_init.torch.trace.recorder import Recorder
 from convex_init.torch.trace.visits import Visit, Visits, wanted_in
 from convex_init.torch.trace.watches import Escapes, Modules, Weights, eager, modules_of, watched
+from convex_init_core.convexity.inputs.names import other_names
 from convex_init_core.graph.nodes import Graph, Place
 
 
@@ -147,15 +148,29 @@ class _Run:
     @contextmanager
     def started(self, running: list[str]) -> Iterator[None]:
         """Keep the path of the module that runs in a list."""
-        with torch.set_grad_enabled(self.gradients), eager(), watched(self.modules, running):
+        with torch.set_grad_enabled(self.gradients), eager(), _uncached(), watched(self.modules, running):
             yield
 
 
 def _recorded(recorder: Recorder, run: _Run) -> Graph:
     try:
         args, kwargs = run.inputs(recorder.add_input)
+        function = getattr(run.call, "forward", run.call)
+        recorder.recording.other_names = other_names(function, len(args), kwargs)
         with run.started(recorder.running), Escapes(recorder.escaped), recorder:
             result = run.call(*args, **kwargs)
         return recorder.finish(result)
     finally:
         recorder.forget()
+
+
+@contextmanager
+def _uncached() -> Iterator[None]:
+    """Let autocast convert a weight at every use: a second run would find it converted, and do something else."""
+    was = torch.is_autocast_cache_enabled()
+    torch.clear_autocast_cache()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        yield
+    finally:
+        torch.set_autocast_cache_enabled(was)

@@ -13,7 +13,7 @@ from convex_init.torch.api import adapted, framework_of
 from convex_init.torch.model.parameters import Parameters
 from convex_init.torch.write.positivity import Positive, Within
 from convex_init.torch.write.sharding import local
-from convex_init_core._checks import warn_caller
+from convex_init_core.checks import warn_caller
 from convex_init_core.constraints.kept import NON_NEGATIVE, Kept, shown_interval
 from convex_init_core.planning.build import what_to_keep
 from convex_init_core.request import request

@@ -60,6 +60,8 @@ def projected_parameters(model: nn.Module) -> dict[str, Tensor]:
         ValueError: if a marked weight is now computed from other tensors (``weight_norm``, ``spectral_norm``), or has
             gone from a place that :func:`remember_places` knows; the message says what to do.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     return {path: tensor for path, tensor, _ in marked_places(model).values() if tensor is not None}
 
 

@@ -118,9 +118,13 @@ def mark_projected(module: nn.Module, *names: str, low: float = 0.0, high: float
         ValueError: if the module has no such parameter, the parameter is parametrized, or ``low`` is not below
             ``high``.
     """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
     if not low < high:
         raise ValueError(f"low must be below high, got low={low} and high={high}")
     for name in names or ("weight",):
+        if not isinstance(name, str):
+            raise TypeError(f"names must be names of parameters, such as 'weight', got {name!r}")
         if parametrize.is_parametrized(module, name):
             raise ValueError(f"{type(module).__name__}.{name} is parametrized, so there is nothing to project")
         if module._parameters.get(name) is None:

@@ -40,7 +40,7 @@ def project_(target: nn.Module | Tensor | Iterable[Tensor]) -> Any:
     if isinstance(target, nn.Module):
         clamp_(clamps(_marked(target)))
     elif isinstance(target, Tensor):
-        clamp_([Clamp(target)])
+        clamp_([Clamp(tensor) for tensor in _tensors([target])])
     else:
         _refuse_keras(target)
         target = _tensors(target)
@@ -213,6 +213,8 @@ def _tensors(given: Any) -> list[Tensor]:
     for one in found:
         if not isinstance(one, Tensor):
             raise TypeError(f"target must be a model, a tensor or several tensors, got {type(one).__name__}")
+        if not one.is_floating_point():
+            raise ValueError(f"target must hold floating-point tensors, got one of {one.dtype}")
     return found
 
 

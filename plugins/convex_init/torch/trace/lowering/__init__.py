@@ -75,7 +75,7 @@ _ALL_RESULTS = SPLITS | {"aminmax", "var_mean", "std_mean"}
 
 def lower(call: Call) -> Node:
     """Add the nodes of one result of an operation to the graph and return the result's."""
-    count = len(call.builder.graph.nodes)
+    count, call.builder.source = len(call.builder.graph.nodes), call.source
     found = _refusal(call) or _lowered(call)
     if isinstance(found, Node):
         unread = call.unread() if call.nodes else ""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from convex_init.torch.trace import constants
 from convex_init.torch.trace.builder import Builder, name_of
-from convex_init_core.graph.nodes import Kind, Node
+from convex_init_core.graph.nodes import Kind, Node, Place
 
 # Arguments that say where and how a result is stored, or how fast it is computed, and nothing of its numbers.
 _OF_STORAGE = frozenset(
@@ -111,6 +111,7 @@ class Call:
         nodes: all nodes among them.
         index: which of the results it is.
         made: the result itself.
+        source: file and line of the user's code that called it.
         is_whole: whether it is a view of its first argument with the same elements in the same order.
     """
 
@@ -125,6 +126,7 @@ class Call:
         """Bind arguments to a signature."""
         self.signature, self.given, self.builder, self.module = signature, given, builder, module
         self.nodes = nodes_in(list(given.values())) if nodes is None else nodes
+        self.source = builder.source
         self.index = 0
         self.made: Tensor = _NOTHING
         self.is_whole = False
@@ -133,8 +135,13 @@ class Call:
     def of_result(self, index: int, made: Tensor) -> Call:
         """Return the same call for one of its results."""
         found = Call(self.signature, self.given, self.builder, self.module, self.nodes)
-        found.index, found.made = index, made
+        found.index, found.made, found.source = index, made, self.source
         return found
+
+    @property
+    def at(self) -> str:
+        """The operation and where it was called, for messages."""
+        return Place(self.signature.name, self.module).shown(self.source)
 
     # Arguments
 

@@ -1,4 +1,4 @@
-"""Argument checks shared by the core: every message names the argument and says what to pass instead."""
+"""Checks of arguments, shared by all: every message names the argument and says what to pass instead."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import math
 import numbers
 import sys
 import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
 
 
 def real(name: str, value: object) -> float:
@@ -64,6 +68,80 @@ def whole(name: str, value: object, least: int = 1) -> int:
     if result < least:
         raise ValueError(f"{name} must be at least {least}, got {result}")
     return result
+
+
+def widths(name: str, value: object, least: int = 1) -> list[int]:
+    """Return the widths of at least one layer as ints; one number is one layer."""
+    if isinstance(value, numbers.Integral):
+        return [whole(name, value, least)]
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a list of whole numbers, one for each layer, got {value!r}")
+    found = [whole(f"{name}[{i}]", width, least) for i, width in enumerate(value)]
+    if not found:
+        raise ValueError(f"{name} is empty: name at least one width; without a hidden layer the network is affine")
+    return found
+
+
+def example(name: str, size: int, is_finite: bool) -> None:
+    """Refuse an example input on which nothing can be measured."""
+    if size == 0:
+        raise ValueError(f"example_inputs: input {name!r} is empty; pass a sample of real data")
+    if not is_finite:
+        raise ValueError(f"example_inputs: input {name!r} holds NaN or infinite values; pass a sample of real data")
+
+
+def scalar_loss(loss: object) -> Callable[[Any], Any] | None:
+    """Return a loss that refuses to be anything but one number, as an array of shape ``()``."""
+    if loss is None:
+        return None
+    if not callable(loss):
+        raise TypeError(f"loss must be a function of what the model returns, got {loss!r}")
+
+    def checked(result: Any) -> Any:
+        total = loss(result)
+        shape = getattr(total, "shape", None)
+        if shape is None or math.prod(shape) != 1:
+            got = type(total).__name__ if shape is None else f"shape {tuple(shape)}"
+            raise ValueError(f"loss must return one number, as an array, got {got}; take its mean, say")
+        return total.reshape(()) if len(shape) and hasattr(total, "reshape") else total
+
+    return checked
+
+
+def names(name: str, value: object) -> list[str]:
+    """Return names as a list; one name is one."""
+    given = [value] if isinstance(value, str) else value
+    if not isinstance(given, Iterable) or isinstance(given, Mapping) or hasattr(given, "__array__"):
+        raise TypeError(f"{name} must be a name or a list of names, got {value!r}")
+    found = list(given)
+    if strangers := [one for one in found if not isinstance(one, str)]:
+        raise TypeError(f"{name} must hold names, got {strangers[0]!r} among them")
+    if not found:
+        raise ValueError(f"{name} is empty: name at least one, or leave it out for all of them")
+    return found
+
+
+def seed(value: object) -> int | None:
+    """Return a seed as an int, NumPy's integers included, or ``None``."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"seed must be an integer or None, got {value!r}")
+    return int(value)
+
+
+def truth(name: str, value: object) -> bool:
+    """Return ``value`` as a bool, which NumPy's may be, too: ``"yes"`` and 1 are mistakes."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def truth_or_none(name: str, value: object) -> bool | None:
+    """Return ``value`` as a bool, or ``None``."""
+    if not (value is None or isinstance(value, bool | np.bool_)):
+        raise TypeError(f"{name} must be True, False or None, got {value!r}")
+    return None if value is None else bool(value)
 
 
 def target_correlation(value: object) -> float:
