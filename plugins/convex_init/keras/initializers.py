@@ -13,11 +13,7 @@ from keras import ops
 from convex_init.keras.constraints import NonNeg
 from convex_init.keras.draws.drawing import BIAS, KERNEL, wide
 from convex_init.keras.draws.initializer import WIDE, ICNNInitializer
-from convex_init.keras.serialisation import (
-    ActivationSpec,
-    positivity_config,
-    positivity_from,
-)
+from convex_init.keras.serialisation import ActivationSpec, positivity_config, positivity_from
 from convex_init_core import checks
 from convex_init_core.argument_names import refuse_unknown
 from convex_init_core.settings import InitSettings
@@ -262,11 +258,13 @@ def checked_shape(shape: object) -> tuple[int, ...]:
 
 
 def _checked_layout(layout: Layout) -> Layout:
-    if layout is None or isinstance(layout, str):
-        return layout
-    if not isinstance(layout, Iterable):
+    if not (layout is None or isinstance(layout, Iterable)):
         raise TypeError(f"layout must be a name, an einsum equation or a tuple of axes, got {layout!r}")
-    return tuple(checks.whole("layout", axis, -(10**6)) for axis in layout)
+    return (
+        layout
+        if layout is None or isinstance(layout, str)
+        else tuple(checks.whole("layout", axis, -(10**6)) for axis in layout)
+    )
 
 
 def _checked_strides(strides: int | Sequence[int]) -> int | tuple[int, ...]:
