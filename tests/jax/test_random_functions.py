@@ -108,7 +108,7 @@ def pieces(source, rng):
         lambda w, z, x: z.at[:, k].apply(jnp.square),
         lambda w, z, x: jax.nn.gelu(z) - jax.nn.gelu(z, approximate=False) + z,
         lambda w, z, x: jnp.roll(z, (x.sum() > 0).astype(int), 1),
-        lambda w, z, x: z.astype(jnp.float16).astype(jnp.float32) * jnp.where(c > 1, 1, 0),
+        lambda w, z, x: z.astype(jnp.float8_e4m3fn).astype(jnp.float32) * jnp.where(c > 1, 1, 0),
         lambda w, z, x: jnp.where(jnp.isfinite(jnp.exp(30 * z)), z, -z),
         lambda w, z, x: jax.lax.sort((z, x), dimension=1, num_keys=1)[c > 0.6],
         lambda w, z, x: jax.nn.relu(z) * (x[:, :1] - x[:, :1] + c),
