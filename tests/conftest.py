@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.foreign_warnings import forgive
 from tests.torchvision_operators import define_missing_operators
 
 TESTS = Path(__file__).resolve().parent
@@ -58,6 +59,7 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Col
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    forgive(items)
     for item in items:
         if "shared_data" in getattr(item, "fixturenames", ()):
             item.add_marker("data")

@@ -56,9 +56,12 @@ def draw_report(shown: report.SignalReport, path: str | Path | None = None) -> A
     for block in range(blocks):
         axes[2 * block, 0].set_ylabel("pre-activations", fontsize=8)
         axes[2 * block + 1, 0].set_ylabel("feature correlations", fontsize=8)
+    drawn = [axis for axis in axes[::2].flat if axis.lines]
+    if drawn:
+        drawn[0].legend(fontsize=6, frameon=False, handlelength=1.0, loc="upper right")
     images = [axis.images[0] for axis in axes.flat if axis.images]
     if images:
-        figure.colorbar(images[0], ax=list(axes[1::2].flat), shrink=0.8 / blocks)
+        figure.colorbar(images[0], ax=list(axes[1]), shrink=0.8)  # one for all, where the eye begins
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150)
@@ -75,9 +78,10 @@ def _draw_histogram(axis: Any, layer: LayerSignal) -> None:
         std = math.sqrt(theory.variance)
         s = np.linspace(theory.mean - _DEVIATIONS * std, theory.mean + _DEVIATIONS * std, 200)
         density = np.exp(-0.5 * ((s - theory.mean) / std) ** 2) / (std * math.sqrt(2.0 * math.pi))
-        axis.plot(s, density, color="black", linewidth=0.8)
+        axis.plot(s, density, color="black", linewidth=0.8, label="theory")
     axis.set_title(f"{_short(layer.path)}\nmean {layer.mean:.2g}, var {layer.variance:.2g}", fontsize=8)
     axis.tick_params(labelsize=7)
+    axis.locator_params(axis="x", nbins=4)
     axis.set_yticks([])
 
 
@@ -89,7 +93,7 @@ def _draw_correlations(axis: Any, layer: LayerSignal) -> None:
         axis.text(0.5, 0.5, "one unit", ha="center", va="center", fontsize=8, transform=axis.transAxes)
         return
     axis.imshow(matrix, vmin=-1.0, vmax=1.0, cmap="RdBu_r", interpolation="nearest")
-    axis.set_title(f"correlation {layer.correlation:.2f}", fontsize=8)
+    axis.set_title(f"correlation {round(layer.correlation, 2) + 0.0:.2f}", fontsize=8)  # + 0.0: no −0.00
 
 
 def _short(path: str) -> str:

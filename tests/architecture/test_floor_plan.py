@@ -18,10 +18,9 @@ LONG_FILES = {
     "tests/core/graphs/lines.py": 355,
     "tests/core/graphs/random_graphs.py": 410,
     "tests/keras/test_certificate.py": 393,
-    "tests/torch/random_graphs.py": 659,
+    "tests/torch/random_graphs.py": 612,
     "tests/torch/test_bends.py": 367,
     "tests/torch/test_certificate_edges.py": 481,
-    "tests/torch/test_contract.py": 414,
 }
 
 MODULES = 9

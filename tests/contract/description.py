@@ -89,6 +89,12 @@ class Value:
         known = {"inputs": self.shape[-1], "channels": channels, "window": window, "stride": stride, "groups": groups}
         return self._then("convolution", (*sides, channels), layer=layer, **known)
 
+    def transposed(self, layer: str, channels: int, *, window: int = 4, stride: int = 2) -> Value:
+        """A transposed convolution without padding."""
+        sides = ((size - 1) * stride + window for size in self.shape[:-1])
+        known = {"inputs": self.shape[-1], "channels": channels, "window": window, "stride": stride, "groups": 1}
+        return self._then("transposed", (*sides, channels), layer=layer, **known)
+
     def batch_norm(self, layer: str, *, scale: bool = False) -> Value:
         """With running statistics; ``scale``: with a learnt scale and shift."""
         return self._then("batch_norm", self.shape, layer=layer, features=self.shape[-1], scale=scale)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+import io
+import pickle
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import convex_init.jax
 from convex_init_core.planning.plan import Plan
@@ -44,6 +49,11 @@ def _convolution(p: Params, step: Step, x: jax.Array) -> jax.Array:
     return y + layer["bias"]
 
 
+def _transposed(p: Params, step: Step, x: jax.Array) -> jax.Array:
+    layer, stride = p[step.layer], step.known["stride"]
+    return jax.lax.conv_transpose(x, layer["kernel"], (stride, stride), "VALID") + layer["bias"]
+
+
 def _batch_norm(p: Params, step: Step, x: jax.Array) -> jax.Array:
     layer = p[step.layer]
     y = (x - layer["mean"]) * jax.lax.rsqrt(layer["var"] + _EPSILON)
@@ -65,6 +75,7 @@ def _over_features(p: Params, step: Step, x: jax.Array) -> jax.Array:
 _STEPS = {
     "dense": _dense,
     "convolution": _convolution,
+    "transposed": _transposed,
     "batch_norm": _batch_norm,
     "act": lambda p, step, x: _ACTS[step.known["function"]](x),
     "leaky_relu": lambda p, step, x: jax.nn.leaky_relu(x, step.known["slope"]),
@@ -93,8 +104,27 @@ def _layer(model: Model, name: str) -> dict[str, jax.Array]:
     return {"kernel": kernel, **bias}
 
 
+def _through_pickle(params: Params) -> Params:
+    return pickle.loads(pickle.dumps(params))
+
+
+def _through_a_checkpoint(params: Params) -> Params:
+    leaves, tree = jax.tree.flatten(params)
+    buffer = io.BytesIO()
+    np.savez(buffer, *leaves)
+    buffer.seek(0)
+    loaded = np.load(buffer)
+    return jax.tree.unflatten(tree, [jnp.asarray(loaded[name]) for name in loaded.files])
+
+
 class Adapter:
     """A described model in JAX, as the tests of the contract ask for it."""
+
+    copies: ClassVar[dict[str, Callable[[Params], Params]]] = {
+        "deepcopy": copy.deepcopy,
+        "pickle": _through_pickle,
+        "a checkpoint": _through_a_checkpoint,
+    }
 
     def __init__(self, model: Model) -> None:
         self.model, self.options = model, model.options
@@ -112,13 +142,17 @@ class Adapter:
                 values.append(_STEPS[step.kind](params, step, *(values[i] for i in step.inputs)))
         return values[-1]
 
-    def plan(self) -> Plan:
-        return convex_init.jax.plan((self.network, self.params), self.inputs, buffers=self.buffers, **self.options)
+    def plan(self, **more: Any) -> Plan:
+        model, options = (self.network, self.params), {**self.options, **more}
+        return convex_init.jax.plan(model, self.inputs, buffers=self.buffers, **options)
 
-    def apply(self) -> None:
-        _, self.params = convex_init.jax.apply(
-            *((self.network, self.params), self.inputs), key=jax.random.key(0), buffers=self.buffers, **self.options
-        )
+    def apply(self, seed: int = 0, **more: Any) -> None:
+        model, options = (self.network, self.params), {**self.options, **more}
+        key = jax.random.key(seed)
+        _, self.params = convex_init.jax.apply(model, self.inputs, key=key, buffers=self.buffers, **options)
+
+    def report(self) -> Any:
+        return convex_init.jax.signal_report((self.network, self.params), self.inputs, buffers=self.buffers)
 
     def certificate(self) -> Any:
         convex = self.options.get("convex_inputs")
@@ -127,3 +161,41 @@ class Adapter:
     def layer_of(self, path: str) -> str:
         """The layer of the description that a path of the plan means."""
         return path
+
+    def run(self, *arrays: np.ndarray) -> np.ndarray:
+        """The output in float64."""
+        return np.asarray(self.network(self.params, *(x.astype(np.float32) for x in arrays)), np.float64)
+
+    def raw(self, layer: str) -> np.ndarray:
+        """The parameter of a layer's weight, axes as in the description."""
+        return np.asarray(self.params[layer]["kernel"], np.float64)
+
+    def effective(self, layer: str) -> np.ndarray:
+        """What multiplies the layer's input."""
+        through = _THROUGH[self.model.layers[layer].known.get("through", "")]
+        return np.asarray(through(self.params[layer]["kernel"]), np.float64)
+
+    def bias(self, layer: str) -> np.ndarray:
+        return np.asarray(self.params[layer]["bias"], np.float64)
+
+    def train(self, x: np.ndarray, y: np.ndarray, steps: int) -> None:
+        """Fit by steps that have the gradient's sign."""
+        loss = jax.jit(jax.grad(lambda params: jnp.square(self.network(params, x) - y).mean()))
+        for _ in range(steps):
+            self.params = jax.tree.map(lambda p, g: p - 1e-2 * jnp.sign(g), self.params, loss(self.params))
+
+    def state(self) -> list[str]:
+        """Names of all that is saved."""
+        return [str(path) for path, _ in jax.tree.leaves_with_path(self.params)]
+
+    def copied(self, way: str) -> Adapter:
+        twin = copy.copy(self)
+        twin.params = self.copies[way](self.params)
+        return twin
+
+    @staticmethod
+    def shared_numbers(between: Callable[[], None]) -> list[float]:
+        """What the generators that a program shares give after a seed, with something else in between."""
+        np.random.seed(7)  # noqa: NPY002
+        between()
+        return [np.random.random()]  # noqa: NPY002

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+import pickle
+import random
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 import convex_init.keras
@@ -24,16 +31,21 @@ _ACTS = {
 }
 
 
+@keras.saving.register_keras_serializable(package="contract")
 class MappedDense(layers.Layer):
     """A dense layer whose kernel goes through a map."""
 
-    def __init__(self, units: int, through: str, *, use_bias: bool, name: str) -> None:
-        super().__init__(name=name)
+    def __init__(self, units: int, through: str, *, use_bias: bool, **options: Any) -> None:
+        super().__init__(**options)
         self.units, self.through, self.use_bias = units, through, use_bias
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias") if self.use_bias else None
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"units": self.units, "through": self.through, "use_bias": self.use_bias}
+        return {**super().get_config(), **own}
 
     def call(self, x: Any) -> Any:
         y = ops.matmul(x, _THROUGH[self.through](self.kernel))
@@ -46,6 +58,8 @@ def _layer(name: str, step: Step) -> layers.Layer:
         return layers.BatchNormalization(epsilon=1e-5, scale=known["scale"], center=known["scale"], name=name)
     if step.kind == "convolution":
         return layers.Conv2D(known["channels"], known["window"], known["stride"], groups=known["groups"], name=name)
+    if step.kind == "transposed":
+        return layers.Conv2DTranspose(known["channels"], known["window"], known["stride"], name=name)
     if known["through"]:
         return MappedDense(known["units"], known["through"], use_bias=known["bias"], name=name)
     return layers.Dense(known["units"], use_bias=known["bias"], name=name)
@@ -91,25 +105,52 @@ def network(model: Model) -> keras.Model:
         values.append(made[step.layer](*parts) if step.layer else _STEPS[step.kind](step, *parts))
     for name, step in model.layers.items():
         if step.kind != "batch_norm":
-            made[name].kernel.assign(model.kernel(name))
+            kernel = model.kernel(name)
+            made[name].kernel.assign(kernel.swapaxes(-1, -2) if step.kind == "transposed" else kernel)
     return keras.Model(inputs if len(inputs) > 1 else inputs[0], values[-1])
+
+
+def _through_pickle(built: keras.Model) -> keras.Model:
+    return pickle.loads(pickle.dumps(built))
+
+
+def _through_a_file(built: keras.Model) -> keras.Model:
+    with tempfile.TemporaryDirectory() as folder:
+        built.save(Path(folder) / "model.keras")
+        return keras.models.load_model(Path(folder) / "model.keras")
+
+
+def _through_a_config(built: keras.Model) -> keras.Model:
+    fresh = type(built).from_config(built.get_config())
+    fresh.set_weights(built.get_weights())
+    return fresh
 
 
 class Adapter:
     """A described model in Keras, as the tests of the contract ask for it."""
 
+    copies: ClassVar[dict[str, Callable[[keras.Model], keras.Model]]] = {
+        "deepcopy": copy.deepcopy,
+        "pickle": _through_pickle,
+        "a file": _through_a_file,
+        "get_config": _through_a_config,
+    }
+
     def __init__(self, model: Model) -> None:
         keras.backend.set_image_data_format("channels_last")
-        self.options = model.options
+        self.model, self.options = model, model.options
         self.network = network(model)
         arrays = model.inputs()
         self.inputs = arrays if len(arrays) > 1 else arrays[0]
 
-    def plan(self) -> Plan:
-        return convex_init.keras.plan(self.network, self.inputs, **self.options)
+    def plan(self, **more: Any) -> Plan:
+        return convex_init.keras.plan(self.network, self.inputs, **{**self.options, **more})
 
-    def apply(self) -> None:
-        convex_init.keras.apply_(self.network, self.inputs, seed=0, **self.options)
+    def apply(self, seed: int = 0, **more: Any) -> None:
+        convex_init.keras.apply_(self.network, self.inputs, seed=seed, **{**self.options, **more})
+
+    def report(self) -> Any:
+        return convex_init.keras.signal_report(self.network, self.inputs)
 
     def certificate(self) -> Any:
         convex = self.options.get("convex_inputs")
@@ -118,3 +159,56 @@ class Adapter:
     def layer_of(self, path: str) -> str:
         """The layer of the description that a path of the plan means; those of bare variables end with their name."""
         return path.partition("/")[0]
+
+    def run(self, *arrays: np.ndarray) -> np.ndarray:
+        """The output in float64."""
+        narrow = [x.astype(np.float32) for x in arrays]
+        out = self.network(narrow if len(narrow) > 1 else narrow[0], training=False)
+        return ops.convert_to_numpy(out).astype(np.float64)
+
+    def raw(self, layer: str) -> np.ndarray:
+        """The parameter of a layer's weight, axes as in the description."""
+        kernel = ops.convert_to_numpy(self.network.get_layer(layer).kernel).astype(np.float64)
+        return kernel.swapaxes(-1, -2) if self.model.layers[layer].kind == "transposed" else kernel
+
+    def effective(self, layer: str) -> np.ndarray:
+        """What multiplies the layer's input."""
+        through = self.model.layers[layer].known.get("through", "")
+        if not through:
+            return self.raw(layer)
+        return ops.convert_to_numpy(_THROUGH[through](self.network.get_layer(layer).kernel)).astype(np.float64)
+
+    def bias(self, layer: str) -> np.ndarray:
+        return ops.convert_to_numpy(self.network.get_layer(layer).bias).astype(np.float64)
+
+    def write(self, layer: str, kernel: np.ndarray) -> None:
+        self.network.get_layer(layer).kernel.assign(kernel)
+
+    def project(self) -> None:
+        convex_init.keras.project_(self.network)
+
+    def train(self, x: np.ndarray, y: np.ndarray, steps: int) -> None:
+        """Fit, with what keeps weights non-negative, until it is detached."""
+        if getattr(self.network, "optimizer", None) is None:
+            self.network.compile(keras.optimizers.Adam(1e-2), "mse")
+        self.network.fit(x, y, batch_size=len(x), epochs=steps, verbose=0)
+
+    def detach(self) -> None:
+        for variable in self.network.trainable_variables:
+            variable.constraint = None
+
+    def state(self) -> list[str]:
+        """Names of all that is saved."""
+        return [variable.path for variable in self.network.variables]
+
+    def copied(self, way: str) -> Adapter:
+        twin = copy.copy(self)
+        twin.network = self.copies[way](self.network)
+        return twin
+
+    @staticmethod
+    def shared_numbers(between: Callable[[], None]) -> list[float]:
+        """What the generators that a program shares give after a seed, with something else in between."""
+        keras.utils.set_random_seed(7)
+        between()
+        return [float(keras.random.normal(())), np.random.random(), random.random()]  # noqa: NPY002

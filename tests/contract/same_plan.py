@@ -6,12 +6,12 @@ import json
 import re
 import warnings
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from convex_init_core.planning.to_measure import Measured
 from tests.contract.description import Model
+from tests.contract.frameworks import adapter
 
 EXPECTED = Path(__file__).with_name("expected_plans.json")
 
@@ -20,21 +20,21 @@ def outcome_of(framework: str, model: Model) -> dict[str, Any]:
     """The plan of a described model in a framework and the verdicts before and after, or that it is refused."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of depth, and the frameworks' own
-        return _outcome(import_module(f"tests.contract.in_{framework}").Adapter(model))
+        return _outcome(adapter(framework, model))
 
 
-def _outcome(adapter: Any) -> dict[str, Any]:
+def _outcome(found: Any) -> dict[str, Any]:
     try:
-        plan = adapter.plan()
+        plan = found.plan()
     except ValueError:
         return {"refused": True}
-    before = adapter.certificate().verdict
-    adapter.apply()
-    rows = [_row(layer.to_dict(), adapter.layer_of) for layer in plan.layers]
+    before = found.certificate().verdict
+    found.apply()
+    rows = [_row(layer.to_dict(), found.layer_of) for layer in plan.layers]
     return {
         "before": before,
-        "after": adapter.certificate().verdict,
-        "measured": [_measured(found, adapter.layer_of) for found in plan.measured],
+        "after": found.certificate().verdict,
+        "measured": [_measured(each, found.layer_of) for each in plan.measured],
         "rows": rows,
         "kept": sorted([adapter.layer_of(_owner(each.path)), *map(str, each.interval)] for each in _beside(plan)),
     }

@@ -9,16 +9,9 @@ import pytest
 from tests.contract.models import MODELS
 from tests.contract.same_plan import EXPECTED, in_any_order, outcome_of
 
-FRAMEWORKS = ("torch", "jax", "keras")
 RUNS_AS_WRITTEN = ("torch", "jax")  # Keras' functional models run layers that stand side by side as it likes
 EXPECTATIONS = json.loads(EXPECTED.read_text(encoding="utf-8"))
 CLOSE = 1e-4  # what is measured on inputs is measured in float32
-
-
-@pytest.fixture(scope="module", params=FRAMEWORKS)
-def framework(request):
-    pytest.importorskip(request.param, reason=f"{request.param} cannot be imported", exc_type=ImportError)
-    return request.param
 
 
 def test_every_model_has_its_expectation():

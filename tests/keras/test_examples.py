@@ -11,7 +11,6 @@ from tests.examples import examples_in, failures_of, names_without
 BACKENDS = ("jax", "tensorflow", "torch")
 OTHERS = [f"convex_init.keras.backend.{name}" for name in BACKENDS if name != keras.backend.backend()]
 EXAMPLES = examples_in("convex_init.keras", without=OTHERS)
-SHOWN = "ICNN ConvexDense ICNNBias ICNNInit NonNeg icnn"
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -20,4 +19,4 @@ def test_example(name: str) -> None:
 
 
 def test_the_names_that_users_meet_have_examples() -> None:
-    assert not names_without("convex_init.keras", SHOWN, EXAMPLES)
+    assert not names_without("convex_init.keras", EXAMPLES)

@@ -50,17 +50,6 @@ def test_weights_stay_non_negative_however_keras_trains(way):
     assert convexity_violation(lambda x: array(model(x.astype("float32"))), 6, segments=300) < 1e-5
 
 
-def test_without_the_constraint_weights_leave():
-    """What the test above would see if the constraint did nothing."""
-    model = network()
-    for layer in model.layers[1:]:
-        layer.kernel.constraint = None
-    model.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=True)
-    model.fit(X, Y, batch_size=32, epochs=2, verbose=0)
-    assert min(array(layer.kernel).min() for layer in model.layers[1:]) < 0.0
-    assert convexity_violation(lambda x: array(model(x.astype("float32"))), 6, segments=300) > 1e-3
-
-
 @pytest.mark.parametrize("positivity", ["exp", "softplus", "square", "relu", "abs"])
 def test_a_reparametrised_network_is_convex_after_training(positivity):
     model = ICNN(6, [12, 12], 2, positivity=positivity, skip=True, seed=1)

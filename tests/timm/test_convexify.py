@@ -210,7 +210,7 @@ def test_what_cannot_be_traced_is_refused():
     with pytest.raises(ValueError, match="cannot be traced"):
         ct.convexify(model, example((3, 8, 8)))
     assert all(module.training for module in model.modules())
-    with pytest.raises(ValueError, match="example_input"):
+    with pytest.raises(ValueError, match="example_inputs"):
         ct.convexify(model)
     with pytest.raises(TypeError, match="Module"):
         ct.convexify("resnet18")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.examples import examples_in, failures_of
+from tests.examples import examples_in, failures_of, names_without
 
 EXAMPLES = examples_in("convex_init.timm")
 
@@ -16,3 +16,7 @@ def test_example(name: str) -> None:
 
 def test_an_entry_point_has_an_example() -> None:
     assert "convex_init.timm.icnn.icnn_mlp_5x784" in EXAMPLES
+
+
+def test_the_names_that_users_meet_have_examples() -> None:
+    assert not names_without("convex_init.timm", EXAMPLES)

@@ -31,6 +31,15 @@ class ConvexityGuard:
 
     Raises:
         ValueError: if ``action`` is neither, or the model has no such weight.
+
+    Example:
+        >>> from ignite.engine import Engine
+        >>> from convex_init.ignite import ConvexityGuard
+        >>> from convex_init.torch import ICNN
+        >>> model = ICNN(4, [8], 1)
+        >>> trainer = Engine(lambda engine, batch: None)
+        >>> handle = ConvexityGuard(model).attach(trainer)
+        >>> state = trainer.run([0])
     """
 
     def __init__(self, model: nn.Module, action: str = "raise") -> None:

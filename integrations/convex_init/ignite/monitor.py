@@ -30,6 +30,18 @@ class SignalMonitor:
         example_inputs: one input or a tuple of them, at least two samples, on the model's device.
         tag: first part of the names.
         **options: those of ``signal_report``: ``loss``, ``positive``, ``fed_by`` and so on.
+
+    Example:
+        >>> import torch
+        >>> from ignite.engine import Engine, Events
+        >>> from ignite.handlers.base_logger import BaseLogger
+        >>> from convex_init.ignite import SignalMonitor
+        >>> from convex_init.torch import ICNN
+        >>> model = ICNN(4, [8], 1)
+        >>> trainer = Engine(lambda engine, batch: None)
+        >>> monitor = SignalMonitor(model, torch.randn(32, 4))
+        >>> logger = BaseLogger()  # such as ignite.handlers.TensorboardLogger("runs")
+        >>> handle = monitor.attach(trainer, logger, Events.EPOCH_COMPLETED)
     """
 
     def __init__(self, model: nn.Module, example_inputs: Any, tag: str = "signal", **options: Any) -> None:

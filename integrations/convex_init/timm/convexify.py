@@ -81,21 +81,29 @@ class ConvexityReport:
 
 def convexity_report(
     model: nn.Module,
-    example_input: Tensor | None = None,
+    example_inputs: Tensor | None = None,
     *,
     replace: Mapping[str, str] | None = None,
 ) -> ConvexityReport:
     """Follow the signal through ``model`` and report what :func:`convexify` would find; nothing is changed.
 
     Arguments and errors are those of :func:`convexify`, but what stands in the way is reported and not raised.
+
+    Example:
+        >>> import torch
+        >>> from convex_init.timm import convexity_report
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.GELU(), torch.nn.Conv2d(8, 8, 3))
+        >>> report = convexity_report(model, torch.zeros(2, 3, 8, 8))
+        >>> bool(report), len(report.blockers)
+        (False, 1)
     """
-    example = _example(model) if example_input is None else example_input
+    example = _example(model) if example_inputs is None else example_inputs
     return _examine(model, example, replace)[0]
 
 
 def convexify(
     model: nn.Module,
-    example_input: Tensor | None = None,
+    example_inputs: Tensor | None = None,
     *,
     replace: Mapping[str, str] | None = None,
     register_missing_bias: bool = False,
@@ -123,7 +131,7 @@ def convexify(
 
     Args:
         model: a CNN of timm, or any module with one input and no control flow that depends on the input's values.
-        example_input: of shape ``(N, C, H, W)``, N ≥ 2; by default zeros of the size in the model's ``pretrained_cfg``.
+        example_inputs: of shape ``(N, C, H, W)``, N ≥ 2; by default zeros of the size in its ``pretrained_cfg``.
             Only its shape, type and device count.
         replace: what to put for offending modules, such as ``{"gelu": "softplus", "squeeze_excite": "identity"}``. The
             names are the keys of ``convex_init.timm.OFFENDERS``; replacements are relu, leaky_relu, elu, celu,
@@ -148,10 +156,18 @@ def convexify(
         ValueError: if the model cannot be traced, an argument is out of range, a weight is frozen, or a layer lacks a
             bias. Nothing has been changed.
         TypeError: if the model is not a module.
+
+    Example:
+        >>> import torch
+        >>> from convex_init.timm import convexify
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.GELU(), torch.nn.Conv2d(8, 8, 3))
+        >>> model = convexify(model, torch.zeros(2, 3, 8, 8), replace={"gelu": "softplus"})
+        >>> model[1], bool((model[2].weight >= 0).all())
+        (Softplus(beta=1.0, threshold=20.0), True)
     """
     check_generator(generator)
     register_missing_bias = checks.truth("register_missing_bias", register_missing_bias)
-    example = _example(model) if example_input is None else example_input
+    example = _example(model) if example_inputs is None else example_inputs
     report, new_modules = _examine(model, example, replace)
     if report.blockers:
         listed = "\n  ".join(map(str, report.blockers))
@@ -204,7 +220,7 @@ def _example(model: nn.Module) -> Tensor:
     size = dict(config).get("input_size") if config is not None else None
     first = next(model.parameters(), None)
     if not size or first is None:
-        raise ValueError(f"{type(model).__name__} does not say the size of its input: pass example_input")
+        raise ValueError(f"{type(model).__name__} does not say the size of its input: pass example_inputs")
     channels = getattr(next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None), "in_channels", size[0])
     return torch.zeros(2, int(channels), *size[1:], dtype=first.dtype, device=first.device)
 

@@ -157,6 +157,15 @@ def signal_report(
     Raises:
         ValueError: if the model cannot be read, or gets fewer than two samples, or shapes instead of arrays.
         TypeError: if it is no model.
+
+    Example:
+        >>> import jax, convex_init
+        >>> def fn(params, x):
+        ...     return jax.nn.relu(x @ params["first"]) @ params["last"]
+        >>> params = {"first": jax.random.normal(jax.random.key(0), (4, 8)), "last": jax.numpy.ones((8, 1))}
+        >>> x = jax.random.normal(jax.random.key(1), (64, 4))
+        >>> [layer.path for layer in convex_init.jax.signal_report((fn, params), x).layers]
+        ['first', 'last']
     """
     framework, asked = _asked(model, example_inputs, buffers, options)
     if not framework.has_inputs:

@@ -34,6 +34,13 @@ def plan(model: keras.Model, example_inputs: Any = None, **options: Unpack[Optio
 
     Nothing is written (an unbuilt model is built if ``example_inputs`` are passed). Arguments and errors are those of
     :func:`apply_`.
+
+    Example:
+        >>> import keras, convex_init
+        >>> dense = [keras.layers.Dense(16, activation="relu", name="a"), keras.layers.Dense(1, name="b")]
+        >>> made = convex_init.keras.plan(keras.Sequential([keras.Input((4,)), *dense]))
+        >>> [(layer.path, layer.role) for layer in made.layers]
+        [('a', 'free'), ('b', 'positive')]
     """
     framework, asked = asked_of(model, example_inputs, options)
     return build.plan(framework, asked)
@@ -96,6 +103,14 @@ def apply_(
 
     Warns:
         UserWarning: if the method is not known to carry so many positive layers in a row.
+
+    Example:
+        >>> import keras, convex_init
+        >>> dense = [keras.layers.Dense(16, activation="relu"), keras.layers.Dense(1)]
+        >>> model = keras.Sequential([keras.Input((4,)), *dense])
+        >>> model = convex_init.keras.apply_(model, seed=0)
+        >>> bool(keras.ops.all(model.layers[1].kernel >= 0))
+        True
     """
     whole_seed = checks.seed(seed)
     framework, asked = asked_of(model, example_inputs, options)

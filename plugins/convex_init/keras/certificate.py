@@ -61,6 +61,11 @@ def certify(
     Raises:
         TypeError: if ``model`` is no Keras model.
         ValueError: if it is unbuilt, its input shapes are not known, or a named input or output does not exist.
+
+    Example:
+        >>> import convex_init
+        >>> print(convex_init.keras.certify(convex_init.keras.ICNN(4, [16], 1, seed=0)))
+        convex
     """
     refuse_unknown(_unknown, certify)
     whole_seed, search = checks.seed(seed) or 0, checks.truth("search", search)

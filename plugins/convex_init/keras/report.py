@@ -39,6 +39,13 @@ def signal_report(
     Raises:
         ValueError: if the model cannot be read, or they are fewer than two samples.
         TypeError: if the model is no model of Keras.
+
+    Example:
+        >>> import keras, convex_init
+        >>> model = convex_init.keras.ICNN(4, [16], 1, seed=0)
+        >>> report = convex_init.keras.signal_report(model, keras.random.normal((64, 4), seed=0))
+        >>> [layer.path for layer in report.layers]
+        ['free', 'positive_1']
     """
     if example_inputs is None:
         raise ValueError("example_inputs are needed: a report measures the signal on them")

@@ -74,6 +74,15 @@ def certify(
     Raises:
         ValueError: if a named input, output or method does not exist, or the model is lazy.
         TypeError: if the model is not a module.
+
+    Example:
+        >>> import torch, convex_init
+        >>> model = convex_init.torch.ICNN(4, [16], 1)
+        >>> print(convex_init.torch.certify(model, torch.randn(8, 4)))
+        convex
+        >>> certificate = convex_init.torch.certify(torch.nn.Sequential(model, torch.nn.Tanh()), torch.randn(8, 4))
+        >>> bool(certificate), certificate.verdict != "convex"
+        (False, True)
     """
     refuse_unknown(_unknown, certify)
     model = without_wrapper(model)
@@ -185,6 +194,10 @@ def assert_convex_(model: nn.Module, example_inputs: Any, *args: Any, **kwargs: 
 
     Raises:
         AssertionError: with the certificate's reasons, and a counterexample if there is one.
+
+    Example:
+        >>> import torch, convex_init
+        >>> model = convex_init.torch.assert_convex_(convex_init.torch.ICNN(4, [16], 1), torch.randn(8, 4))
     """
     certificate = certify(model, example_inputs, *args, **kwargs)
     if not certificate:

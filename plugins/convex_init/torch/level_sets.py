@@ -90,6 +90,15 @@ def level_set_path(
         ValueError: if an argument is out of range or the model cannot be certified; with the remedy.
         TypeError: if a tensor is not one, or a function is passed without ``assume_convex``.
         RuntimeError: if the output cannot be kept within the tolerance; with the remedy.
+
+    Example:
+        >>> import torch
+        >>> from convex_init.torch import ICNN, level_set_path
+        >>> model = ICNN(2, [16], 1).double()
+        >>> start, target = torch.ones(1, 2, dtype=torch.float64), -torch.ones(1, 2, dtype=torch.float64)
+        >>> path = level_set_path(model, start, target, steps=10)
+        >>> tuple(path.points.shape), bool((path.values - model(start)).abs().max() < 1e-3)
+        ((11, 1, 2), True)
     """
     start, target = _checked(start, target)
     steps, tolerance = checks.whole("steps", steps), checks.positive("tolerance", tolerance)

@@ -92,11 +92,6 @@ def activation_module(spec: str | nn.Module) -> nn.Module:
     return spec
 
 
-def is_activation(module: nn.Module) -> bool:
-    """Whether ``module`` is one of torch's element-wise activations, usable here or not."""
-    return type(module) in _MODULES or type(module).__name__.lower() in NOT_CONVEX
-
-
 def read_activation(spec: ActivationLike) -> Activation:
     """Turn a name, a torch activation module, a torch function or a core activation into a core activation.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from torch import nn
 
 from convex_init_core.weights.fans import convolution_fan_in, has_even_overlap, transposed_convolution_fan_in
@@ -13,10 +11,6 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 AFFINE = (nn.Linear, *_CONVOLUTIONS, *_TRANSPOSED)
 """Layers with a ``weight`` that multiplies one input, and perhaps a ``bias``."""
-
-Affine: TypeAlias = (
-    "nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d"
-)
 
 
 def fan_in(module: nn.Module) -> float:

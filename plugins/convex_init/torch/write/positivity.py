@@ -222,12 +222,3 @@ def _softplus(beta: float) -> Positivity:
 
 def _names(chain: list[nn.Module]) -> str:
     return " → ".join(type(module).__name__ for module in chain)
-
-
-def nothing_applies(positivity: Positivity) -> str:
-    """Say that a map was named which nothing puts on the weight: it would be used raw, and not stay non-negative."""
-    return (
-        f"positivity={str(positivity)!r} was given, but its weight is used as it is; build the layer as ConvexLinear "
-        f"or ICNN with positivity={str(positivity)!r} (or parametrize its weight), or leave positivity out and project "
-        "after each step"
-    )

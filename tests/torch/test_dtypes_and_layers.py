@@ -1,4 +1,4 @@
-"""The contract that every adapter passes, through torch's own layers. The signal has a file of its own."""
+"""What torch has beside the contract in ``tests/contract``: dtypes, parametrizations, layers of our own, generators."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from convex_init.torch import (
-    ICNN,
     ConvexConv1d,
     ConvexConv2d,
     ConvexConv3d,
@@ -24,11 +23,9 @@ from convex_init.torch import (
     mark_projected,
     plan,
     project_,
-    project_after_step,
     projected_parameters,
 )
 from convex_init_core import as_positivity
-from convex_init_core.weights.laws import DISTRIBUTIONS
 from tests.contract.convexity import convexity_violation
 from tests.contract.law_bounds import assert_follows
 from tests.torch.networks import MAPS, PAPER, as_numpy, generator, icnn, positive_linear, train
@@ -38,20 +35,6 @@ DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 
 def weights_of(model: nn.Sequential) -> np.ndarray:
     return model[1].weight.detach().double().numpy()
-
-
-# 1. Effective weights: finite, non-negative, with the law of the core.
-
-
-@pytest.mark.parametrize(("fan_in", "fan_out"), [(1, 400_000), (2, 150_000), (17, 30_000), (784, 600), (100_000, 12)])
-@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
-def test_weights_follow_the_law(distribution, fan_in, fan_out):
-    model = positive_linear(fan_in, fan_out)
-    apply_(model, distribution=distribution, generator=generator(fan_in))
-    recipe = plan(model, distribution=distribution).layers[0].recipe
-    assert recipe.statistics.fan_in == fan_in
-    assert_follows(weights_of(model), recipe.weight, "projection", 2.0**-23)
-    assert model[1].bias.detach().double().numpy() == pytest.approx(recipe.statistics.bias_mean, rel=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [*DTYPES, torch.float16])
@@ -77,23 +60,6 @@ def test_weights_follow_the_law_through_a_scaled_map(scale, dtype):
     assert_follows(weights_of(model), plan(model).layers[0].recipe.weight, through, float(torch.finfo(dtype).eps))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_random_biases_and_the_free_layer_follow_their_laws(dtype):
-    model = nn.Sequential(nn.Linear(40, 3000, dtype=dtype), nn.ReLU(), nn.Linear(3000, 20, dtype=dtype))
-    apply_(model, bias_noise=0.5, variance=2.0, output_variance=2.0, generator=generator())
-    first, second = plan(model, bias_noise=0.5, variance=2.0, output_variance=2.0).layers
-    epsilon = float(torch.finfo(dtype).eps)
-    assert_follows(model[0].weight.detach().double().numpy(), first.recipe.weight, "projection", epsilon)
-    assert first.recipe.weight.variance == pytest.approx(2.0 / 40)
-    assert not model[0].bias.any()
-    assert second.recipe.bias.variance == pytest.approx(0.5)
-    wide = nn.Sequential(nn.ReLU(), nn.Linear(2, 100_000, dtype=dtype))
-    apply_(wide, bias_noise=0.5, generator=generator())
-    assert_follows(
-        wide[1].bias.detach().double().numpy(), plan(wide, bias_noise=0.5).layers[0].recipe.bias, "projection", epsilon
-    )
-
-
 def test_half_precision_is_drawn_wide_and_cast_last():
     narrow, wide = positive_linear(30, 40, "exp", torch.bfloat16), positive_linear(30, 40, "exp", torch.float32)
     for model in (narrow, wide):
@@ -112,20 +78,6 @@ def test_the_raw_parameter_holds_the_inverse_image():
     assert model[1].weight.sum(1).mean().item() == pytest.approx(1.86, abs=0.2)
 
 
-# 3. Randomness.
-
-
-@pytest.mark.parametrize("positivity", ["projection", "exp"])
-def test_one_seed_reproduces_and_another_differs(positivity):
-    draws = []
-    for seed in (0, 0, 1):
-        model = positive_linear(20, 30, positivity)
-        apply_(model, generator=generator(seed))
-        draws.append(model[1].weight.detach().clone())
-    assert torch.equal(draws[0], draws[1])
-    assert not torch.isclose(draws[0], draws[2]).any()
-
-
 def test_the_global_seed_reproduces_without_a_generator():
     draws = []
     for _ in range(2):
@@ -138,14 +90,11 @@ def test_the_global_seed_reproduces_without_a_generator():
     assert not torch.isclose(draws[0], model[1].weight).any()
 
 
-@pytest.mark.parametrize("positivity", ["projection", "softplus"])
 @pytest.mark.parametrize("distribution", ["log_normal", "gamma"])
-def test_the_global_generator_is_untouched_when_one_is_given(positivity, distribution):
-    model = positive_linear(20, 30, positivity)
+def test_the_global_generator_is_untouched_when_icnn_gets_one(distribution):
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     given = generator()
     state = given.get_state()
-    apply_(model, distribution=distribution, generator=given)
     icnn_(torch.empty(5, 6), torch.empty(5), distribution=distribution, bias_noise=0.2, generator=given)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
@@ -163,17 +112,6 @@ def test_planning_draws_nothing():
     model = nn.Sequential(nn.Linear(3, 4, device="meta"), nn.ReLU(), nn.Linear(4, 1, device="meta"))
     plan(model)
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_layers_of_one_shape_differ():
-    model = nn.Sequential(*(part for _ in range(4) for part in (nn.Linear(30, 30), nn.ReLU())))
-    apply_(model, bias_noise=0.5, generator=generator())
-    weights = [model[i].weight for i in (0, 2, 4, 6)]
-    for i in range(4):
-        for j in range(i):
-            assert not torch.isclose(weights[i], weights[j], rtol=1e-3).any(1).all()
-            assert abs(torch.corrcoef(torch.stack([weights[i].flatten(), weights[j].flatten()]))[0, 1]) < 0.2
-            assert not torch.isclose(model[2 * i].bias, model[2 * j].bias).any() or 0 in (i, j)
 
 
 def test_the_parts_of_a_large_weight_differ():
@@ -197,9 +135,6 @@ def test_the_number_of_threads_does_not_matter(distribution):
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-# 4. Projection.
-
-
 @pytest.mark.parametrize("dtype", [*DTYPES, torch.float16])
 def test_projection_of_single_values(dtype):
     layer = nn.Linear(4, 2, dtype=dtype)
@@ -210,19 +145,6 @@ def test_projection_of_single_values(dtype):
     for _ in range(2):  # idempotent
         assert project_(layer) is layer
         torch.testing.assert_close(layer.weight.data, expected, rtol=0.0, atol=0.0, equal_nan=True)
-
-
-def test_projection_leaves_a_fresh_initialisation_and_other_parameters_alone():
-    model = apply_(nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 1)))
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    project_(model)
-    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
-    assert (model[0].weight < 0).any()  # the free layer keeps its signs
-    assert (model[2].bias < 0).any()  # and biases may be negative
-    assert list(projected_parameters(model)) == ["2.weight", "4.weight"]
-
-
-# 5. Training.
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -236,21 +158,6 @@ def test_weights_stay_non_negative_in_training(kind, dtype):
         assert torch.isfinite(layer.weight).all()
         assert layer.weight.min() >= 0.0
 
-
-def test_without_the_projection_weights_turn_negative():
-    assert any(layer.weight.min() < 0.0 for layer in train(icnn("ICNN"), 8).layers[1:])
-
-
-def test_the_initialisation_and_the_marks_add_no_state_dict_keys():
-    model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 1))
-    keys = list(model.state_dict())
-    apply_(model)
-    project_after_step(torch.optim.SGD(model.parameters(), 0.1), model)
-    assert list(model.state_dict()) == keys == ["0.weight", "0.bias", "2.weight", "2.bias"]
-    assert set(icnn("ICNN").state_dict()) == {f"layers.{i}.{name}" for i in range(4) for name in ("weight", "bias")}
-
-
-# 6. Round trips.
 
 LAYERS = {
     "linear": lambda p: ConvexLinear(5, 4, positivity=p, fed_by="softplus"),
@@ -323,9 +230,6 @@ def test_an_initialised_plain_model_keeps_its_marks_in_copies():
         assert list(projected_parameters(through(model))) == ["2.weight"]
 
 
-# 7. Convexity.
-
-
 def plain(*parts: nn.Module) -> nn.Sequential:
     return nn.Sequential(*parts).double()
 
@@ -348,16 +252,6 @@ def test_the_trained_network_is_convex(kind):
     train(model, 150, project=bool(projected_parameters(model)))
     assert convexity_violation(as_numpy(model), 3) <= 1e-12
 
-
-@pytest.mark.parametrize("kind", ["ICNN", "ICNN + skip"])
-def test_the_same_check_fails_without_positive_weights(kind):
-    baseline = ICNN(3, (24, 20, 16), 1, **{**PAPER[kind], "positivity": None}, dtype=torch.float64)
-    assert convexity_violation(as_numpy(train(baseline, 150)), 3) > 1e-2
-    unprojected = train(icnn(kind, dtype=torch.float64), 150)
-    assert convexity_violation(as_numpy(unprojected), 3) > 1e-2
-
-
-# 8. Bad arguments.
 
 BAD = [
     ({"correlation": 0.0}, ValueError, "correlation"),
@@ -385,14 +279,6 @@ def test_bad_arguments_are_named_and_nothing_is_written(arguments, error, named)
         icnn_(weight, bias, **arguments)
     assert not weight.any()
     assert not bias.any()
-    model = positive_linear(
-        5, 4, arguments.get("positivity", "projection") if "distribution" in arguments else "projection"
-    )
-    before = model[1].weight.detach().clone()
-    with pytest.raises((ValueError, TypeError), match=named):
-        apply_(model, **arguments)
-    assert torch.equal(model[1].weight, before)
-    assert not projected_parameters(model)
 
 
 @pytest.mark.parametrize("fan_in", [0, 0.5, -3, float("inf"), "many"])
