@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 LEAST = 24
-"""Characters that the last column of a fitted table gets."""
+"""Characters that the last column of a fitted table gets, while other columns can be dropped for it."""
+_NARROWEST = 12
 _ENDLESS = 1 << 30
 
 
@@ -20,6 +21,18 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     """Align rows of cells in columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def in_blocks(rows: Sequence[Sequence[str]]) -> str:
+    """Align rows of cells in columns; those that do not fit into the terminal go on below, the first one repeated."""
+    width = _terminal()
+    sizes = [max(len(row[i]) for row in rows) + 2 for i in range(len(rows[0]))]
+    blocks: list[list[int]] = [[]]
+    for i in range(1, len(sizes)):
+        if blocks[-1] and sum(sizes[j] for j in (0, *blocks[-1], i)) - 2 > width:
+            blocks.append([])
+        blocks[-1].append(i)
+    return "\n\n".join(table([[row[j] for j in (0, *block)] for row in rows]) for block in blocks)
 
 
 def fitted(rows: Sequence[Sequence[str]], droppable: Sequence[str] = ()) -> str:
@@ -31,8 +44,7 @@ def fitted(rows: Sequence[Sequence[str]], droppable: Sequence[str] = ()) -> str:
         rows: the first one names the columns.
         droppable: names of columns that may be dropped, the first one first.
     """
-    has_width = "COLUMNS" in os.environ or (sys.stdout is not None and sys.stdout.isatty())
-    width = shutil.get_terminal_size().columns if has_width else _ENDLESS
+    width = _terminal()
     for name in ("", *droppable):
         if name:
             at = list(rows[0]).index(name)
@@ -42,10 +54,15 @@ def fitted(rows: Sequence[Sequence[str]], droppable: Sequence[str] = ()) -> str:
             break
     lines: list[Sequence[str]] = []
     for row in rows:
-        wrapped = textwrap.wrap(row[-1], max(width - before, LEAST), break_long_words=False) or [""]
+        wrapped = textwrap.wrap(row[-1], max(width - before, _NARROWEST), break_long_words=False) or [""]
         lines.append((*row[:-1], wrapped[0]))
         lines += [(*("" for _ in row[:-1]), rest) for rest in wrapped[1:]]
     return table(lines)
+
+
+def _terminal() -> int:
+    has_width = "COLUMNS" in os.environ or (sys.stdout is not None and sys.stdout.isatty())
+    return shutil.get_terminal_size().columns if has_width else _ENDLESS
 
 
 def html_table(rows: Sequence[Sequence[str]]) -> str:

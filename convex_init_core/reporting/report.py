@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convex_init_core.tables import html_table, signal_rows, table
+from convex_init_core.tables import html_table, in_blocks, signal_rows
 from convex_init_core.theory.statistics import SignalStatistics
 
 
@@ -52,8 +52,11 @@ class SignalReport:
     layers: tuple[LayerSignal, ...]
 
     def __str__(self) -> str:
-        """Return the table: measured values, each beside its prediction, a dash where there is none."""
-        return table(signal_rows(self.layers))
+        """Return the table: measured values, each beside its prediction, a dash where there is none.
+
+        Columns that do not fit into the terminal go on below.
+        """
+        return in_blocks(signal_rows(self.layers))
 
     def _repr_html_(self) -> str:
         """Return the same table for a notebook."""

@@ -25,5 +25,5 @@ def test_every_way_to_copy_a_network(framework, through):
             assert min(twin.effective(layer).min() for layer in POSITIVE) >= 0.0
             assert np.abs(twin.run(x) - before).max() > 1e-3
         twin.apply(seed=3)
-        assert not np.isclose(twin.raw("first"), found.raw("first"), rtol=1e-3).any(), way
+        assert not np.isclose(twin.raw("first"), found.raw("first"), rtol=1e-6).any(), way
         np.testing.assert_array_equal(found.run(x), before, err_msg=way)

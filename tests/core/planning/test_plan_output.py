@@ -7,6 +7,7 @@ import warnings
 import pytest
 
 from convex_init_core import as_positivity
+from convex_init_core.tables import in_blocks
 from tests.core.planning.models import FEATURES, WIDTH, applied, chain, dense, planned, recurrent, sample, skips
 from tests.core.planning.numpy_framework import NumpyFramework
 
@@ -159,3 +160,17 @@ def test_a_plan_says_what_stays_as_it_is() -> None:
 
 def test_a_recurrent_matrix_stands_in_one_row() -> None:
     assert [layer.path for layer in planned(recurrent()).layers] == ["u", "w"]
+
+
+@pytest.mark.parametrize("width", [100, 60, 30])
+def test_a_table_of_numbers_goes_on_below_where_the_terminal_is_narrow(columns, width: int) -> None:
+    head = ["layer", *(f"column {i}" for i in range(9))]
+    rows = [head, *([f"layer {k}", *(f"{k}.{i:06}" for i in range(9))] for k in range(3))]
+    columns(width)
+    blocks = [block.splitlines() for block in in_blocks(rows).split("\n\n")]
+    assert max(len(line) for block in blocks for line in block) <= width
+    assert all(len(block) == 4 and block[0].startswith("layer") and block[2].startswith("layer 1") for block in blocks)
+    names = [name for block in blocks for name in block[0].split("  ")[1:] if name]
+    assert [name.strip() for name in names] == head[1:]
+    columns(None)
+    assert "\n\n" not in in_blocks(rows)
