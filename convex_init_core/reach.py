@@ -66,7 +66,7 @@ def python_state(root: Any, is_closed: Closed) -> dict[str, Any]:
         elif isinstance(item, _ITERATORS):
             found[path] = operator.length_hint(item, -1)
         elif isinstance(item, np.ndarray) and item.size <= _LONGEST:
-            found[path] = item.tobytes()
+            found[path] = np.asarray(item).tobytes()  # one that is masked refuses its own
     return found
 
 

@@ -53,8 +53,9 @@ def fitted(rows: Sequence[Sequence[str]], droppable: Sequence[str] = ()) -> str:
         if width - before >= LEAST:
             break
     lines: list[Sequence[str]] = []
+    room = max(width - before, _NARROWEST)
     for row in rows:
-        wrapped = textwrap.wrap(row[-1], max(width - before, _NARROWEST), break_long_words=False) or [""]
+        wrapped = textwrap.wrap(row[-1], room) or [""]
         lines.append((*row[:-1], wrapped[0]))
         lines += [(*("" for _ in row[:-1]), rest) for rest in wrapped[1:]]
     return table(lines)

@@ -21,7 +21,7 @@ SHOWN = {
         "ICNN ConvexDense ConvexityGuard ICNNBias ICNNInit NonNeg NonNegProjection apply_ certify check_initializers "
         "icnn plan project_ signal_report"
     ),
-    "convex_init.jax": "apply certify plan signal_report",
+    "convex_init.jax": "apply apply_ certify icnn icnn_bias icnn_kernel plan project projection signal_report",
     "convex_init.ignite": "ConvexityGuard NonNegProjection SignalMonitor",
     "convex_init.timm": "convexify convexity_report",
 }

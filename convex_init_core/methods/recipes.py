@@ -11,12 +11,9 @@ from convex_init_core.theory.activation import Activation, ArrayFunction
 from convex_init_core.theory.activations import as_activation
 from convex_init_core.theory.statistics import LayerStatistics
 from convex_init_core.weights.laws import (
-    Gamma,
     Law,
-    LogNormal,
+    NonNegativeLaw,
     Normal,
-    SpikeAndSlab,
-    TwoPoint,
 )
 from convex_init_core.weights.positivity import Positivity, as_positivity
 from convex_init_core.weights.sampling import law_under
@@ -95,7 +92,7 @@ def recipe_of(
     return Recipe(statistics, _drawn(law, settings), bias, through, as_activation(activation))
 
 
-def _drawn(law: LogNormal | Gamma | SpikeAndSlab | TwoPoint, settings: InitSettings) -> Law | Matched:
+def _drawn(law: NonNegativeLaw, settings: InitSettings) -> Law | Matched:
     if not settings.match_moments:
         return law
     from convex_init_core.weights.exact_moments import matched  # only here, as below: most networks need neither

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from convex_init_core.weights.laws import Draw, Gamma, LogNormal, SpikeAndSlab, TwoPoint
+from convex_init_core.weights.laws import Draw, Gamma, LogNormal, NonNegativeLaw, SpikeAndSlab, TwoPoint
 
 A = TypeVar("A")
 
@@ -112,7 +112,7 @@ def _largest(rows: Any, xp: Any) -> Any:
     return xp.amax(rows, -1)[:, None]
 
 
-def matched(law: LogNormal | Gamma | SpikeAndSlab | TwoPoint) -> Matched:
+def matched(law: NonNegativeLaw) -> Matched:
     """Return the law with exact sample moments.
 
     Raises:

@@ -257,9 +257,10 @@ class TwoPoint:
         return draw.multiply(draw.bernoulli(self.probability), self.value)
 
 
-Law = Normal | LogNormal | Gamma | SpikeAndSlab | TwoPoint
+NonNegativeLaw = LogNormal | Gamma | SpikeAndSlab | TwoPoint
+Law = Normal | NonNegativeLaw
 
-DISTRIBUTIONS: dict[str, Callable[[float, float], LogNormal | Gamma | SpikeAndSlab | TwoPoint]] = {
+DISTRIBUTIONS: dict[str, Callable[[float, float], NonNegativeLaw]] = {
     "log_normal": LogNormal.from_moments,
     "gamma": Gamma.from_moments,
     "spike_and_slab": SpikeAndSlab.from_moments,
@@ -268,7 +269,7 @@ DISTRIBUTIONS: dict[str, Callable[[float, float], LogNormal | Gamma | SpikeAndSl
 """Non-negative laws by name, each made from a mean and a variance."""
 
 
-def non_negative_law(distribution: str, mean: float, variance: float) -> LogNormal | Gamma | SpikeAndSlab | TwoPoint:
+def non_negative_law(distribution: str, mean: float, variance: float) -> NonNegativeLaw:
     """Return the law of this name with this mean and variance, both above 0.
 
     Raises:

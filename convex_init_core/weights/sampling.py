@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from convex_init_core.weights.laws import Draw, Gamma, Law, LogNormal, SpikeAndSlab, TwoPoint, non_negative_law
+from convex_init_core.weights.laws import (
+    Draw,
+    Gamma,
+    Law,
+    LogNormal,
+    NonNegativeLaw,
+    non_negative_law,
+)
 from convex_init_core.weights.positivity import Positivity
 
 if TYPE_CHECKING:
@@ -31,9 +38,7 @@ ACCELERATOR_BLOCK = 1 << 26
 _CUT_OFF = 0.05  # of the second moment of a log-normal law
 
 
-def law_under(
-    distribution: str, mean: float, variance: float, positivity: Positivity
-) -> LogNormal | Gamma | SpikeAndSlab | TwoPoint:
+def law_under(distribution: str, mean: float, variance: float, positivity: Positivity) -> NonNegativeLaw:
     """Return a law of non-negative weights that a map can give.
 
     Under a bounded map, such as a sigmoid, which would cut off the long tail of a log-normal law, it is a gamma law.

@@ -17,7 +17,7 @@ from tests.contract.description import Model
 ABILITIES = {
     "torch": {"projection"},
     "keras": {"projection"},
-    "jax": set(),
+    "jax": {"projection"},
 }
 """What a framework can do beside planning, writing, running and training weights behind a map: ``projection`` keeps
 plain weights non-negative while they are trained (``write``, ``project``, ``detach`` of its ``Adapter``)."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import convex_init.jax
 from convex_init_core.planning.plan import Plan
@@ -131,6 +132,7 @@ class Adapter:
         self.params = {name: _layer(model, name) for name in model.layers}
         self.inputs = tuple(model.inputs())
         statistics = (name for name, step in model.layers.items() if step.kind == "batch_norm")
+        self.optimizer: Any = None
         self.buffers = [f"{name}.{which}" for name in statistics for which in ("mean", "var")]
 
     def network(self, params: Params, *inputs: jax.Array) -> jax.Array:
@@ -178,11 +180,24 @@ class Adapter:
     def bias(self, layer: str) -> np.ndarray:
         return np.asarray(self.params[layer]["bias"], np.float64)
 
+    def write(self, layer: str, kernel: np.ndarray) -> None:
+        self.params[layer]["kernel"] = jnp.asarray(kernel)
+
+    def project(self) -> None:
+        self.params = convex_init.jax.project(self.params, self.plan())
+
     def train(self, x: np.ndarray, y: np.ndarray, steps: int) -> None:
-        """Fit by steps that have the gradient's sign."""
-        loss = jax.jit(jax.grad(lambda params: jnp.square(self.network(params, x) - y).mean()))
+        """Fit, with what keeps weights non-negative from the first call on, until it is detached."""
+        if self.optimizer is None:
+            self.optimizer = optax.chain(optax.adam(1e-2), convex_init.jax.projection(self.plan()))
+        slopes = jax.jit(jax.grad(lambda params: jnp.square(self.network(params, x) - y).mean()))
+        state = self.optimizer.init(self.params)
         for _ in range(steps):
-            self.params = jax.tree.map(lambda p, g: p - 1e-2 * jnp.sign(g), self.params, loss(self.params))
+            updates, state = self.optimizer.update(slopes(self.params), state, self.params)
+            self.params = optax.apply_updates(self.params, updates)
+
+    def detach(self) -> None:
+        self.optimizer = optax.adam(1e-2)
 
     def state(self) -> list[str]:
         """Names of all that is saved."""
@@ -190,6 +205,7 @@ class Adapter:
 
     def copied(self, way: str) -> Adapter:
         twin = copy.copy(self)
+        twin.optimizer = None
         twin.params = self.copies[way](self.params)
         return twin
 

@@ -73,11 +73,3 @@ def test_detached_the_projection_stops_and_the_network_is_not_convex(framework):
     found.train(*task(), steps=60)
     assert min(found.effective(layer).min() for layer in POSITIVE) < 0.0
     assert convexity_violation(found.run, FEATURES) > 1e-3
-
-
-@pytest.mark.parametrize("framework", [name for name in ABILITIES if name not in able("projection")])
-def test_without_a_projection_plain_weights_turn_negative(framework):
-    """So that the tests above can fail, and whoever adds the projection is reminded of its line in the table."""
-    found = made(framework, "")
-    found.train(*task(), steps=60)
-    assert min(found.effective(layer).min() for layer in POSITIVE) < 0.0
