@@ -41,7 +41,9 @@ def test_random_biases_and_the_free_layer_follow_their_laws(framework):
     def layers(x):
         return x.dense("free", 2).act("relu").dense("layer", 60_000)
 
-    found = adapter(framework, described(layers, (40,), bias_noise=0.5, variance=2.0, calibrate=False))
+    found = adapter(
+        framework, described(layers, (40,), bias_noise=0.5, variance=2.0, output_variance=2.0, calibrate=False)
+    )
     free, positive = found.plan().layers
     found.apply()
     assert free.recipe.weight.variance == pytest.approx(2.0 / 40)

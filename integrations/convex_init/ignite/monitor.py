@@ -33,15 +33,12 @@ class SignalMonitor:
 
     Example:
         >>> import torch
-        >>> from ignite.engine import Engine, Events
-        >>> from ignite.handlers.base_logger import BaseLogger
+        >>> from ignite.handlers import TensorboardLogger
         >>> from convex_init.ignite import SignalMonitor
         >>> from convex_init.torch import ICNN
         >>> model = ICNN(4, [8], 1)
-        >>> trainer = Engine(lambda engine, batch: None)
-        >>> monitor = SignalMonitor(model, torch.randn(32, 4))
-        >>> logger = BaseLogger()  # such as ignite.handlers.TensorboardLogger("runs")
-        >>> handle = monitor.attach(trainer, logger, Events.EPOCH_COMPLETED)
+        >>> monitor = SignalMonitor(model, torch.randn(32, 4), tag="energy")
+        >>> handle = monitor.attach(trainer, TensorboardLogger("runs"))  # doctest: +SKIP
     """
 
     def __init__(self, model: nn.Module, example_inputs: Any, tag: str = "signal", **options: Any) -> None:

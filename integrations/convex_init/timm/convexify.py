@@ -94,7 +94,7 @@ def convexity_report(
         >>> from convex_init.timm import convexity_report
         >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.GELU(), torch.nn.Conv2d(8, 8, 3))
         >>> report = convexity_report(model, torch.zeros(2, 3, 8, 8))
-        >>> bool(report), len(report.blockers)
+        >>> report.convexifiable, len(report.blockers)
         (False, 1)
     """
     example = _example(model) if example_inputs is None else example_inputs

@@ -64,8 +64,8 @@ def certify(
 
     Example:
         >>> import convex_init
-        >>> print(convex_init.keras.certify(convex_init.keras.ICNN(4, [16], 1, seed=0)))
-        convex
+        >>> convex_init.keras.certify(convex_init.keras.ICNN(4, [16], 1, seed=0)).verdict
+        'convex'
     """
     refuse_unknown(_unknown, certify)
     whole_seed, search = checks.seed(seed) or 0, checks.truth("search", search)

@@ -29,7 +29,8 @@ def constrain_(model: keras.Model, example_inputs: Any = None, **options: Unpack
     Example:
         >>> import keras
         >>> from convex_init.keras import constrain_, project_
-        >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1)])
+        >>> last = keras.layers.Dense(1, kernel_initializer="ones")
+        >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(8, "relu"), last])
         >>> layer = project_(constrain_(model)).layers[-1]
         >>> layer.kernel_constraint.__class__.__name__, bool(keras.ops.all(layer.kernel >= 0))
         ('NonNeg', True)
