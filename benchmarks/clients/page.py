@@ -15,8 +15,8 @@ def table(result: dict[str, Any]) -> str:
     versions, settings = result["environment"]["versions"], result["settings"]
     named = ", ".join(f"{name} {number}" for name, number in versions.items() if name not in ("convex-init", "numpy"))
     lines = [
-        f"{named}; {settings['seeds']} seeds, {settings['steps']} steps of Adam on {settings['examples']} examples, each "
-        "start at its own best rate.",
+        f"{named}; {settings['seeds']} seeds, {settings['steps']} steps of Adam on {settings['examples']} examples, "
+        "each start at its own best rate.",
         "",
         "| " + " | ".join(HEADER) + " |",
         "|" + "---|" * len(HEADER),

@@ -21,8 +21,8 @@ from convex_init_core.planning.refusals import shown
 from convex_init_core.planning.remedies.other_requests import that_would_do
 from convex_init_core.planning.to_measure import Measured, to_measure
 from convex_init_core.reading.factors import Numbers
-from convex_init_core.reading.products_and_sums import read
 from convex_init_core.reading.products import sees_both_signs
+from convex_init_core.reading.products_and_sums import read
 from convex_init_core.reading.select import choose
 from convex_init_core.request import Chosen, Request
 

@@ -1,4 +1,4 @@
-"""Classes of other libraries, unmodified: read, initialised, certified, and better trained than from their own start."""
+"""Classes of other libraries, unmodified: read, initialised, certified, and better trained than from their own."""
 
 from __future__ import annotations
 
