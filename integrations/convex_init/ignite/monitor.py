@@ -65,6 +65,8 @@ class SignalMonitor:
             ValueError: if the model cannot be read, or the batch has fewer than two samples.
         """
         check_engine(engine)
+        if not hasattr(logger, "attach_output_handler"):
+            raise TypeError(f"logger must be one of ignite's, such as a TensorboardLogger, got {type(logger).__name__}")
         self.columns()  # refuse now what cannot be measured, and not after hours of training
         return logger.attach_output_handler(
             engine,

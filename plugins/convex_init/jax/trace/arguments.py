@@ -109,6 +109,8 @@ def on_example_inputs(leaves: Sequence[Leaf]) -> Iterator[None]:
     """
     try:
         yield
+    except Warning:
+        raise
     except Exception as error:
         inputs = [f"{leaf.name} {tuple(leaf.array.shape)}" for leaf in leaves if not leaf.learnt]
         users = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_between(frame.filename)]

@@ -101,6 +101,8 @@ def on_example_inputs(call: Call) -> Iterator[None]:
     """
     try:
         yield
+    except Warning:
+        raise
     except Exception as error:  # whatever a backend raises
         if isinstance(error, ValueError) and str(error).startswith("example_inputs"):
             raise

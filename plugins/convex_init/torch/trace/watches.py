@@ -155,7 +155,7 @@ def on_example_inputs() -> Iterator[None]:
     """
     try:
         yield
-    except ValueError:
+    except (ValueError, Warning):
         raise
     except Exception as error:
         frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
