@@ -1,7 +1,9 @@
-"""Certify 100,000 random graphs and look for counterexamples: ``python -m benchmarks.certificate_fuzz``.
+"""Certify 200,000 random graphs and look for counterexamples: ``python -m benchmarks.certificate_fuzz``.
 
-Each graph is made from its own seed, so that a run can be cut into pieces: it goes on where the result file ends. What
-is convex by construction is known from the pieces, not from the calculus (see ``tests/torch/random_graphs.py``).
+Three of four are graphs that the judge sees as they are (``tests/core/graphs/random_graphs.py``), one is a torch model
+that is traced first (``tests/torch/random_graphs.py``). Each is made from its own seed, so that a run can be cut into
+pieces: it goes on where the result file ends. What is convex by construction is known from the pieces, not from the
+calculus.
 """
 
 from __future__ import annotations
@@ -14,17 +16,25 @@ import time
 import warnings
 from collections import Counter
 
+import numpy as np
 import torch
 
 import convex_init.torch as ci
 from benchmarks import measure
-from tests.torch.random_graphs import CONTEXT, WIDTH, RandomGraph, lies_above_a_chord
+from convex_init_core.convexity.certificate import Certificate
+from convex_init_core.convexity.judge import certificate_of, judge
+from tests.core.graphs import random_graphs as core_graphs
+from tests.core.graphs.builder import NumpyFramework
+from tests.torch import random_graphs as torch_graphs
 
 NAME = "certificate_fuzz"
 SETTINGS = {
-    "steps": "1 to 8 pieces per graph",
+    "graphs": "numbers that 4 divides are models of torch, the others graphs of the core",
+    "steps": "1 to 8 pieces per graph in torch, 1 to 6 in the core",
+    "narrow types": "a certificate up to their rounding is checked on the same graph without it",
     "well_behaved": "half of the graphs avoid pieces that break convexity",
-    "segments": "256 random ones per graph, of lengths 0.03 to 20; for certified graphs also 64 with a gradient step",
+    "segments": "256 (torch) or 64 (core) random ones per graph, of lengths 0.03 to 20; for certified models of torch "
+    "also 64 with a gradient step",
     "tolerance": "1e-8 of the largest value on the way, float64",
     "seeds": "the graph's number",
 }
@@ -46,23 +56,35 @@ def _kind(reason: str) -> str:
     return re.sub(r"-?\d+(\.\d+)?(e[-+]?\d+)?", "#", reason)[:110]
 
 
+def _in_torch(number: int) -> tuple[torch_graphs.RandomGraph, Certificate, bool]:
+    graph = torch_graphs.RandomGraph(random.Random(number), well_behaved=number % 8 == 0, steps=8)
+    generator = torch.Generator().manual_seed(number)
+    sizes = (torch_graphs.WIDTH, torch_graphs.CONTEXT)
+    x, y = (torch.randn(2, n, dtype=torch.float64, generator=generator) for n in sizes)
+    certificate = ci.certify(graph, (x, graph.context(y)), 0, search=False)
+    above = torch_graphs.lies_above_a_chord(graph, generator)
+    if certificate and not above:
+        above = torch_graphs.lies_above_a_chord(graph, generator, rows=64, climbs=1)
+    return graph, certificate, above
+
+
+def _in_the_core(number: int) -> tuple[core_graphs.RandomGraph, Certificate, bool]:
+    graph = core_graphs.RandomGraph(random.Random(number), well_behaved=number % 2 == 0)
+    values = judge(graph.b.graph, ["x"], framework=NumpyFramework())
+    above = core_graphs.lies_above_a_chord(graph, np.random.default_rng(number))
+    return graph, certificate_of(graph.b.graph, values), above
+
+
 def one(number: int, found: dict[str, Counter[str]]) -> None:
     """Certify one graph and note what came out."""
-    source = random.Random(number)
-    graph = RandomGraph(source, well_behaved=number % 2 == 0, steps=8)
-    generator = torch.Generator().manual_seed(number)
-    x, y = (torch.randn(2, n, dtype=torch.float64, generator=generator) for n in (WIDTH, CONTEXT))
-    start = time.process_time()
-    certificate = ci.certify(graph, (x, y), 0, search=False)
-    found["seconds"]["certifying"] += time.process_time() - start
-    above = lies_above_a_chord(graph, generator)
-    if certificate and not above:
-        above = lies_above_a_chord(graph, generator, rows=64, climbs=1)
+    graph, certificate, above = _in_the_core(number) if number % 4 else _in_torch(number)
     convex = graph.truth.shape in ("affine", "convex")
     found["counts"].update(
         graphs=1,
+        graphs_of_torch=number % 4 == 0,
         pieces=len(graph.names),
         certified=bool(certificate),
+        certified_up_to_a_note=bool(certificate) and bool(certificate.notes),
         violated=above,
         certified_and_violated=bool(certificate) and above,
         convex_by_construction=convex,
@@ -72,6 +94,8 @@ def one(number: int, found: dict[str, Counter[str]]) -> None:
     )
     if certificate and above:
         found["examples"][f"certified and violated: {number}"] = 1
+    if convex and above:
+        found["examples"][f"convex by construction and violated: {number}"] = 1
     if not certificate:
         kind = _kind(certificate.reasons[0])
         found["reasons"][kind] += 1
@@ -83,24 +107,35 @@ def one(number: int, found: dict[str, Counter[str]]) -> None:
 def main() -> None:
     """Run until there are enough graphs, or time is up."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--graphs", type=int, default=100_000)
+    parser.add_argument("--graphs", type=int, default=200_000)
     parser.add_argument("--minutes", type=float, default=9.0, help="stop after so long; run again to go on")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # of torch, for what random graphs do
     torch.set_num_threads(1)
-    found, start = _counts(), time.monotonic()
+    found, start, written = _counts(), time.monotonic(), time.monotonic()
     for number in range(found["counts"]["graphs"], options.graphs):
         one(number, found)
         if time.monotonic() - start > 60.0 * options.minutes:
             break
+        if time.monotonic() - written > _PAUSE:  # so that little is lost if the run is ended
+            found["seconds"]["total"] += time.monotonic() - written
+            written = time.monotonic()
+            _write(found, options.graphs)
+    found["seconds"]["total"] += time.monotonic() - written
+    _write(found, options.graphs)
+
+
+_PAUSE = 120.0  # seconds between two writings of the result
+
+
+def _write(found: dict[str, Counter[str]], graphs: int) -> None:
     counts = found["counts"]
-    found["seconds"]["total"] += time.monotonic() - start
     measure.write(
         NAME,
         {
             "environment": measure.environment("torch"),
             "settings": SETTINGS,
-            "complete": counts["graphs"] >= options.graphs,
+            "complete": counts["graphs"] >= graphs,
             "completeness": counts["convex_by_construction_and_certified"] / max(counts["convex_by_construction"], 1),
             **{name: dict(counter.most_common(40)) for name, counter in found.items()},
         },

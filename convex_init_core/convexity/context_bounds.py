@@ -21,6 +21,7 @@ from convex_init_core.graph.nodes import Node
 Interval: TypeAlias = "tuple[float, float]"
 _ALL = (-math.inf, math.inf)
 _BOUNDED: dict[str, Interval] = {"sin": (-1.0, 1.0), "cos": (-1.0, 1.0), "softmax": (0.0, 1.0)}
+_BOUNDED["softsign"] = (-1.0, 1.0)  # its ends are no numbers
 _HULL = frozenset(("reshape", "transpose", "broadcast", "slice", "rearrange", "cast", "concatenate", "stack", "join"))
 _WITHIN = frozenset(("mean", "average", "max", "min", "window_max", "window_min", "largest", "sort", "pad"))
 
@@ -66,9 +67,17 @@ def _within(node: Node, parts: Sequence[Interval], values: Values) -> Interval:
     if name == "sum":
         terms = node.inputs[0].size / max(node.size, 1)
         return terms * parts[0][0], terms * parts[0][1]
+    if name in ("square", "abs") or (name == "power" and values.number(node.inputs[1]) == 2.0):
+        return _of_size(parts[0], 1.0 if name == "abs" else 2.0)
     if name in _PAIRS:
         return _PAIRS[name](node, parts, values)
-    return _monotone(node, parts[0]) if name in SINGLE else _ALL
+    return _monotone(node, parts[0]) if name in (*SINGLE, "log") else _ALL
+
+
+def _of_size(part: Interval, power: float) -> Interval:
+    """A power of the size of a value."""
+    sizes = sorted(abs(end) ** power for end in part)
+    return (0.0 if part[0] < 0.0 < part[1] else sizes[0]), sizes[1]
 
 
 def _monotone(node: Node, part: Interval) -> Interval:
@@ -89,7 +98,7 @@ def _subtracted(node: Node, parts: Sequence[Interval], values: Values) -> Interv
     a, b = node.inputs
     if _is_extreme("min", b, a, values):
         return 0.0, math.inf
-    if _is_extreme("max", a, b, values):
+    if _is_extreme("max", a, b, values) or _is_range(a, b, values):
         return 0.0, math.inf
     return parts[0][0] - parts[1][1], parts[0][1] - parts[1][0]
 
@@ -104,16 +113,31 @@ def _is_extreme(name: str, node: Node, data: Node, values: Values) -> bool:
     return every or bool(node.params["keepdims"])  # else it may meet other rows than its own
 
 
+def _is_range(a: Node, b: Node, values: Values) -> bool:
+    """Whether two nodes hold the largest and the smallest elements of the same rows."""
+    a, b = _behind_moves(a), _behind_moves(b)
+    same = (a.name, b.name) == ("max", "min") and a.params == b.params
+    return same and values.are_same(a.inputs[0], b.inputs[0]) and a.shape == b.shape
+
+
+def _behind_moves(node: Node) -> Node:
+    while node.name == "cast" or (node.name in ("reshape", "broadcast") and node.shape == node.inputs[0].shape):
+        node = node.inputs[0]
+    return node
+
+
 def _multiplied(node: Node, parts: Sequence[Interval], values: Values) -> Interval:
+    if len(node.inputs) == 2 and values.are_same(*node.inputs) and node.name == "multiply":
+        return _of_size(parts[0], 2.0)
     products = [0.0 if 0.0 in (a, b) else a * b for a in parts[0] for b in parts[1]]
     return min(products), max(products)
 
 
 def _divided(node: Node, parts: Sequence[Interval], values: Values) -> Interval:
     low, high = parts[1]
-    if not (low > 0.0 and high < math.inf):
+    if not low > 0.0:
         return _ALL
-    return _multiplied(node, [parts[0], (1.0 / high, 1.0 / low)], values)
+    return _multiplied(node, [parts[0], (1.0 / high, 1.0 / low)], values)  # 1/∞ is 0
 
 
 def _largest(node: Node, parts: Sequence[Interval], values: Values) -> Interval:

@@ -15,14 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.core.graphs.truth import Truth, joined, largest, smallest
+from tests.torch.random_kinds import CONTAINERS, WIDTH, Kinds
 
-WIDTH, CONTEXT = 4, 2
+CONTEXT = 2
 
 
 Made = tuple[Callable[[list[Tensor], Tensor], Tensor], Truth]
 
 
-class RandomGraph(nn.Module):
+class RandomGraph(Kinds, nn.Module):
     """A random computation; ``truth`` is what it is by construction.
 
     Args:
@@ -35,6 +36,7 @@ class RandomGraph(nn.Module):
 
     def __init__(self, source: random.Random, well_behaved: bool, steps: int = 6):
         super().__init__()
+        self.exact, self.container = False, source.choice(list(CONTAINERS))
         self.source = source
         self.numbers = torch.Generator().manual_seed(source.randrange(2**31))
         self.truths, self.steps, self.names = [Truth("affine")], [], []
@@ -62,8 +64,33 @@ class RandomGraph(nn.Module):
     def truth(self) -> Truth:
         return self.truths[-1]
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return self.trail(x, y)[-1]
+    def forward(self, x: Tensor, context: object) -> Tensor:
+        return self.trail(x, CONTAINERS[self.container][1](context))[-1]
+
+    def context(self, y: Tensor) -> object:
+        """The context as the model takes it."""
+        return CONTAINERS[self.container][0](y)
+
+    @staticmethod
+    def is_exact() -> bool:
+        """Whether the graph that runs leaves out casts to narrow types."""
+        return RandomGraph.running.exact
+
+    # What a value is
+
+    unknown, affine = staticmethod(lambda: Truth("?")), staticmethod(lambda: Truth("affine"))
+
+    @staticmethod
+    def joined(*truths: Truth) -> Truth:
+        return joined(*truths)
+
+    @staticmethod
+    def largest(*truths: Truth) -> Truth:
+        return largest(*truths)
+
+    @staticmethod
+    def smallest(truth: Truth) -> Truth:
+        return Truth(smallest(truth, truth).shape if truth.shape != "affine" else "concave")
 
     def trail(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """All values that are made on the way."""
@@ -577,6 +604,7 @@ NAMES = [
         "product",
     ),
     *("in_place", "normalised", "residual"),
+    *("arguments", "where_pieces", "aliases", "scales", "sizes", "casts", "forms", "stabilised", "masks", "losses"),
 ]
 
 
@@ -585,6 +613,7 @@ def lies_above_a_chord(graph: RandomGraph, generator: torch.Generator, rows: int
 
     Rounding is that of the largest value on the way, and torch's softplus drops by 2e-9 at its threshold.
     """
+    graph.exact = True  # a certificate with casts to narrow types holds up to their rounding
     size = 10.0 ** (torch.rand(2, rows, 1, generator=generator, dtype=torch.float64) * 2.8 - 1.5)
     ends = torch.randn(2, rows, WIDTH, generator=generator, dtype=torch.float64) * size
     near = torch.rand(rows, 1, generator=generator) < 0.5

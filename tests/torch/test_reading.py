@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from convex_init.torch.trace.watches import modules_of
+from convex_init.torch.trace.doubts.watches import modules_of
 from convex_init_core.convexity.judge import judge
 from convex_init_core.reading.fed_by import Feeding
 from convex_init_core.reading.products_and_sums import read

@@ -42,17 +42,6 @@ def gated_by_blocks(node: Node, values: Values) -> Value | None:
     return None
 
 
-def cut_out(node: Node, values: Values) -> Value | None:
-    """Return what is known of a slice of a concatenation, from the parts of which it has elements."""
-    whole = node.inputs[0]
-    for axis, size in enumerate(whole.shape):
-        start, stop = node.params["starts"][axis], min(node.params["stops"][axis], size)
-        if (start, stop) != (0, size) and len(parts := _blocks(whole, axis)) > 1:
-            met = [values[part] for part, at, end in _placed(parts) if at < stop and end > start]
-            return calculus.side_by_side(met, node.at) if met else None
-    return None
-
-
 def _terms(fixed: Node, other: Node, over: int, along: int, values: Values, at: str) -> list[Value] | None:
     parts = _blocks(other, along)
     if len(parts) < 2 or sum(size for _, size in parts) != fixed.shape[over]:
@@ -92,6 +81,9 @@ def _blocks(node: Node, axis: int, depth: int = _DEPTH) -> list[tuple[Node, int]
     elif node.name == "concatenate":
         if node.params["axis"] == axis:
             return [block for part in node.inputs for block in _blocks(part, _axis_of(part, axis), depth - 1)]
+    elif node.name == "stack":
+        if node.params["axis"] == axis:
+            return [(part, 1) for part in node.inputs]
     elif node.name == "cast":
         return _blocks(source, axis, depth - 1)
     elif node.name == "transpose":

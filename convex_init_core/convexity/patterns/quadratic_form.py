@@ -1,126 +1,217 @@
-"""Read quadratic forms, ``((x @ Q) * x).sum(-1)``: convex in an affine x if Q is positive semi-definite.
+"""Read quadratic forms and sums of squares: ``((x @ Q) * x).sum(-1)``, einsums, bilinear maps.
 
-A linear term may stand inside, as in ``x * (x @ Q + b)``.
+They are convex in an affine x if Q, as it is, is positive semi-definite. Linear terms may stand inside, as in
+``x * (x @ Q + b)``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import math
+from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import ElementWise, Sign, Under, Value
+from convex_init_core.convexity.functions import FUNCTIONS
+from convex_init_core.convexity.patterns.monomials import Expansion, Factor, Letters, Monomial, TooLongError
+from convex_init_core.convexity.rules.element_wise import size_of
 from convex_init_core.convexity.values import Values
 from convex_init_core.graph.nodes import Node
-from convex_init_core.graph.precision import rounding_of
+from convex_init_core.graph.precision import bits_of, rounding_of
 
-_MOST = 1e-3  # relative: a matrix that is rounded more than this tells nothing of its smallest eigenvalues
-
-
-@dataclass(frozen=True)
-class _Form:
-    """``xᵀ Q x + bᵀ x``, with b only if ``is_shifted``."""
-
-    x: Node
-    matrix: Node
-    is_shifted: bool
+_LARGEST = 512  # rows of a matrix
+_EXACT = 24  # rows of a matrix of which the definiteness is told in fractions
 
 
-def summed_form(node: Node, axes: Collection[int], values: Values, at: str) -> Value | None:
-    """Return the sum of a product's elements over axes if it is a quadratic form.
+def as_squares(node: Node, values: Values) -> Value | None:
+    """Return a value as a sum of quadratic forms, linear terms and constants; ``None`` if it is none.
 
     Args:
-        node: what is summed.
-        axes: over which.
+        node: a product, or a sum of products.
         values: of the nodes before it.
-        at: the sum and its place, for messages.
     """
-    if node.name != "multiply":
-        return None
-    for x, product in (node.inputs, node.inputs[::-1]):
-        found = _form(x, product, values)
-        if found is not None and found[1] in axes and product.shape == x.shape:
-            return _judged(found[0], values, at)
-    return None
+    refusal: Value | None = None
+    for opened in (False, True):
+        expansion = Expansion(values, opened)
+        try:
+            found = _Judge(expansion, values, node).value()
+        except TooLongError:
+            continue
+        if found is not None and found.curvature is not calculus.Curvature.UNKNOWN:
+            return found
+        refusal = found or refusal
+    return refusal
 
 
-def contracted_form(node: Node, values: Values) -> Value | None:
-    """Return an inner product without free axes if it is such a form, as in ``einsum("bi,ij,bj->b", x, Q, x)``."""
-    if node.params["axes"][0] != node.params["axes"][1] or node.params["batch"][0] != node.params["batch"][1]:
-        return None
-    for x, product in (node.inputs, node.inputs[::-1]):
-        found = _form(x, product, values)
-        if found is not None and found[1] in node.params["axes"][0] and product.shape == x.shape:
-            return _judged(found[0], values, node.at)
-    return None
+class _Judge:
+    """What is known of a polynomial."""
 
+    def __init__(self, expansion: Expansion, values: Values, node: Node) -> None:
+        self.expansion, self.values, self.at = expansion, values, node.at
+        self.polynomial = expansion.outermost(node)
 
-def _form(x: Node, product: Node, values: Values) -> tuple[_Form, int] | None:
-    """The form whose summands are ``x * product``, and the axis over which they are to be summed."""
-    shifted, last = False, len(x.shape) - 1
-    product = _kept_rows(product)
-    while product.name in ("add", "subtract"):
-        parts = product.inputs if product.name == "add" else product.inputs[:1]
-        moving = [part for part in parts if not values[part].is_constant and part.shape == product.shape]
-        if len(moving) != 1 or not all(values[part].is_constant for part in product.inputs if part is not moving[0]):
+    def value(self) -> Value | None:
+        if self.polynomial is None or not any(map(self._is_square, self.polynomial.terms)):
             return None
-        product, shifted = _kept_rows(moving[0]), True
-    if product.name != "contract" or any(map(len, product.params["batch"])):
-        return None
-    (of_a, of_b), (a, b) = product.params["axes"], product.inputs
-    if len(of_a) != 1 or not x.shape:
-        return None
-    is_square = [part.is_fixed and len(part.shape) == 2 and part.shape[0] == part.shape[1] for part in (a, b)]
-    # The free axis of Q must lie where the summed axis of x lay: last behind x, first before it.
-    if is_square[1] and of_a[0] == len(a.shape) - 1 and values.are_same(_kept_rows(a), _kept_rows(x)):
-        return _Form(x, b, shifted), last
-    if is_square[0] and of_b[0] == 0 and values.are_same(b, x):
-        return _Form(x, a, shifted), 0
-    return None
+        found = [self._term(term, self.polynomial.letters) for term in self.polynomial.terms]
+        known = [value for value in found if value is not None]
+        return calculus.add(known, self.at) if len(known) == len(found) else None
+
+    def _is_square(self, term: Monomial) -> bool:
+        return sum(not self.values[part.node].is_constant for part in term.factors) == 2
+
+    def _term(self, term: Monomial, letters: Letters) -> Value | None:
+        varying = [part for part in term.factors if not self.values[part.node].is_constant]
+        constants = [part for part in term.factors if self.values[part.node].is_constant]
+        sign = _sign(term.number)
+        for part in constants:
+            sign = sign * self.values[part.node].sign
+        if any(not self.values[part.node].finite for part in term.factors):
+            return None
+        if not varying:
+            return calculus.constant(sign)
+        if len(varying) == 1:
+            return calculus.multiply(calculus.constant(sign), self.values[varying[0].node], self.at)
+        if len(varying) > 2 or not self.values.are_same(varying[0].node, varying[1].node):
+            return None
+        return self._square(term.number, varying, constants, sign, letters)
+
+    def _square(
+        self, number: float, varying: list[Factor], constants: list[Factor], sign: Sign, outer: Letters
+    ) -> Value | None:
+        base = varying[0].node
+        pairs = list(zip(varying[0].letters, varying[1].letters, strict=True))
+        rows = tuple(a for a, b in pairs if a != b)
+        columns = tuple(b for a, b in pairs if a != b)
+        if not rows:
+            if sign is Sign.ANY:
+                return None
+            squared = calculus.apply(FUNCTIONS["square"], size_of(base, self.values), self.at)
+            return calculus.multiply(calculus.constant(sign), squared, self.at)
+        shared = {a for a, b in pairs if a == b}
+        apart = {*rows, *columns}
+        if len(apart) != 2 * len(rows) or apart & (shared | set(outer)) or None in apart:
+            return None
+        kept = {letter for letter in (*outer, *shared) if letter is not None}
+        convex, concave, refusal = self._definite(number, constants, rows, columns, kept)
+        sign = Sign.NON_NEGATIVE if convex else Sign.NON_POSITIVE if concave else Sign.ANY
+        claim = ElementWise(
+            "a quadratic form",
+            convex=convex,
+            concave=concave,
+            sign=sign,
+            refusal=refusal,
+            convex_under=Under.ROOT if convex else Under.NOTHING,
+        )
+        return calculus.apply(claim, self.values[base], self.at)
+
+    def _definite(
+        self, number: float, constants: list[Factor], rows: Letters, columns: Letters, kept: set[int]
+    ) -> tuple[bool, bool, str]:
+        """Whether the matrix between two arrays is positive or negative semi-definite, and why it is neither."""
+        if len(constants) == 1 and _is_gram(constants[0], rows, columns, self.values):
+            self._note_rounding(constants[0].node)
+            return number >= 0.0, number <= 0.0, ""
+        matrices = self._matrices(number, constants, rows, columns, kept)
+        if matrices is None:
+            return False, False, "the numbers of its matrix are not known"
+        exact = len(constants) == 1  # else its elements were rounded
+        found = [_definite(matrix, exact) for matrix in matrices]
+        convex, concave = (all(part[i] for part in found) for i in (0, 1))
+        refusal = next((why for *_, why in found if why), "its matrices are not definite in the same way")
+        return convex, concave, "" if convex or concave else refusal
+
+    def _matrices(
+        self, number: float, constants: list[Factor], rows: Letters, columns: Letters, kept: set[int]
+    ) -> NDArray[np.float64] | None:
+        names: dict[int, int] = {}
+        parts: list[object] = []
+        sizes = self.expansion.sizes
+        within = [*rows, *columns]
+        for part in constants:
+            numbers = self.values.numbers(part.node)
+            if numbers is None or not np.isfinite(numbers).all():
+                return None
+            letters = [letter for letter in part.letters if letter is not None]
+            parts += [numbers.reshape([sizes[letter] for letter in letters]), letters]
+        known = {letter for letters in parts[1::2] for letter in letters}  # type: ignore[attr-defined]
+        for letter in within:
+            if letter not in known and letter is not None:
+                parts += [np.ones(sizes[letter]), [letter]]
+        beside = [letter for letter in dict.fromkeys(known) if letter in kept]  # the others are summed here
+        order = [*beside, *(letter for letter in within if letter is not None)]
+        length = math.prod(sizes[letter] for letter in rows if letter is not None)
+        if length > _LARGEST or math.prod(sizes[letter] for letter in order) > _LARGEST**2:
+            return None
+        for letter in (*order, *known):
+            names.setdefault(letter, len(names))
+        for i in range(1, len(parts), 2):
+            parts[i] = [names[letter] for letter in parts[i]]  # type: ignore[attr-defined]
+        found = np.sign(number) * np.einsum(*parts, [names[letter] for letter in order])  # type: ignore[call-overload]
+        made: NDArray[np.float64] = found.reshape(-1, length, length)
+        return made
+
+    def _note_rounding(self, matrix: Node) -> None:
+        bits = bits_of(matrix.dtype)
+        if bits is not None and bits < 23:
+            note = f"{self.at}: the matrix of the form is rounded to {matrix.dtype}; the answer holds up to that"
+            if note not in self.values.notes:
+                self.values.notes.append(note)
 
 
-def _kept_rows(node: Node) -> Node:
-    """What is behind moves that leave the rows along the last axis, and their order, as they are."""
-    while node.name == "reshape" and node.inputs[0].shape[-1:] == node.shape[-1:]:
-        node = node.inputs[0]
-    return node
+def _sign(number: float) -> Sign:
+    return Sign.ZERO if number == 0.0 else Sign.NON_NEGATIVE if number > 0.0 else Sign.NON_POSITIVE
 
 
-def _judged(form: _Form, values: Values, at: str) -> Value:
-    convex, concave, refusal = _definite(form.matrix, values)
-    sign = Sign.NON_NEGATIVE if convex else Sign.NON_POSITIVE if concave else Sign.ANY
-    under = Under.ROOT if convex else Under.NOTHING
-    if form.is_shifted:
-        sign, under = Sign.ANY, Under.NOTHING
-    claim = ElementWise(
-        "a quadratic form", convex=convex, concave=concave, sign=sign, refusal=refusal, convex_under=under
-    )
-    return calculus.apply(claim, values[form.x], at)
+def _definite(numbers: NDArray[np.float64], exact: bool) -> tuple[bool, bool, str]:
+    """Whether a matrix is positive semi-definite, negative semi-definite, and why it is neither.
 
-
-def _definite(matrix: Node, values: Values) -> tuple[bool, bool, str]:
-    """Whether a matrix is positive semi-definite, negative semi-definite, and why it is neither."""
-    if _is_gram(matrix, values):
-        return True, False, ""
-    numbers = values.numbers(matrix)
-    if numbers is None or not np.isfinite(numbers).all():
-        return False, False, "the numbers of its matrix are not known"
+    Eigenvalues decide where they are further from 0 than they can be wrong; else row sums, or exact arithmetic.
+    """
     eigenvalues = np.linalg.eigvalsh(0.5 * (numbers + numbers.T))
     low, high = float(eigenvalues[0]), float(eigenvalues[-1])
-    size = max(abs(low), abs(high))
-    # Each element is a sum of n terms that was rounded to the matrix' own type; the eigenvalues are in float64.
-    of_type = len(numbers) * rounding_of(matrix.dtype)
-    slack = size * (of_type if of_type <= _MOST else len(numbers) * rounding_of("float64"))
-    if low < -slack and high > slack:
-        return False, False, "its matrix has a negative eigenvalue"
-    return low >= -slack, high <= slack, ""
+    wrong = 8.0 * len(numbers) * rounding_of("float64") * float(np.abs(numbers).sum(1).max())
+    convex = low > wrong or (exact and low >= -wrong and _is_semi_definite(numbers))
+    concave = high < -wrong or (exact and high <= wrong and _is_semi_definite(-numbers))
+    if convex or concave:
+        return convex, concave, ""
+    if low < -wrong and high > wrong:
+        return False, False, f"its matrix has a negative eigenvalue, {low:.2g}"
+    return False, False, f"its matrix has an eigenvalue of {min(low, -high, key=abs):.1g}, too close to 0 to tell"
 
 
-def _is_gram(matrix: Node, values: Values) -> bool:
+def _is_semi_definite(numbers: NDArray[np.float64]) -> bool:
+    """Whether a matrix is positive semi-definite without any rounding; ``False`` if that takes too long."""
+    rows = [[(float(numbers[i, j]), float(numbers[j, i])) for j in range(len(numbers))] for i in range(len(numbers))]
+    dominant = all(
+        math.fsum([*(abs(part) for j, pair in enumerate(row) if j != i for part in pair), -2.0 * row[i][0]]) <= 0.0
+        for i, row in enumerate(rows)
+    )
+    if dominant or len(numbers) > _EXACT:
+        return dominant
+    left = [[Fraction(a) + Fraction(b) for a, b in row] for row in rows]
+    while left:
+        pivot, *rest = left[0]
+        if pivot < 0 or (pivot == 0 and any(rest)):
+            return False
+        left = [
+            [part - (row[0] * other / pivot if pivot else 0) for part, other in zip(row[1:], rest, strict=True)]
+            for row in left[1:]
+        ]
+    return True
+
+
+def _is_gram(part: Factor, rows: Letters, columns: Letters, values: Values) -> bool:
     """Whether a matrix is ``A Aᵀ`` by the way it is made, whatever numbers A holds."""
-    if matrix.name != "contract" or any(map(len, matrix.params["batch"])):
+    matrix = part.node
+    while matrix.name in ("reshape", "transpose"):  # it is symmetric
+        matrix = matrix.inputs[0]
+    letters = sorted(letter for letter in part.letters if letter is not None)
+    if len(rows) != 1 or letters != sorted([rows[0], columns[0]]):  # type: ignore[type-var]
+        return False
+    if matrix.name != "contract" or any(map(len, matrix.params["batch"])) or len(matrix.shape) != 2:
         return False
     (a, of_a), (b, of_b) = map(_behind_transposes, matrix.inputs, matrix.params["axes"])
     return values.are_same(a, b) and of_a == of_b

@@ -63,5 +63,6 @@ RULES: dict[str, Rule] = {
     "log": element_wise.logarithm,
     "reciprocal": element_wise.reciprocal,
     **_all(element_wise.SINGLE, element_wise.function),
+    "softplus": element_wise.softplus,
 }
 """By name of the operation."""

@@ -13,6 +13,7 @@ from convex_init_core.convexity.functions import FUNCTIONS
 from convex_init_core.convexity.rules.leaves import refused
 from convex_init_core.convexity.values import Values
 from convex_init_core.graph.nodes import Node
+from convex_init_core.graph.precision import rounding_of
 
 PARAMETRIC: dict[str, Callable[..., ElementWise]] = {
     "leaky_relu": lambda slope: convex_functions.leaky_relu(slope),
@@ -39,6 +40,23 @@ def claim_of(name: str, **params: float) -> ElementWise:
     return PARAMETRIC[name](**params) if name in PARAMETRIC else FUNCTIONS[name]
 
 
+def softplus(node: Node, values: Values) -> Value:
+    """Softplus drops where it is replaced by the identity: by no more than its own rounding, or a note says so."""
+    threshold = float(node.params["threshold"])
+    drop = math.log1p(math.exp(-threshold)) if threshold > 0.0 else 1.0
+    if not values[node.inputs[0]].is_constant and drop > threshold * rounding_of(node.dtype):
+        if threshold < SOFTPLUS_THRESHOLD:
+            return refused(node, values, f"jumps down by {drop:.1g} where it becomes the identity")
+        note = f"{node.at} drops by {drop:.1g}/β where it becomes the identity; the answer holds up to that"
+        if note not in values.notes:
+            values.notes.append(note)
+    return function(node, values)
+
+
+SOFTPLUS_THRESHOLD = 20.0
+"""Of torch, by default."""
+
+
 def function(node: Node, values: Values) -> Value:
     """Any of them, by the rule of composition."""
     claim = claim_of(node.name, **node.params)
@@ -57,11 +75,32 @@ def size_of(node: Node, values: Values) -> Value:
 
 
 def logarithm(node: Node, values: Values) -> Value:
-    """``log``; of a sigmoid it is one function, concave everywhere."""
+    """``log``; of a sigmoid, and of a softmax, it is one concave function.
+
+    ``1 − sigmoid(s)`` is left alone: its digits are lost where the logarithm looks for them.
+    """
     inner = node.inputs[0]
     if inner.name == "sigmoid":
         return calculus.apply(FUNCTIONS["log_sigmoid"], values[inner.inputs[0]], node.at)
+    if inner.name == "softmax":
+        return calculus.apply(LOG_SOFTMAX, values[inner.inputs[0]], node.at)
+    inverted = _inverted(inner, values)
+    if inverted is not None and values[inverted].sign.is_non_negative:
+        return calculus.negate(calculus.apply(FUNCTIONS["log"], values[inverted], node.at))
     return function(node, values)
+
+
+def _inverted(node: Node, values: Values) -> Node | None:
+    """What s is in ``1 / s``."""
+    if node.name == "reciprocal":
+        return node.inputs[0]
+    if node.name == "divide" and values.number(node.inputs[0]) == 1.0 and node.inputs[1].shape == node.shape:
+        return node.inputs[1]
+    return None
+
+
+LOG_SOFTMAX = ElementWise("log-softmax", concave=True, sign=Sign.NON_POSITIVE)
+"""``x_i − log Σ exp x``: concave in x, but not monotone in it."""
 
 
 def reciprocal(node: Node, values: Values) -> Value:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import Sign, Value
 from convex_init_core.convexity.functions import FUNCTIONS
@@ -15,7 +17,8 @@ def largest_of(node: Node, values: Values) -> Value:
     turned = _turned(node, values)
     if turned is not None:
         return calculus.apply(FUNCTIONS["abs"], values[turned], node.at)
-    return calculus.maximum(of_inputs(node, values), node.at)
+    bounded = _without_a_bound(node, -math.inf)
+    return values[bounded] if bounded is not None else calculus.maximum(of_inputs(node, values), node.at)
 
 
 def smallest_of(node: Node, values: Values) -> Value:
@@ -23,7 +26,17 @@ def smallest_of(node: Node, values: Values) -> Value:
     turned = _turned(node, values)
     if turned is not None:
         return calculus.negate(calculus.apply(FUNCTIONS["abs"], values[turned], node.at))
-    return calculus.minimum(of_inputs(node, values), node.at)
+    bounded = _without_a_bound(node, math.inf)
+    return values[bounded] if bounded is not None else calculus.minimum(of_inputs(node, values), node.at)
+
+
+def _without_a_bound(node: Node, limit: float) -> Node | None:
+    """The other value if one is −∞ under a maximum, or ∞ under a minimum, everywhere."""
+    for bound, other in (node.inputs, node.inputs[::-1]):
+        known = bound.constant.bounds if bound.constant is not None and not bound.parameters else None
+        if known == (limit, limit) and other.shape == node.shape:
+            return other
+    return None
 
 
 def _turned(node: Node, values: Values) -> Node | None:

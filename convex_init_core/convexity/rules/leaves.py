@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 
 from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import Sign, Value
 from convex_init_core.convexity.values import Values
 from convex_init_core.graph.nodes import Kind, Node
+
+# A mask of −∞ before a maximum, or what is like it: a limit of numbers for each of which the rules hold, so that they
+# hold where the result is finite. In a weight, it is an error.
+_CLIPPED = {math.inf: sys.float_info.max, -math.inf: -sys.float_info.max}
 
 
 def of_inputs(node: Node, values: Values) -> list[Value]:
@@ -47,6 +52,9 @@ def fixed(node: Node, values: Values) -> Value:
     bounds = None if node.constant is None else node.constant.bounds
     if bounds is None or values.is_assumed(node):
         return calculus.constant(Sign.ANY, label, f"{label} has no numbers that can be compared")
+    if not node.parameters and math.inf in map(abs, bounds) and not any(map(math.isnan, bounds)):
+        low, high = (_CLIPPED.get(end, end) for end in bounds)
+        return replace(calculus.numbers(low, high, label), reason="")
     if node.name == "literal" and node.shape == () and not all(map(math.isfinite, bounds)):
         label = f"the number {bounds[0]:g}"
         return calculus.constant(Sign.ANY, label, f"{label} is not finite", finite=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import Curvature, Sign, Value
-from convex_init_core.convexity.patterns.concatenation import cut_out
+from convex_init_core.convexity.patterns.cut import cut_out
 from convex_init_core.convexity.patterns.ranks import extreme_of_ranked
 from convex_init_core.convexity.rules.leaves import of_inputs, refused
 from convex_init_core.convexity.values import Values

@@ -7,7 +7,7 @@ from convex_init_core.convexity import functions as convex_functions
 from convex_init_core.convexity.calculus import Curvature, Sign, Value
 from convex_init_core.convexity.functions import FUNCTIONS
 from convex_init_core.convexity.patterns.concatenation import gated_by_blocks, product_by_blocks
-from convex_init_core.convexity.patterns.quadratic_form import contracted_form
+from convex_init_core.convexity.patterns.quadratic_form import as_squares
 from convex_init_core.convexity.patterns.written_out import chosen
 from convex_init_core.convexity.rules.element_wise import size_of
 from convex_init_core.convexity.rules.leaves import refused
@@ -27,7 +27,9 @@ def multiplied(node: Node, values: Values) -> Value:
         written_out = chosen(mask, value, 0.0, values, node.dtype)
         if written_out is not None:
             return calculus.apply(written_out[0], values[written_out[1]], node.at)
-    return gated_by_blocks(node, values) or product
+    if values[a].is_constant or values[b].is_constant:
+        return gated_by_blocks(node, values) or product
+    return as_squares(node, values) or product
 
 
 def divided(node: Node, values: Values) -> Value:
@@ -58,8 +60,8 @@ def contracted(node: Node, values: Values) -> Value:
     product = calculus.multiply(values[a], values[b], node.at)
     if product.curvature is not Curvature.UNKNOWN:
         return product
-    if has_no_free_axis and (form := contracted_form(node, values)) is not None:
-        return form
+    if not (values[a].is_constant or values[b].is_constant):
+        return as_squares(node, values) or product
     for axis_a, axis_b in zip(of_a, of_b, strict=True):
         by_blocks = product_by_blocks(a, b, (axis_a, axis_b), values, node.at)
         if by_blocks is not None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import Curvature, Sign, Value
-from convex_init_core.convexity.patterns.quadratic_form import summed_form
+from convex_init_core.convexity.patterns.quadratic_form import as_squares
 from convex_init_core.convexity.patterns.ranks import cumulated_ranked, sum_of_ranked
+from convex_init_core.convexity.patterns.stabilised import stabilised
 from convex_init_core.convexity.rules.leaves import of_inputs
 from convex_init_core.convexity.values import Values
 from convex_init_core.graph.nodes import Node
@@ -13,7 +14,7 @@ from convex_init_core.graph.nodes import Node
 
 def added(node: Node, values: Values) -> Value:
     """``a + b``."""
-    return calculus.add(of_inputs(node, values), node.at)
+    return _or_stabilised(node, calculus.add(of_inputs(node, values), node.at), values)
 
 
 def subtracted(node: Node, values: Values) -> Value:
@@ -21,7 +22,13 @@ def subtracted(node: Node, values: Values) -> Value:
     a, b = node.inputs
     if values.are_same(a, b):
         return calculus.constant(Sign.ZERO)
-    return calculus.add([values[a], calculus.negate(values[b])], node.at)
+    return _or_stabilised(node, calculus.add([values[a], calculus.negate(values[b])], node.at), values)
+
+
+def _or_stabilised(node: Node, value: Value, values: Values) -> Value:
+    if value.curvature is not Curvature.UNKNOWN:
+        return value
+    return stabilised(node, values) or value
 
 
 def negated(node: Node, values: Values) -> Value:
@@ -35,7 +42,7 @@ def summed(node: Node, values: Values) -> Value:
     if values[data].curvature is not Curvature.UNKNOWN:
         return values[data]
     axes = node.params["axes"]
-    return sum_of_ranked(data, axes, values) or summed_form(data, axes, values, node.at) or values[data]
+    return sum_of_ranked(data, axes, values) or as_squares(node, values) or values[data]
 
 
 def cumulated(node: Node, values: Values) -> Value:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import ElementWise, Sign, Value
-from convex_init_core.convexity.rules.element_wise import size_of
+from convex_init_core.convexity.rules.element_wise import LOG_SOFTMAX, size_of
 from convex_init_core.convexity.rules.leaves import of_inputs, refused
 from convex_init_core.convexity.values import Values
 from convex_init_core.graph.nodes import Node
 
 _LOG_SUM_EXP = ElementWise("log-sum-exp", convex=True, increasing=True)
-# x_i − log Σ exp x: concave in x, but not monotone in it
-_LOG_SOFTMAX = ElementWise("log-softmax", concave=True, sign=Sign.NON_POSITIVE)
 
 
 def norm(node: Node, values: Values) -> Value:
@@ -37,7 +35,7 @@ def log_sum_exp(node: Node, values: Values) -> Value:
 
 def log_softmax(node: Node, values: Values) -> Value:
     """The logarithm of shares."""
-    return calculus.apply(_LOG_SOFTMAX, values[node.inputs[0]], node.at)
+    return calculus.apply(LOG_SOFTMAX, values[node.inputs[0]], node.at)
 
 
 def softmax(node: Node, values: Values) -> Value:

@@ -14,9 +14,10 @@ from convex_init.torch.counterexample import Violation, search_violation
 from convex_init.torch.model.copies import copied
 from convex_init.torch.model.inputs import check_kinds, checked_arguments, entry_of, inputs_of_part, rebuilt
 from convex_init.torch.model.modules import without_wrapper
-from convex_init.torch.trace import on_example_inputs, same_course, trace
+from convex_init.torch.trace import changed_weights, on_example_inputs, same_course, trace
 from convex_init.torch.trace.constants import Numbers
 from convex_init.torch.trace.containers import named_inputs, named_tensors
+from convex_init.torch.trace.doubts.reach import python_state
 from convex_init.torch.write.drawing import check_generator
 from convex_init_core import checks
 from convex_init_core.argument_names import refuse_unknown
@@ -174,19 +175,45 @@ def _proof(
     certificate = _judged(first, chosen, wanted)
     if not certificate:
         return certificate
-    other_args, other_kwargs = _moved((args, kwargs), source)
-    try:
-        second = trace(model, other_args, other_kwargs, call)
-    except Exception as error:  # whatever the model does with numbers that it was not made for
-        doubt = f"a run on other inputs, which has to do the same, ended with {type(error).__name__}: {error}"
+
+    def again() -> Graph:
+        other_args, other_kwargs = _moved((args, kwargs), source)
+        return trace(model, other_args, other_kwargs, call)
+
+    doubt, last = _settled(model, first, again)
+    if doubt:
         return replace(certificate, verdict="cannot tell", reasons=(doubt,))
-    if not same_course(first, second):
-        doubt = (
-            "two runs on different inputs did different things, so the code looks at the numbers in a way that was not "
-            "recorded, or draws random ones outside torch"
-        )
-        return replace(certificate, verdict="cannot tell", reasons=(doubt,))
-    return _judged(second, chosen, wanted)  # what the first run left behind may have changed what the weights are
+    return _judged(last, chosen, wanted)  # what the first run left behind may have changed what the weights are
+
+
+def _settled(model: nn.Module, first: Graph, again: Callable[[], Graph]) -> tuple[str, Graph]:
+    """Run a model on other inputs, until it leaves nothing behind that a later run could look at.
+
+    Returns:
+        A doubt, empty if there is none, and the last graph.
+    """
+    last, state = first, python_state(model)
+    for _ in range(_RUNS):
+        try:
+            graph = again()
+        except Exception as error:  # whatever the model does with numbers that it was not made for
+            return f"a run on other inputs, which has to do the same, ended with {type(error).__name__}: {error}", last
+        if not same_course(first, graph):
+            return (
+                "two runs on different inputs did different things, so the code looks at the numbers in a way that was "
+                "not recorded, or draws random ones outside torch"
+            ), last
+        before, state = state, python_state(model)
+        changed = [path for path, item in state.items() if before.get(path, item) != item]
+        changed += [path for path in state if path not in before]
+        changed += changed_weights(last, graph)
+        last = graph
+        if not changed:
+            return "", last
+    return f"the model changes itself at every run ({changed[0]!r}), so that a later one may do something else", last
+
+
+_RUNS = 6  # of a model that changes itself until it is settled
 
 
 def assert_convex_(model: nn.Module, example_inputs: Any, *args: Any, **kwargs: Any) -> nn.Module:

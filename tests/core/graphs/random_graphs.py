@@ -13,6 +13,7 @@ import numpy as np
 
 from convex_init_core.graph.nodes import Node
 from tests.core.graphs.builder import Builder
+from tests.core.graphs.random_kinds import Kinds
 from tests.core.graphs.truth import UNKNOWN, Truth, joined, largest, smallest
 
 WIDTH, CONTEXT, ROWS = 4, 2, 64
@@ -21,7 +22,7 @@ ROW = {"axes": (1,), "keepdims": True}
 ALL = slice(None)
 
 
-class RandomGraph:
+class RandomGraph(Kinds):
     """A random computation of x (ROWS, 4) and context y (ROWS, 2); ``truth`` is what it is by construction.
 
     Args:
@@ -390,6 +391,7 @@ NAMES = [
     *("linear", "linear", "linear", "rising", "rising", "rising", "blocks", "convolution", "moved", "moved"),
     *("even", "whole", "whole", "falling", "forbidden", "summed", "summed", "extreme", "product", "product"),
     *("normalised", "residual"),
+    *("arguments", "where_pieces", "forms", "stabilised", "masks", "gates"),
 ]
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
-from typing import Any
+from types import FunctionType, MethodType, ModuleType
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,18 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from convex_init.torch.write.sharding import is_sharded, whole
 
+_LIBRARIES = (
+    "builtins",
+    "torch",
+    "numpy",
+    "functools",
+    "collections",
+    "threading",
+    "logging",
+    "weakref",
+    "_thread",
+    "io",
+)
 _FINITE = 0.01  # stands for NaN and infinite numbers in a copy whose weights are to be overwritten anyway
 
 
@@ -77,6 +90,10 @@ class _Copier:
                 state[key] = self._hooks(value)
             else:
                 state[key] = self.value(value)
+        if _is_compiled(module):  # what it calls is bound to the module that it was made from
+            cast("Any", made)._initialize()
+        elif _calls(module.__dict__.get("_compiled_call_impl"), module):
+            made._compiled_call_impl = None
         return made
 
     def value(self, value: Any) -> Any:
@@ -100,10 +117,25 @@ class _Copier:
             return made
         if kind in (tuple, set, frozenset):
             return self._remember(value, kind(map(self.value, value)))
+        if isinstance(value, MethodType):
+            return MethodType(value.__func__, self.value(value.__self__))
+        if _is_of_the_user(value):
+            return self._object(value)
         try:
             return copy.deepcopy(value, self.memo)
         except Exception:  # a lock, a file, a generator: whatever it is, the copy has to do with the same one
             return self._remember(value, value)
+
+    def _object(self, value: Any) -> Any:
+        """Copy an object attribute by attribute, whatever its class would answer to ``copy.deepcopy``."""
+        try:
+            made = object.__new__(type(value))
+        except TypeError:  # it is also a number, a list or the like
+            return self._remember(value, value)
+        self._remember(value, made)
+        for key, part in vars(value).items():
+            made.__dict__[key] = self.value(part)
+        return made
 
     def _tensor(self, tensor: Tensor) -> Tensor:
         if isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
@@ -117,6 +149,7 @@ class _Copier:
             made = tensor.detach().clone()
         elif tensor.is_leaf and not tensor.is_inference():
             leaf: Tensor = copy.deepcopy(tensor)
+            leaf.__dict__.update((key, self.value(part)) for key, part in vars(tensor).items())
             return leaf
         else:
             made = tensor.detach().clone()
@@ -135,6 +168,24 @@ class _Copier:
         self.memo[id(original)] = made
         self.alive.append(original)
         return made
+
+
+def _is_of_the_user(value: Any) -> bool:
+    """Whether an object has attributes, and a class of its own that says how it is copied, or holds other objects."""
+    kind = type(value)
+    if not hasattr(value, "__dict__") or isinstance(value, (type, FunctionType, ModuleType)):
+        return False
+    return kind.__module__.split(".")[0] not in _LIBRARIES and not hasattr(kind, "__slots__")
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    return type(module).__module__.startswith("torch._dynamo") and hasattr(module, "_initialize")
+
+
+def _calls(compiled: Any, module: nn.Module) -> bool:
+    """Whether this is the compiled call of a module, as ``module.compile()`` makes it."""
+    original = getattr(compiled, "_torchdynamo_orig_callable", None)
+    return getattr(original, "__self__", None) is module
 
 
 def _written_class(kind: type[nn.Module]) -> type[nn.Module]:

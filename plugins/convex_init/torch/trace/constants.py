@@ -40,7 +40,7 @@ def bounds_of(tensor: Tensor) -> tuple[float, float] | None:
         if numbers.device.type == "cpu":
             return float(low.item()), float(high.item())
         both = torch.stack((low, high)).tolist()  # in one transfer
-    except (RuntimeError, NotImplementedError):  # complex, sparse, or of a type that is not ordered
+    except (RuntimeError, NotImplementedError, TypeError):  # complex, sparse, masked, or of a type that is not ordered
         return None
     return float(both[0]), float(both[1])
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-_DEPTH = 3  # of attributes of attributes in which tensors are looked for
+from convex_init.torch.trace.doubts.reach import tensors_within
 
 
 def place_in(name: str, key: Any) -> str:
@@ -21,7 +22,7 @@ def parts_of(tree: Any) -> list[tuple[Any, Any]] | None:
     """Return the parts of a mapping, a sequence or a dataclass with their keys; ``None`` for anything else."""
     if isinstance(tree, Mapping):
         return list(tree.items())
-    if isinstance(tree, (list, tuple)):
+    if isinstance(tree, (list, tuple, deque)):
         return list(enumerate(tree))
     if is_dataclass(tree) and not isinstance(tree, type):
         return [(part.name, getattr(tree, part.name)) for part in fields(tree)]
@@ -52,6 +53,8 @@ def copied(name: str, tree: Any, copy: Callable[[str, Tensor], Tensor]) -> Any:
     if isinstance(tree, Mapping):
         parts = {key: copied(place_in(name, key), part, copy) for key, part in tree.items()}
         return parts if type(tree) is dict else _rebuilt_mapping(tree, parts)
+    if isinstance(tree, deque):
+        return deque((copied(place_in(name, i), part, copy) for i, part in enumerate(tree)), tree.maxlen)
     if isinstance(tree, (list, tuple)):
         items = [copied(place_in(name, i), part, copy) for i, part in enumerate(tree)]
         return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
@@ -84,36 +87,31 @@ def inside_objects(tree: Any) -> Iterator[tuple[str, Tensor]]:
     if parts is not None and not is_dataclass(tree):
         for _, part in parts:
             yield from inside_objects(part)
-    elif not isinstance(tree, (Tensor, nn.Module, type)):
-        for tensor in _attributes(tree, _DEPTH):
+        named = {id(part) for _, part in parts}
+        for tensor in tensors_within(_beside_parts(tree)):
+            if id(tensor) not in named:
+                yield type(tree).__name__, tensor
+    elif not isinstance(tree, Tensor):
+        for tensor in tensors_within(tree):
             yield type(tree).__name__, tensor
 
 
-def _attributes(tree: Any, depth: int) -> Iterator[Tensor]:
-    if isinstance(tree, Tensor):
-        yield tree
-    elif isinstance(tree, Mapping):
-        for part in tree.values():
-            yield from _attributes(part, depth)
-    elif isinstance(tree, (list, tuple, set, frozenset)):
-        for part in tree:
-            yield from _attributes(part, depth)
-    elif depth and not isinstance(tree, (nn.Module, type)):
-        slots = [name for kind in type(tree).__mro__ for name in _slots(kind)]
-        for part in (*getattr(tree, "__dict__", {}).values(), *(getattr(tree, name, None) for name in slots)):
-            yield from _attributes(part, depth - 1)
-
-
-def _slots(kind: type) -> tuple[str, ...]:
-    found = vars(kind).get("__slots__", ())
-    return (found,) if isinstance(found, str) else tuple(found)
-
-
 def unnamed_objects(tree: Any) -> Iterator[str]:
-    """Yield the type names of objects in a result that hold tensors and are no containers that are known."""
+    """Yield the type names of objects in a result that hold tensors and are no containers that are known.
+
+    These are objects of other kinds, functions and iterators that hold a tensor anywhere, and containers (or tensors)
+    with attributes beside their parts.
+    """
     parts = parts_of(tree)
-    if parts is not None:
-        for _, part in parts:
-            yield from unnamed_objects(part)
-    elif not isinstance(tree, Tensor) and next(_attributes(tree, _DEPTH), None) is not None:
+    for _, part in parts or ():
+        yield from unnamed_objects(part)
+    named = {id(part) for _, part in parts or ()}
+    held = tree if parts is None and not isinstance(tree, Tensor) else _beside_parts(tree)
+    if any(id(tensor) not in named for tensor in tensors_within(held)):
         yield type(tree).__name__
+
+
+def _beside_parts(tree: Any) -> list[Any]:
+    """What is attached to a container, or to a tensor: attributes, and keys that are no names."""
+    attached = list(getattr(tree, "__dict__", {}).values())
+    return attached + ([key for key in tree if not isinstance(key, str)] if isinstance(tree, Mapping) else [])

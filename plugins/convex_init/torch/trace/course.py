@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from convex_init.torch.trace.constants import are_same
 from convex_init_core.graph.nodes import Graph, Node, Place
 
 
@@ -60,6 +61,29 @@ def same_course(a: Graph, b: Graph) -> bool:
         _course(one, places[0]) == _course(other, places[1]) and _same_literals(one, other)
         for one, other in zip(a, b, strict=True)
     )
+
+
+def changed_weights(a: Graph, b: Graph) -> list[str]:
+    """Return the names of weights that feed the outputs and whose numbers are others in a second run."""
+    names = []
+    for one, other in zip(_feeding(a), _feeding(b), strict=True):
+        if one.name in ("parameter", "buffer") and one.constant is not None and other.constant is not None:
+            numbers = one.constant.handle, other.constant.handle
+            both = all(isinstance(handle, Tensor) for handle in numbers)
+            same = _equal(*numbers) if both else are_same(one.constant.bounds, other.constant.bounds)
+            if not same:
+                names.append(str(one.params["name"]))
+    return names
+
+
+def _feeding(graph: Graph) -> list[Node]:
+    needed, waiting = set[Node](), list(graph.outputs.values())
+    while waiting:
+        node = waiting.pop()
+        if node not in needed:
+            needed.add(node)
+            waiting.extend(node.inputs)
+    return [node for node in graph if node in needed]
 
 
 def _course(node: Node, places: Mapping[Node, int]) -> tuple[Any, ...]:

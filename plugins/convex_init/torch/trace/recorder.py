@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
@@ -16,19 +15,15 @@ from convex_init.torch.trace import constants
 from convex_init.torch.trace.builder import Builder
 from convex_init.torch.trace.containers import named_tensors, tensors_in, unnamed_objects
 from convex_init.torch.trace.course import Ran, Recording, plain
-from convex_init.torch.trace.lowering import is_part, lower
+from convex_init.torch.trace.doubts.hazards import is_harmless, looks_at_numbers, may_be_of_any_size, may_fail
+from convex_init.torch.trace.doubts.watches import DERIVATIVES, READS, Modules, Weights, source, weights_of
+from convex_init.torch.trace.lowering import has_rule, is_part, lower
 from convex_init.torch.trace.lowering.call import Call, Signature
 from convex_init.torch.trace.memory import Memory, Region
 from convex_init.torch.trace.visits import Visit, shown_to
-from convex_init.torch.trace.watches import DERIVATIVES, READS, Modules, Weights, scripted_reads, source, weights_of
 from convex_init_core.graph.nodes import Node, Place
 
 _OTHER_WAY = "so other inputs may take another way through the code"
-_ASKS_IF_FINITE = ("isnan", "isinf", "isfinite", "isposinf", "isneginf")
-_OF_TRUTHS = (
-    *("mul", "any", "all", "logical_not", "logical_or", "logical_and", "bitwise_not", "bitwise_or", "bitwise_and"),
-    *("_to_copy", "view", "detach", "alias"),
-)
 
 
 class Recorder(TorchDispatchMode):
@@ -76,11 +71,11 @@ class Recorder(TorchDispatchMode):
             known = constants.constant(tensor, (path,) if kind == "parameter" else ())
             leaf = self._leaf(kind, path, tensor, name=kind, module=path, constant=known)
             self.recording.outside.add(leaf.place)
-        for path in scripted_reads(modules):
-            self.builder.doubt(f"{path or 'the model'} is scripted and turns tensors into lists of numbers")
 
     def add_input(self, name: str, tensor: Tensor, *, is_inside: bool = False) -> None:
         """Add an input of the model, or a tensor inside one, which is context."""
+        if is_inside and self.memory.find(tensor) is not None:  # a weight, which the object holds as well
+            return
         node = self._leaf("input", name, tensor, name="input", module=name)
         if not is_inside and (tensor.is_floating_point() or tensor.is_complex()):
             self.recording.inputs[name] = node
@@ -110,6 +105,15 @@ class Recorder(TorchDispatchMode):
         if name not in READS or not fixed:
             place = Place(name, self._where).shown(source())
             self.builder.doubt(f"{place} takes numbers out of torch, where nothing is recorded")
+
+    def read_in_a_script(self, name: str) -> None:
+        """Doubt a run in which a scripted function makes lists or text of tensors."""
+        self.builder.doubt(f"{Place(name, self._where)} turns tensors into lists or text in a scripted function")
+
+    def left_by_a_thread(self) -> None:
+        """Doubt a run that starts a thread."""
+        where = f" of {self._where!r}" if self._where else ""
+        self.builder.doubt(f"the code{where} starts a thread, where nothing is recorded")
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and record it."""
@@ -150,10 +154,17 @@ class Recorder(TorchDispatchMode):
                 self.builder.doubt(f"{call.at} fails for some values, {_OTHER_WAY}")
             raise
         made = tensors_in(result)
-        if varies and not made and not written and not all(map(_is_harmless, call.nodes)):
-            self.builder.doubt(f"{call.at} turns a value that depends on the input into a Python number, {_OTHER_WAY}")
-        if varies and signature.shaped_by_numbers and _looks_at_numbers(call):
-            self.builder.doubt(f"{call.at} makes a result whose size depends on values of the input, {_OTHER_WAY}")
+        if varies:
+            if not made and not written and not all(map(is_harmless, call.nodes)):
+                self.builder.doubt(
+                    f"{call.at} turns a value that depends on the input into a Python number, {_OTHER_WAY}"
+                )
+            if looks_at_numbers(call) or (not has_rule(call) and may_be_of_any_size(func, args, kwargs, made)):
+                self.builder.doubt(f"{call.at} makes a result whose size depends on values of the input, {_OTHER_WAY}")
+            if may_fail(call):
+                self.builder.doubt(f"{call.at} fails for some values, {_OTHER_WAY}")
+            if not all(map(_is_own, written)):
+                self.builder.doubt(f"{call.at} writes to memory that is shared with code outside torch")
         for index, tensor in enumerate(made):
             part = call.of_result(index, tensor)
             part.is_whole = viewed is not None and viewed.is_same_as(Region.of(tensor))
@@ -263,40 +274,14 @@ def _writes(call: Call) -> bool:
     return "batch_norm" not in call.signature.base or call.given.get("training") is not False
 
 
+def _is_own(tensor: Tensor) -> bool:
+    """Whether memory is torch's alone: that of a NumPy array, or one that NumPy has been given, cannot be resized."""
+    return Region.of(tensor).key is None or tensor.is_meta or tensor.untyped_storage().resizable()
+
+
 def _statistics(call: Call) -> list[int]:
     """Places of running statistics that a normalisation in training writes to, although its schema does not say so."""
     if "batch_norm" not in call.signature.base or not call.given.get("training"):
         return []
     found = [place for place, name in call.signature.read if name in ("running_mean", "running_var")]
     return [place for place in found if place not in call.signature.written]
-
-
-def _looks_at_numbers(call: Call) -> bool:
-    """Whether the size of a result depends on the input: of a lookup, if a mask does."""
-    if call.signature.base != "index":
-        return True
-    masks = [node for node in call.nodes[1:] if node.dtype in ("bool", "uint8")]
-    return any(not node.is_fixed for node in masks)
-
-
-def _is_harmless(node: Node) -> bool:
-    """Whether an answer is only about NaN or infinite numbers in an input, for which the function is not defined."""
-    if node.is_fixed:
-        return True
-    if node.place.operation in _ASKS_IF_FINITE:
-        return _is_input(node.inputs[0])
-    if node.name == "compare" and node.params["relation"] in ("==", "!="):  # x == x and x.abs() != inf
-        first, second = node.inputs
-        bounds = second.constant.bounds if second.constant is not None else None
-        is_infinite = bounds is not None and all(map(math.isinf, bounds))
-        return _is_input(first) and (first is second or is_infinite)
-    return node.place.operation in _OF_TRUTHS and bool(node.inputs) and all(map(_is_harmless, node.inputs))
-
-
-_OF_THE_SAME = ("reshape", "transpose", "broadcast", "slice", "rearrange", "abs")  # NaN and infinity stay what they are
-
-
-def _is_input(node: Node) -> bool:
-    while node.name in _OF_THE_SAME and node.inputs:
-        node = node.inputs[0]
-    return node.name == "input" or node.is_fixed

@@ -11,9 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from convex_init.torch.trace.containers import copied, inside_objects, place_in
+from convex_init.torch.trace.doubts.watches import (
+    Escapes,
+    Modules,
+    Weights,
+    eager,
+    modules_of,
+    scripts,
+    threads,
+    watched,
+)
 from convex_init.torch.trace.recorder import Recorder
 from convex_init.torch.trace.visits import Visit, Visits, wanted_in
-from convex_init.torch.trace.watches import Escapes, Modules, Weights, eager, modules_of, watched
 from convex_init_core.convexity.inputs.names import other_names
 from convex_init_core.graph.nodes import Graph, Place
 
@@ -157,7 +166,8 @@ def _recorded(recorder: Recorder, run: _Run) -> Graph:
         args, kwargs = run.inputs(recorder.add_input)
         function = getattr(run.call, "forward", run.call)
         recorder.recording.other_names = other_names(function, len(args), kwargs)
-        with run.started(recorder.running), Escapes(recorder.escaped), recorder:
+        outside = scripts(recorder.read_in_a_script), threads(recorder.left_by_a_thread)
+        with run.started(recorder.running), outside[0], outside[1], Escapes(recorder.escaped), recorder:
             result = run.call(*args, **kwargs)
         return recorder.finish(result)
     finally:

@@ -11,6 +11,7 @@ import torch
 from convex_init.torch.trace.lowering.arithmetic import ARITHMETIC
 from convex_init.torch.trace.lowering.call import Call, Rule
 from convex_init.torch.trace.lowering.functions import FUNCTIONS
+from convex_init.torch.trace.lowering.losses import LOSSES
 from convex_init.torch.trace.lowering.moves import MOVES, SPLITS
 from convex_init.torch.trace.lowering.places import PLACES
 from convex_init.torch.trace.lowering.products import PRODUCTS
@@ -24,7 +25,7 @@ from convex_init.torch.trace.lowering.statistics import (
 )
 from convex_init_core.graph.nodes import Kind, Node
 
-__all__ = ["WHY_NOT", "is_part", "lower"]
+__all__ = ["WHY_NOT", "has_rule", "is_part", "lower"]
 
 _RULES: dict[str, Rule] = {
     **MOVES,
@@ -34,6 +35,7 @@ _RULES: dict[str, Rule] = {
     **FUNCTIONS,
     **REDUCTIONS,
     **STATISTICS,
+    **LOSSES,
 }
 _ATTENTION = "is attention, which multiplies values by weights that are made of the input"
 WHY_NOT = {
@@ -84,6 +86,11 @@ def lower(call: Call) -> Node:
         found = f"has an argument {unread} that is not understood"
     call.builder.undo(count)
     return call.opaque(found, non_negative=call.made.dtype == torch.bool or call.signature.base == "_softmax")
+
+
+def has_rule(call: Call) -> bool:
+    """Whether the operation is one that is known, be it as one that is refused."""
+    return call.signature.known and (call.signature.base in _RULES or call.signature.base in WHY_NOT)
 
 
 def is_part(call: Call) -> bool:

@@ -94,6 +94,19 @@ def _scattered_onto(call: Call) -> Node | str:
     return call.result("add", call.operand("self"), _written(call, source, call["index"]))
 
 
+def _combined(call: Call) -> Node | str:
+    """``scatter_reduce`` and ``index_reduce``: what meets at a place, with or without what was there."""
+    call.ignore("dim")
+    reduce, data = call["reduce"], call.operand("self")
+    source = call.operand("src" if call.has("src") else "source")
+    operation = {"sum": "average", "mean": "average", "amax": "window_max", "amin": "window_min"}.get(reduce)
+    if operation is None:
+        return _REDUCES
+    call.ignore("include_self")  # elements to which nothing is written stay
+    met = call.step("gather", source, call["index"], shape=data.shape)
+    return call.result(operation, call.step("join", data, met, shape=data.shape))
+
+
 def _part_replaced(call: Call) -> Node | str:
     """``slice_scatter`` and others: the places are numbers."""
     call.ignore_numbers()
@@ -112,6 +125,7 @@ PLACES: dict[str, Rule] = {
     **dict.fromkeys(("index_put", "_index_put_impl"), _put),
     **dict.fromkeys(("scatter", "index_copy", "index_fill"), _scattered),
     **dict.fromkeys(("index_add", "scatter_add"), _scattered_onto),
+    **dict.fromkeys(("scatter_reduce", "index_reduce"), _combined),
     **dict.fromkeys(("slice_scatter", "select_scatter", "diagonal_scatter"), _part_replaced),
 }
 """Rules for lookups, choices and writes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -75,11 +76,52 @@ def watched(modules: Modules, running: list[str]) -> Iterator[None]:
             handle.remove()
 
 
-def scripted_reads(modules: Modules) -> Iterator[str]:
-    """Yield the paths of scripted modules that turn tensors into lists of numbers, which nothing reports."""
-    for path, module in modules:
-        if isinstance(module, torch.jit.ScriptModule) and "prim::tolist" in str(getattr(module, "inlined_graph", "")):
-            yield path
+@contextmanager
+def scripts(report: Callable[[str], None]) -> Iterator[None]:
+    """Tell when a scripted function or method runs that turns tensors into lists or text, which torch does not report.
+
+    Args:
+        report: is told the operation's name.
+    """
+    kinds = (torch._C.ScriptFunction, torch._C.ScriptMethod)
+    calls = [kind.__call__ for kind in kinds]
+
+    def watching(call: Callable[..., Any]) -> Callable[..., Any]:
+        def watched_call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            text = str(self.graph if isinstance(self, torch._C.ScriptMethod) else self.inlined_graph)
+            for name in _READS_OF_SCRIPTS:
+                if name in text:
+                    report(name)
+            return call(self, *args, **kwargs)
+
+        return watched_call
+
+    try:
+        for kind, call in zip(kinds, calls, strict=True):
+            kind.__call__ = watching(call)  # type: ignore[method-assign]
+        yield
+    finally:
+        for kind, call in zip(kinds, calls, strict=True):
+            kind.__call__ = call  # type: ignore[method-assign]
+
+
+_READS_OF_SCRIPTS = ("prim::tolist", "aten::str(", "aten::format(", "aten::percentFormat(", "aten::hash(")
+
+
+@contextmanager
+def threads(report: Callable[[], None]) -> Iterator[None]:
+    """Tell when a thread is started, in which nothing is recorded."""
+    before = threading.getprofile()
+
+    def started(*event: Any) -> None:
+        sys.setprofile(before)
+        report()
+
+    threading.setprofile(started)
+    try:
+        yield
+    finally:
+        threading.setprofile(before)
 
 
 def eager() -> AbstractContextManager[Any]:
@@ -91,6 +133,11 @@ def eager() -> AbstractContextManager[Any]:
 READS = frozenset(("tolist", "__repr__", "__str__", "__format__"))
 DERIVATIVES = frozenset(("grad", "backward"))
 _MEMORY = frozenset(("numpy", "__array__", "data_ptr", "__dlpack__", "to_dlpack", "untyped_storage", "storage"))
+_MEMORY |= frozenset(("map_", "map2_", "apply_"))
+
+
+def _is_tensor(item: Any) -> bool:
+    return isinstance(item, Tensor)
 
 
 class Escapes(TorchFunctionMode):
@@ -107,14 +154,15 @@ class Escapes(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call the function; a report comes first."""
         name = getattr(func, "__name__", "")
-        if name in READS or name in _MEMORY or (name in DERIVATIVES and inspect.isfunction(func)):
+        is_a_split = name == "tensor_split" and any(map(_is_tensor, args[1:]))
+        if name in READS or name in _MEMORY or is_a_split or (name in DERIVATIVES and inspect.isfunction(func)):
             self.report(name, args)
         return func(*args, **(kwargs or {}))
 
 
 _TORCH = str(Path(torch.__file__).parent)
 _OURS = (*convex_init.__path__, *convex_init_core.__path__)
-_RECORDER = str(Path(__file__).parent)
+_RECORDER = str(Path(__file__).parent.parent)
 _BEGINS = "_recorded"  # of the recorder's functions, the one that calls the model
 
 
