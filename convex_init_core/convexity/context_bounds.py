@@ -17,6 +17,7 @@ from convex_init_core.convexity.calculus import Sign, Under, Value
 from convex_init_core.convexity.rules.element_wise import SINGLE, claim_of
 from convex_init_core.convexity.values import Values
 from convex_init_core.graph.nodes import Node
+from convex_init_core.graph.precision import keeps_numbers
 
 Interval: TypeAlias = "tuple[float, float]"
 _ALL = (-math.inf, math.inf)
@@ -105,7 +106,11 @@ def _subtracted(node: Node, parts: Sequence[Interval], values: Values) -> Interv
 
 def _is_extreme(name: str, node: Node, data: Node, values: Values) -> bool:
     """Whether a node holds the smallest (or largest) elements of rows of ``data``, which it meets again."""
-    while node.name in ("broadcast", "cast") or (node.name == "reshape" and node.shape == node.inputs[0].shape):
+    while (
+        node.name == "broadcast"
+        or (node.name == "cast" and keeps_numbers(node))
+        or (node.name == "reshape" and node.shape == node.inputs[0].shape)
+    ):
         node = node.inputs[0]
     if node.name != name or not values.are_same(node.inputs[0], data):
         return False
@@ -121,7 +126,9 @@ def _is_range(a: Node, b: Node, values: Values) -> bool:
 
 
 def _behind_moves(node: Node) -> Node:
-    while node.name == "cast" or (node.name in ("reshape", "broadcast") and node.shape == node.inputs[0].shape):
+    while (node.name == "cast" and keeps_numbers(node)) or (
+        node.name in ("reshape", "broadcast") and node.shape == node.inputs[0].shape
+    ):
         node = node.inputs[0]
     return node
 

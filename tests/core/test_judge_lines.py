@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from convex_init_core.convexity.judge import certificate_of, judge
+from tests.core.graphs import lines, lines_of_kinds
 from tests.core.graphs.builder import Builder, NumpyFramework
-from tests.core.graphs.lines import CONVEX, REFUSED, line
+from tests.core.graphs.lines import line
+
+CONVEX = lines.CONVEX | lines_of_kinds.CONVEX
+REFUSED = lines.REFUSED | lines_of_kinds.REFUSED
 
 
 def excess(b: Builder, rng: np.random.Generator, size: float = 1.0) -> float:

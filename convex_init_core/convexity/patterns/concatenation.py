@@ -8,6 +8,7 @@ from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import Value
 from convex_init_core.convexity.values import Values
 from convex_init_core.graph.nodes import Node
+from convex_init_core.graph.precision import keeps_numbers
 
 _DEPTH = 64  # of the moves and concatenations that are looked through
 
@@ -85,7 +86,7 @@ def _blocks(node: Node, axis: int, depth: int = _DEPTH) -> list[tuple[Node, int]
         if node.params["axis"] == axis:
             return [(part, 1) for part in node.inputs]
     elif node.name == "cast":
-        return _blocks(source, axis, depth - 1)
+        return _blocks(source, axis, depth - 1) if keeps_numbers(node) else [(node, node.shape[axis])]
     elif node.name == "transpose":
         return _blocks(source, node.params["axes"][axis], depth - 1)
     elif node.name == "reshape":

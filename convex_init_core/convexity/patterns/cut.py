@@ -10,6 +10,7 @@ from convex_init_core.convexity.calculus import Value
 from convex_init_core.convexity.rules.element_wise import SINGLE, claim_of, size_of
 from convex_init_core.convexity.values import Values
 from convex_init_core.graph.nodes import Node
+from convex_init_core.graph.precision import keeps_numbers
 
 _MOST = 100  # nodes that are looked at for one part
 
@@ -115,8 +116,10 @@ class _Cutter:
         values = self.values
         if node.name in ("cast", "relu", "negate", *SINGLE) and node.inputs[0].shape == node.shape:
             inner = self.part(node.inputs[0], span)
-            if inner is values[node.inputs[0]] or node.name == "cast":
-                return inner if node.name == "cast" else None
+            if node.name == "cast":
+                return inner if keeps_numbers(node) else None
+            if inner is values[node.inputs[0]]:
+                return None
             if node.name == "negate":
                 return calculus.negate(inner)
             claim = claim_of(node.name, **node.params)

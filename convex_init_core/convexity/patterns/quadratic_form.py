@@ -117,7 +117,7 @@ class _Judge:
         matrices = self._matrices(number, constants, rows, columns, kept)
         if matrices is None:
             return False, False, "the numbers of its matrix are not known"
-        exact = len(constants) == 1  # else its elements were rounded
+        exact = len(constants) <= 1  # else its elements were rounded
         found = [_definite(matrix, exact) for matrix in matrices]
         convex, concave = (all(part[i] for part in found) for i in (0, 1))
         refusal = next((why for *_, why in found if why), "its matrices are not definite in the same way")

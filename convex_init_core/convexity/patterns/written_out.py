@@ -7,7 +7,7 @@ from convex_init_core.convexity.calculus import ElementWise
 from convex_init_core.convexity.piecewise import Piece
 from convex_init_core.convexity.values import Values
 from convex_init_core.graph.nodes import Node
-from convex_init_core.graph.precision import rounding_of
+from convex_init_core.graph.precision import keeps_numbers, rounding_of
 
 _ABOVE, _BELOW = (">", ">="), ("<", "<=")
 _DEPTH = 8  # of the expressions that are looked into
@@ -43,6 +43,8 @@ def chosen(
 
 def _unchanged(node: Node) -> Node:
     while node.name in ("cast", "reshape", "broadcast") and node.shape == node.inputs[0].shape:
+        if node.name == "cast" and not keeps_numbers(node):
+            break
         node = node.inputs[0]
     return node
 

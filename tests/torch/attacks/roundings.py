@@ -14,7 +14,22 @@ BRAIN = torch.diag(torch.tensor([1.0, 1.0, 1.0, -1e-3])).bfloat16()
 HALF = torch.diag(torch.tensor([1.0, 1.0, 1.0, -2e-3])).half()
 
 
+def eight_bits(x):
+    return x.to(torch.float8_e4m3fn).float()
+
+
 ATTACKS = {
+    "eight bits in a choice": Attack(lambda self, x: torch.where(x > 0, eight_bits(x), 0.0)),
+    "eight bits under a mask": Attack(lambda self, x: eight_bits(x) * (x > 0)),
+    "eight bits of a part": Attack(lambda self, x: torch.cat([eight_bits(x), x.relu()], 1)[:, :4]),
+    "eight bits of a concatenation": Attack(lambda self, x: eight_bits(torch.cat([x, x.relu()], 1))[:, :4]),
+    "eight bits before a layer": Attack(
+        lambda self, x: eight_bits(torch.cat([x, x.relu()], 1)) @ torch.cat([self.W, self.W.abs()]), W=torch.randn(4, 4)
+    ),
+    "eight bits in a form": Attack(lambda self, x: (eight_bits(x) * x).sum(1)),
+    "eight bits before a log-sum-exp": Attack(
+        lambda self, x: torch.log(torch.exp(x - eight_bits(x.amax(1, True))).sum(1, True)) + x.amax(1, True)
+    ),
     "f32 -9e-7": Attack(lambda self, x: ((x @ self.Q) * x).sum(1), Q=SMALL),
     "f64 -9e-7": Attack(lambda self, x: ((x @ self.Q) * x).sum(1), torch.randn(3, 4, dtype=torch.float64), Q=DOUBLE),
     "f64 -1e-13": Attack(lambda self, x: ((x @ self.Q) * x).sum(1), torch.randn(3, 4, dtype=torch.float64), Q=TINY),
