@@ -82,9 +82,6 @@ def _blocks(node: Node, axis: int, depth: int = _DEPTH) -> list[tuple[Node, int]
     elif node.name == "concatenate":
         if node.params["axis"] == axis:
             return [block for part in node.inputs for block in _blocks(part, _axis_of(part, axis), depth - 1)]
-    elif node.name == "stack":
-        if node.params["axis"] == axis:
-            return [(part, 1) for part in node.inputs]
     elif node.name == "cast":
         return _blocks(source, axis, depth - 1) if keeps_numbers(node) else [(node, node.shape[axis])]
     elif node.name == "transpose":

@@ -178,8 +178,8 @@ def _definite(numbers: NDArray[np.float64], exact: bool) -> tuple[bool, bool, st
     if convex or concave:
         return convex, concave, ""
     if low < -wrong and high > wrong:
-        return False, False, f"its matrix has a negative eigenvalue, {low:.2g}"
-    return False, False, f"its matrix has an eigenvalue of {min(low, -high, key=abs):.1g}, too close to 0 to tell"
+        return False, False, "its matrix has a negative eigenvalue"
+    return False, False, "its matrix has an eigenvalue that is too close to 0 to tell"
 
 
 def _is_semi_definite(numbers: NDArray[np.float64]) -> bool:

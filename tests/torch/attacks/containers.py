@@ -122,7 +122,6 @@ CONTEXTS = {
         lambda: nn.utils.rnn.pack_padded_sequence(torch.rand(1, 12, 1), [12], batch_first=True),
         lambda c: c.data.reshape(3, 4),
     ),
-    "sparse": (lambda: GATE.to_sparse(), lambda c: c.to_dense()),
     "prop": (lambda: (lambda v: type("P", (), {"y": property(lambda s: v)})())(GATE.clone()), lambda c: c.y),
 }
 """How the object is made, and how the model takes its tensor."""
