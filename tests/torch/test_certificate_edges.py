@@ -473,7 +473,7 @@ def test_a_model_that_fails_on_other_inputs_is_not_certified():
 
     model, t = Function(looked_up, table=torch.randn(4, 1)), torch.tensor([0.1, 0.5, 0.9])
     certificate = ci.certify(model, (torch.randn(3, 4), t), 0, search=False)
-    assert "index fails for some values" in str(certificate)
+    assert "fails for some values" in str(certificate)
 
     def refused(self, x):
         if x.numpy(force=True).sum() != 0.0:  # where nothing is recorded
@@ -481,7 +481,7 @@ def test_a_model_that_fails_on_other_inputs_is_not_certified():
         return x.relu()
 
     certificate = certificate_of(refused, torch.zeros(3, 4))
-    assert "numpy takes numbers out of torch" in str(certificate)
+    assert "takes numbers out of torch" in str(certificate)
 
 
 def test_random_numbers_and_places_are_constants():

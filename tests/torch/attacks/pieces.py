@@ -90,7 +90,6 @@ ATTACKS = {
     "prelu weight x": Attack(lambda self, x: F.prelu(torch.tensor([[-1.0, -1, -1, -1]]), x[0].abs())),
     "lerp weight x": Attack(lambda self, x: torch.lerp(torch.full((3, 4), 2.0), torch.zeros(3, 4), x.abs())),
     "addcmul x": Attack(lambda self, x: torch.addcmul(torch.zeros(3, 4), torch.full((3, 4), -1.0), x.abs())),
-    "bilinear": Attack(lambda self, x: F.bilinear(x, x, torch.ones(1, 4, 4)) - 2 * 0),
     "bilinear neg": Attack(lambda self, x: F.bilinear(x.abs(), torch.ones(3, 4), -torch.ones(1, 4, 4))),
     "norm weight": Attack(lambda self, x: torch._weight_norm(torch.ones(3, 4) * -1, x[:, :1].abs(), 0)),
     "bce weight x": Attack(
