@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.torch.zoo import bare, context, dense, imaging, structure, sums, unlike, within
+from tests.torch.zoo import bare, context, dense, endings, imaging, published, structure, sums, unlike, within
 from tests.torch.zoo.entry import Entry
 from tests.torch.zoo.refused import REFUSED
 
@@ -14,6 +14,8 @@ ZOO: dict[str, Entry] = {
     **imaging.MODELS,
     **sums.MODELS,
     **within.MODELS,
+    **published.MODELS,
+    **endings.MODELS,
     **{name: entry for name, entry in unlike.MODELS.items() if name not in unlike.NOT_READ},
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ import torch
 from torch import nn
 
 import convex_init.torch as ci
+from convex_init_core.convexity.inputs.parts import convex_inputs_of
 from tests.torch.zoo import ZOO
+from tests.torch.zoo.entry import Entry
 
 
 def cases() -> list[Any]:
@@ -23,8 +26,17 @@ def initialised(name: str, depth: int, count: int) -> tuple[nn.Module, Any, Any]
     torch.manual_seed(0)
     entry = ZOO[name]
     model, shown, fresh = entry.make(depth), entry.inputs(count), entry.inputs(count)
-    if isinstance(entry.convex_inputs, int):
-        fresh = tuple(fresh[i] if i == entry.convex_inputs else shown[i] for i in range(len(shown)))
+    fresh = with_the_same_context(entry, shown, fresh)
     generator = torch.Generator().manual_seed(1)
     ci.apply_(model, shown, convex_inputs=entry.convex_inputs, entry=entry.entry, generator=generator)
     return model, shown, fresh
+
+
+def with_the_same_context(entry: Entry, shown: Any, fresh: Any) -> Any:
+    """Another batch, with the context of the first."""
+    if isinstance(entry.convex_inputs, Mapping):
+        ((name, part),) = convex_inputs_of(entry.convex_inputs).items()
+        return torch.where(torch.from_numpy(part.mask(name, tuple(shown.shape)).copy()), fresh, shown)
+    if isinstance(shown, tuple) and entry.convex_inputs is not None:
+        return tuple(fresh[i] if i == entry.convex_inputs else shown[i] for i in range(len(shown)))
+    return fresh
