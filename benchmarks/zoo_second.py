@@ -12,10 +12,10 @@ import torch
 
 import convex_init.torch as ci
 from benchmarks.measure import RESULTS, environment, write
-from tests.torch.zoo.entry import Entry
-from tests.torch.zoo.pre_activations import living_share, pre_activations, variance
 from tests.torch.zoo import third, unlike
 from tests.torch.zoo.cases import with_the_same_context
+from tests.torch.zoo.entry import Entry
+from tests.torch.zoo.pre_activations import living_share, pre_activations, variance
 
 MODELS = {**unlike.MODELS, **third.MODELS}
 DOZENS = {"second": unlike.MODELS, "third": third.MODELS}
@@ -23,8 +23,8 @@ WHAT = {
     "third": "models written after the kinds of tests/torch/zoo/published.py were read right, and before any was run",
     "second": (
         "models written before any of them was read; 'first' is the reading before anything was changed for them, with "
-        "the advice on depth taken as a failure (four cases); before 'after' two expectations were put right as well: a "
-        "number times a product belongs to the map ('gradient', whose last maximum over features was taken out, too), "
+        "the advice on depth taken as a failure (four cases); before 'after' two expectations were put right as well: "
+        "a number times a product belongs to the map ('gradient', whose last maximum over features was taken out), "
         "and a shift inside a map is shown there ('offset')"
     ),
 }

@@ -37,6 +37,6 @@ def with_the_same_context(entry: Entry, shown: Any, fresh: Any) -> Any:
     if isinstance(entry.convex_inputs, Mapping):
         ((name, part),) = convex_inputs_of(entry.convex_inputs).items()
         return torch.where(torch.from_numpy(part.mask(name, tuple(shown.shape)).copy()), fresh, shown)
-    if isinstance(shown, tuple) and entry.convex_inputs is not None:
+    if isinstance(entry.convex_inputs, int):
         return tuple(fresh[i] if i == entry.convex_inputs else shown[i] for i in range(len(shown)))
     return fresh
