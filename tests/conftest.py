@@ -19,21 +19,24 @@ from tests.torchvision_operators import define_missing_operators
 
 TESTS = Path(__file__).resolve().parent
 FRAMEWORKS = ("torch", "keras", "tensorflow", "jax", "flax", "equinox", "optax", "ott", "ignite", "timm")
+CLIENTS = ("cpflows", "deepinv", "hessQuik", "neuromancer")  # libraries whose classes are read
 # What the tests in a folder need: the framework of its name, or for these
-NEEDED = {"demo": "torch", "distributed": "torch", "experiments": "ignite"} | {name: name for name in FRAMEWORKS}
+NEEDED = {"demo": "torch", "distributed": "torch", "experiments": "ignite", "clients": CLIENTS[0]}
+NEEDED |= {name: name for name in FRAMEWORKS}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ.pop("COLUMNS", None)  # a table is fitted into a terminal, and pytest's says nothing of ours
     for name in filter(None, os.environ.get("CONVEX_INIT_EXPECT", "").replace(" ", "").split(",")):
-        if name not in FRAMEWORKS:
-            raise pytest.UsageError(f"CONVEX_INIT_EXPECT names {name!r}; known are {', '.join(FRAMEWORKS)}")
+        if name not in (*FRAMEWORKS, *CLIENTS):
+            known = ", ".join((*FRAMEWORKS, *CLIENTS))
+            raise pytest.UsageError(f"CONVEX_INIT_EXPECT names {name!r}; known are {known}")
         if reason := _why_absent(name):
             raise pytest.UsageError(f"CONVEX_INIT_EXPECT names {name}, but {reason}")
 
 
 def _why_absent(framework: str) -> str:
-    if framework == "timm":
+    if framework in ("timm", "deepinv"):  # both import torchvision
         define_missing_operators()
     try:
         with warnings.catch_warnings():  # how a framework is written is not ours to judge

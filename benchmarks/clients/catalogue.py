@@ -56,14 +56,16 @@ def _lyapunov() -> nn.Module:
     return _made(blocks, "PosDef", _made(blocks, "InputConvexNN", FEATURES, 1, hsizes=[32, 32]))
 
 
-def _flow(name: str, **settings: Any) -> Client:
+def _flow(name: str, positive: int, **settings: Any) -> Client:
     """Return a potential of a convex potential flow."""
-    return Client("cpflows", partial(_made, "cpflows.icnn", name, dim=FEATURES, dimh=32, **settings))
+    build = partial(_made, "cpflows.icnn", name, dim=FEATURES, dimh=32, **settings)
+    return Client("cpflows", build, positive=positive)
 
 
-def _conditional(name: str) -> Client:
+def _conditional(name: str, **known: Any) -> Client:
+    """Return a potential that is convex in the first input and has a context."""
     build = partial(_made, "cpflows.icnn", name, dim=FEATURES, dimh=32, dimc=CONTEXT, num_hidden_layers=3)
-    return Client("cpflows", build, ((FEATURES,), (CONTEXT,)), {"convex_inputs": "0"})
+    return Client("cpflows", build, ((FEATURES,), (CONTEXT,)), {"convex_inputs": "0"}, positive=3, **known)
 
 
 def _broken(name: str) -> Client:
@@ -76,24 +78,34 @@ CLIENTS = {
         "deepinv",
         partial(_made, "deepinv.models", "ICNN", 1, num_filters=8, kernel_dim=3, num_layers=2, strong_convexity=0.0),
         ((1, SIDE, SIDE),),
+        positive=3,
     ),
     "neuromancer InputConvexNN": Client(
-        "neuromancer", partial(_made, "neuromancer.modules.blocks", "InputConvexNN", FEATURES, 1, hsizes=[32] * 3)
+        "neuromancer",
+        partial(_made, "neuromancer.modules.blocks", "InputConvexNN", FEATURES, 1, hsizes=[32] * 3),
+        positive=3,
     ),
     "neuromancer PosDef": Client(
         "neuromancer",
         _lyapunov,
+        positive=2,
         certified=False,
         remark="its smoothed ReLU is made of sign(x) x², which is not followed; certify the network inside: `model.g`",
     ),
-    "hessQuik ICNN": Client("hessQuik", partial(_made, "hessQuik.networks", "ICNN", FEATURES, [None, 32, 32, 1])),
-    "cpflows ICNN": _flow("ICNN", num_hidden_layers=3),
-    "cpflows ICNN2": _flow("ICNN2", num_hidden_layers=3),
-    "cpflows ICNN3": _flow("ICNN3", num_hidden_layers=3),
-    "cpflows LseICNN": _flow("LseICNN"),
-    "cpflows ResICNN2": _flow("ResICNN2", num_hidden_layers=3),
-    "cpflows DenseICNN2": _flow("DenseICNN2", num_hidden_layers=3),
-    "cpflows PICNN": _conditional("PICNN"),
+    "hessQuik ICNN": Client(
+        "hessQuik", partial(_made, "hessQuik.networks", "ICNN", FEATURES, [None, 32, 32, 1]), positive=2
+    ),
+    "cpflows ICNN": _flow("ICNN", 3, num_hidden_layers=3),
+    "cpflows ICNN2": _flow("ICNN2", 3, num_hidden_layers=3),
+    "cpflows ICNN3": _flow("ICNN3", 3, num_hidden_layers=3),
+    "cpflows LseICNN": _flow("LseICNN", 0),
+    "cpflows ResICNN2": _flow("ResICNN2", 5, num_hidden_layers=3),
+    "cpflows DenseICNN2": _flow("DenseICNN2", 3, num_hidden_layers=3),
+    "cpflows PICNN": _conditional(
+        "PICNN",
+        certified=False,
+        remark="its default activation is built from erf, exp and squares, which are convex only together",
+    ),
     "cpflows PICNN2": _conditional("PICNN2"),
     "cpflows PICNNFW": _conditional("PICNNFW"),
     "cpflows DensePICNN": _conditional("DensePICNN"),

@@ -13,8 +13,8 @@ from benchmarks.clients.catalogue import Client
 from benchmarks.clients.verdict import first, initialised
 
 EXAMPLES, TESTS, STEPS, PIECES = 256, 512, 200, 24
-RATES = (1e-3, 3e-3, 1e-2, 3e-2)
-LOWEST, HIGHEST = 1e-6, 10.0
+GRID = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0)
+RATES = GRID[6:10]
 
 Start = Callable[[Client, int, tuple[Tensor, ...]], nn.Module]
 
@@ -54,17 +54,20 @@ def ours(client: Client, seed: int, shown: tuple[Tensor, ...]) -> nn.Module:
 
 
 def target(inputs: tuple[Tensor, ...], seed: int) -> Tensor:
-    """Return a convex function of the first input, the log-sum-exp of random affine pieces; one value an example.
+    """Return a convex function of the first input, one value an example.
 
-    With a context, the pieces' offsets depend on it, so that the function stays convex in the first input.
+    Of vectors it is the log-sum-exp of random affine pieces; with a context, the pieces' offsets depend on it, and it
+    stays convex in the first input. Of images it is the mean of |x| and of their total variation.
     """
+    x, contexts = inputs[0], inputs[1:]
+    if x.ndim == 4:
+        steps = x.diff(dim=2).abs().mean((1, 2, 3)) + x.diff(dim=3).abs().mean((1, 2, 3))
+        return x.abs().mean((1, 2, 3)) + steps
     generator = torch.Generator().manual_seed(10_000 + seed)
-    x = inputs[0].flatten(1)
-    slopes = torch.randn(x.shape[1], PIECES, generator=generator) * 2 / x.shape[1] ** 0.5
-    pieces = x @ slopes + torch.randn(PIECES, generator=generator)
-    for context in inputs[1:]:
-        flat = context.flatten(1)
-        pieces = pieces + flat @ torch.randn(flat.shape[1], PIECES, generator=generator)
+    pieces = torch.randn(PIECES, generator=generator).expand(len(x), -1)
+    for part, reach in ((x, 2.0), *((context, 1.0) for context in contexts)):
+        slopes = torch.randn(part.shape[1], PIECES, generator=generator) * reach / part.shape[1] ** 0.5
+        pieces = pieces + part @ slopes
     return torch.logsumexp(pieces, 1)
 
 
@@ -96,19 +99,17 @@ def at_its_best_rate(client: Client, start: Start, seeds: Sequence[int], steps: 
     def run(rate: float) -> None:
         runs.errors[rate] = statistics.mean(trained(client, start, rate, seed, steps) for seed in seeds)
 
+    first, last = GRID.index(RATES[0]), GRID.index(RATES[-1])
     for rate in RATES:
         run(rate)
-    while runs.best == min(runs.errors) and runs.best > LOWEST:
-        run(_next(runs.best, 1 / 10**0.5))
-    while runs.best == max(runs.errors) and runs.best < HIGHEST:
-        run(_next(runs.best, 10**0.5))
+    while runs.best == GRID[first] and first > 0:
+        first -= 1
+        run(GRID[first])
+    while runs.best == GRID[last] and last < len(GRID) - 1:
+        last += 1
+        run(GRID[last])
     runs.errors = dict(sorted(runs.errors.items()))
     return runs
-
-
-def _next(rate: float, factor: float) -> float:
-    """Return a neighbour on the grid 1, 3, 10, 30, …, where a half step is rounded to 3."""
-    return float(f"{rate * factor:.0e}")
 
 
 def _value(output: Tensor | tuple[Tensor, ...]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Classes of other libraries, unmodified: read, initialised, certified, and better trained than from their own."""
+"""Classes of other libraries, unmodified: read, initialised, certified, and trained to less than by default."""
 
 from __future__ import annotations
 
