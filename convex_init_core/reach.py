@@ -7,10 +7,12 @@ import gc
 import itertools
 import operator
 import random
+import re
 import sys
 import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import (
     BuiltinFunctionType,
     CellType,
@@ -34,7 +36,9 @@ _ITERATORS: tuple[type[Any], ...] = (
     *(type(iter([])), type(iter(())), type(iter(range(0)))),
     *(itertools.count, itertools.cycle, itertools.repeat),
 )
-_INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_STANDARD = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_BESIDE_NUMPY = str(Path(np.__file__).parents[1])  # where NumPy lies, other libraries do: `pip install --target`
+_OF_LIBRARIES = re.compile(r"[/\\](site|dist)-packages[/\\]")  # of the user, of the system, of another environment
 
 Closed = Callable[[Any], bool]
 """Whether an object is not looked into, such as an array of a framework."""
@@ -161,4 +165,6 @@ def _is_of_a_library(item: Any) -> bool:
     """Whether a class or a function was installed, or comes with Python: its global state is not the user's."""
     name = str(getattr(item, "__module__", None) or "builtins")
     where = getattr(sys.modules.get(name), "__file__", None)
-    return name == "builtins" or (where is not None and where.startswith(_INSTALLED))
+    if name == "builtins" or where is None:
+        return name == "builtins"
+    return where.startswith((*_STANDARD, _BESIDE_NUMPY)) or _OF_LIBRARIES.search(where) is not None

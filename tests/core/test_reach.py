@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+
 import numpy as np
 import pytest
 
@@ -37,3 +40,19 @@ def test_a_change_behind_a_mask_is_seen() -> None:
     before = python_state(model, lambda item: False)
     model.kept.data[0] = 7.0
     assert changes(before, python_state(model, lambda item: False))
+
+
+@pytest.mark.parametrize(
+    ("folder", "is_users"),
+    [("project", True), ("env/lib/python3.11/site-packages", False), ("usr/lib/python3/dist-packages", False)],
+)
+def test_the_state_of_installed_code_is_not_the_users(folder, is_users, tmp_path, monkeypatch) -> None:
+    place = tmp_path / folder
+    place.mkdir(parents=True)
+    (place / "counting_library.py").write_text("calls = 0\n\n\ndef count():\n    global calls\n    calls += 1\n")
+    monkeypatch.syspath_prepend(str(place))
+    monkeypatch.delitem(sys.modules, "counting_library", raising=False)
+    model = Model(importlib.import_module("counting_library").count)
+    before = python_state(model, lambda item: False)
+    model.kept()
+    assert bool(changes(before, python_state(model, lambda item: False))) == is_users

@@ -239,7 +239,7 @@ def test_inputs_that_clash_or_are_no_arrays_are_refused():
     inputs = {"a.b": X, "a": {"b": 2 * X}}
     model(inputs)
     assert not certify(model, inputs, search=False)
-    with pytest.raises(TypeError, match="example_inputs must hold arrays of numbers.*SimpleNamespace"):
+    with pytest.raises(TypeError, match=r"example_inputs must hold arrays of numbers.*SimpleNamespace"):
         certify(Subclassed(lambda model, x: energy(x)), {"x": X, "context": SimpleNamespace(c=X)})
 
 
