@@ -36,7 +36,7 @@ def _outcome(found: Any) -> dict[str, Any]:
         "after": found.certificate().verdict,
         "measured": [_measured(each, found.layer_of) for each in plan.measured],
         "rows": rows,
-        "kept": sorted([found.layer_of(_owner(each.path)), *map(str, each.interval)] for each in _beside(plan)),
+        "kept": sorted([_owner(found.layer_of(each.path)), *map(str, each.interval)] for each in _beside(plan)),
     }
 
 

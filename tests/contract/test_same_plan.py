@@ -24,6 +24,18 @@ def test_the_plan_and_the_verdicts_are_the_expected_ones(framework, name):
     found, expected = outcome_of(framework, MODELS[name]), dict(EXPECTATIONS[name])
     if framework not in RUNS_AS_WRITTEN:
         found, expected = in_any_order(found), in_any_order(expected)
+    check(found, expected)
+
+
+@pytest.mark.parametrize("library", ["equinox", "flax"])
+@pytest.mark.parametrize("name", MODELS)
+def test_modules_of_libraries_on_jax_are_planned_as_functions_are(library, name):
+    for needed in (library, "optax"):
+        pytest.importorskip(needed, reason=f"{needed} cannot be imported", exc_type=ImportError)
+    check(outcome_of(library, MODELS[name]), dict(EXPECTATIONS[name]))
+
+
+def check(found, expected):
     assert found.pop("rows", []) == [_forgiving(row) for row in expected.pop("rows", [])]
     assert found == expected
 

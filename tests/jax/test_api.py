@@ -240,7 +240,7 @@ for options in {}, {"match_moments": True}, {"distribution": "gamma"}, {"method"
 
 def test_numbers_do_not_depend_on_how_arrays_are_spread():
     found = []
-    for count in (1, 4):
+    for count in (1, 2, 4, 8):
         flags = f"--xla_force_host_platform_device_count={count}"
         environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
         ran = subprocess.run(
@@ -249,4 +249,4 @@ def test_numbers_do_not_depend_on_how_arrays_are_spread():
         assert ran.returncode == 0, ran.stderr
         found.append(ran.stdout.split())
     assert len(set(found[0])) == 4
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2] == found[3]
