@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from convex_init.jax.drawing import root_of
 from convex_init.jax.framework import JaxFramework
@@ -192,5 +192,5 @@ def _check_numbers(inputs: Inputs) -> None:
     """Refuse inputs on which nothing can be measured; under a transformation of JAX there are no numbers to look at."""
     for leaf in read_arguments((), *inputs).leaves:
         if not isinstance(leaf.array, jax.core.Tracer):
-            is_finite = not leaf.is_floating or bool(jnp.isfinite(leaf.array).all())
+            is_finite = not leaf.is_floating or bool(np.isfinite(np.asarray(leaf.array)).all())
             checks.example(leaf.name, leaf.array.size, is_finite)
