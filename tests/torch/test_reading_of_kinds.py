@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
+import convex_init.torch as ci
 from convex_init_core.planning.to_measure import samples
 from convex_init_core.reading.fed_by import Feeding
 from tests.torch.readings import reading_of
@@ -163,3 +164,24 @@ def test_a_bias_inside_a_square_shifts_nothing(bias):
     last = reading_of(Squares(bias), torch.randn(4, 6)).sums[-1]
     assert {t.product.source: t.squares for t in last.terms} == {"last.weight": 0.0, "lin.weight": 1.0}
     assert dict(last.biases) == {"lin.bias": 0.0, **({"last.bias": 1.0} if bias else {})}
+
+
+class SoftMaximum(nn.Module):
+    """A log-sum-exp that is stabilised by hand, behind a positive layer."""
+
+    def __init__(self, detached):
+        super().__init__()
+        self.first, self.last, self.detached = nn.Linear(6, 16), nn.Linear(16, 16), detached
+
+    def forward(self, x):
+        z = self.last(F.softplus(self.first(x)))
+        top = (z.detach() if self.detached else z).max(-1, keepdim=True).values
+        return (z - top).exp().sum(-1).log() + top.squeeze(-1)
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_a_log_sum_exp_that_is_stabilised_by_hand_is_planned_and_certified(detached):
+    torch.manual_seed(0)
+    model, x = SoftMaximum(detached), torch.randn(64, 6)
+    assert [(layer.path, layer.role) for layer in ci.plan(model, x).layers] == [("first", "free"), ("last", "positive")]
+    assert ci.certify(ci.apply_(model, x), x)
