@@ -51,6 +51,7 @@ class Certificate:
         outputs: curvature of each output, by its place in the result.
         violation: the counterexample, if one was searched for and found.
         notes: what the answer holds for, where that is not plain, such as one draw of a dropout mask.
+        monotone: what is known of monotonicity, one answer for each input that was asked for.
     """
 
     verdict: str
@@ -58,16 +59,18 @@ class Certificate:
     outputs: Mapping[str, Curvature]
     violation: Violation | None = None
     notes: tuple[str, ...] = ()
+    monotone: tuple[Any, ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether the network is certified as convex."""
-        return self.verdict == "convex"
+        """Whether the network is certified as convex, and as monotone where that was asked."""
+        return self.verdict == "convex" and all(self.monotone)
 
     def __str__(self) -> str:
         """Return verdict, reasons, counterexample and notes as text."""
         lines = [self.verdict if not self.reasons else f"{self.verdict}: {self.reasons[0]}", *self.reasons[1:]]
         if self.violation is not None:
             lines.append(str(self.violation))
+        lines += map(str, self.monotone)
         return "\n".join((*lines, *(f"note: {note}" for note in self.notes)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 import pytest
@@ -20,6 +21,24 @@ def certified(graph: RandomGraph, generator: torch.Generator) -> ci.Certificate:
     x = torch.randn(2, WIDTH, dtype=torch.float64, generator=generator)
     y = torch.randn(2, CONTEXT, dtype=torch.float64, generator=generator)
     return ci.certify(graph, (x, graph.context(y)), 0, search=False)
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch, for what random graphs do
+def test_some_random_graphs():
+    """With those of the core and of JAX, 20,000 at every run."""
+    counts: Counter[str] = Counter()
+    for seed in range(1850):
+        graph = RandomGraph(random.Random(seed), well_behaved=seed % 2 == 0, steps=8)
+        generator = torch.Generator().manual_seed(seed)
+        certificate = certified(graph, generator)
+        above = lies_above_a_chord(graph, generator, rows=128)
+        convex = graph.truth.shape in ("affine", "convex")
+        assert not (certificate and above), (seed, graph.names)
+        assert not (convex and above), f"the test is wrong on {seed}: {graph.names}"
+        counts.update(certified=bool(certificate), violated=above, convex=convex, both=convex and bool(certificate))
+    assert counts["certified"] > 0.2 * 1850
+    assert counts["violated"] > 0.1 * 1850
+    assert counts["both"] > 0.95 * counts["convex"]
 
 
 @pytest.mark.slow

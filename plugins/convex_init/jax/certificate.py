@@ -23,6 +23,7 @@ from convex_init_core.convexity.certificate import Certificate, Violation
 from convex_init_core.convexity.counterexample import Point, scale_of, search_violation
 from convex_init_core.convexity.inputs.parts import ConvexInputs, Part, convex_inputs_of
 from convex_init_core.convexity.judge import certificate_of, judge
+from convex_init_core.convexity.monotonicity import Monotone, asked_directions, doubted, monotonicity_of, searched
 
 __all__ = ["Certificate", "assert_convex", "certify"]
 
@@ -34,6 +35,7 @@ def certify(
     *,
     outputs: Iterable[str] | str | None = None,
     entry: str = "forward",
+    monotone: Mapping[str | int, str] | None = None,
     search: bool = True,
     key: jax.Array | None = None,
     **_unknown: NoReturn,
@@ -57,6 +59,9 @@ def certify(
         outputs: which outputs are asked for, by their place: ``"output"`` for an array, ``"output.0"`` or
             ``"output.name"`` in a tuple or dict; by default all floating-point ones.
         entry: the method that is called, such as ``"energy"``; by default the module itself.
+        monotone: names or positions of inputs, and ``"non-decreasing"`` or ``"non-increasing"``: whether every output
+            is that in each element of the input, for all values of the others. The certificate answers that separately,
+            and is true if all that was asked is proved.
         search: whether to look for a counterexample where there is no proof.
         key: of the search; a fixed one by default.
 
@@ -84,13 +89,39 @@ def certify(
     if not chosen:
         raise ValueError("example_inputs hold no floating-point array to be convex in")
     certificate = certificate_of(graph, judge(graph, chosen, framework=framework), outputs)
-    if certificate:
+    directions = asked_directions(monotone, graph.inputs)
+    answers = monotonicity_of(graph, directions, certificate.outputs, framework)
+    if certificate or any(answers):
         doubt = doubt_of_repetition(graph, lambda: trace(fn, params, args, kwargs, names=names), model)
-        certificate = replace(certificate, verdict="cannot tell", reasons=(doubt,)) if doubt else certificate
+        if doubt:
+            certificate, answers = (
+                replace(certificate, verdict="cannot tell", reasons=(doubt,)),
+                doubted(answers, [doubt]),
+            )
+    certificate = replace(certificate, monotone=answers)
     if certificate or not search or not graph.floating or not framework.has_inputs:
         return certificate
-    violation = _searched(fn, read_arguments(params, args, kwargs), chosen, set(certificate.outputs), key)
-    return certificate if violation is None else replace(certificate, verdict="not convex", violation=violation)
+    arguments = read_arguments(params, args, kwargs)
+    if certificate.verdict != "convex":
+        violation = _searched(fn, arguments, chosen, set(certificate.outputs), key)
+        if violation is not None:
+            certificate = replace(certificate, verdict="not convex", violation=violation)
+    return replace(certificate, monotone=_searched_for_steps(certificate, fn, arguments, key))
+
+
+def _searched_for_steps(
+    certificate: Certificate, fn: Callable[..., Any], arguments: Arguments, key: jax.Array | None
+) -> tuple[Monotone, ...]:
+    flat = jax.jit(_flat(fn, arguments, set(certificate.outputs)))
+    named = {leaf.name: leaf.array for leaf in arguments.leaves if not leaf.learnt}
+
+    def run(name: str, numbers: Any) -> Any:
+        return np.asarray(flat({name: jnp.asarray(numbers, _wide(named[name].dtype))}), np.float64)
+
+    floating = [array for array in named.values() if jnp.issubdtype(array.dtype, jnp.floating)]
+    at = {name: np.asarray(array, np.float64) for name, array in named.items()}
+    epsilon = max(float(jnp.finfo(_wide(array.dtype)).eps) for array in floating)
+    return searched(certificate.monotone, run, at, np.random.default_rng(_seed(key)), epsilon)
 
 
 def assert_convex(model: Any, example_inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -115,14 +146,7 @@ def _searched(
     declared = {leaf.name: leaf.array for leaf in arguments.leaves if not leaf.learnt and leaf.name in chosen}
     dtypes = {name: _wide(array.dtype) for name, array in declared.items()}
 
-    def flat(point: dict[str, Any]) -> Any:
-        arrays = [leaf.array if leaf.learnt else point.get(leaf.name, leaf.array) for leaf in arguments.leaves]
-        arrays = [array.astype(_wide(array.dtype)) for array in map(jnp.asarray, arrays)]
-        params, args, kwargs = arguments.rebuilt(arrays)
-        results = Results()
-        found = results.arrays_of(fn(params, *args, **kwargs))
-        wanted = [jnp.ravel(array) for name, array in zip(results.names, found, strict=True) if name in outputs]
-        return jnp.concatenate(wanted)
+    flat = _flat(fn, arguments, outputs)
 
     def clarity(a: dict[str, Any], b: dict[str, Any]) -> tuple[Any, Any]:
         middle = {name: 0.5 * (a[name] + b[name]) for name in a}
@@ -140,10 +164,28 @@ def _searched(
             return np.asarray(clarity(*ends)[1], np.float64), None, None
         return np.asarray(values, np.float64), *slopes
 
-    seed = 0 if key is None else int(jax.random.bits(key, (), jnp.uint32))
     at = {name: np.asarray(array, np.float64) for name, array in declared.items()}
     epsilon = max(float(jnp.finfo(dtype).eps) for dtype in dtypes.values())
-    return search_violation(probe, at, np.random.default_rng(seed), epsilon, chosen)
+    return search_violation(probe, at, np.random.default_rng(_seed(key)), epsilon, chosen)
+
+
+def _flat(fn: Callable[..., Any], arguments: Arguments, outputs: set[str]) -> Callable[[dict[str, Any]], Any]:
+    """The outputs that are asked for as one array, as a function of some of the inputs."""
+
+    def flat(point: dict[str, Any]) -> Any:
+        arrays = [leaf.array if leaf.learnt else point.get(leaf.name, leaf.array) for leaf in arguments.leaves]
+        arrays = [array.astype(_wide(array.dtype)) for array in map(jnp.asarray, arrays)]
+        params, args, kwargs = arguments.rebuilt(arrays)
+        results = Results()
+        found = results.arrays_of(fn(params, *args, **kwargs))
+        wanted = [jnp.ravel(array) for name, array in zip(results.names, found, strict=True) if name in outputs]
+        return jnp.concatenate(wanted)
+
+    return flat
+
+
+def _seed(key: jax.Array | None) -> int:
+    return 0 if key is None else int(jax.random.bits(key, (), jnp.uint32))
 
 
 def _wide(dtype: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from convex_init.keras.api import chosen_inputs, framework_of
-from convex_init.keras.backend.counterexample import search_violation
+from convex_init.keras.backend.counterexample import search_violation, searched_for_steps
 from convex_init.keras.framework import KerasFramework
 from convex_init.keras.model.calls import on_example_inputs, said
 from convex_init_core import checks
@@ -15,6 +15,7 @@ from convex_init_core.argument_names import refuse_unknown
 from convex_init_core.convexity.certificate import Certificate
 from convex_init_core.convexity.inputs.parts import ConvexInputs, Part
 from convex_init_core.convexity.judge import certificate_of, judge
+from convex_init_core.convexity.monotonicity import asked_directions, doubted, monotonicity_of
 from convex_init_core.graph.nodes import Graph
 
 __all__ = ["Certificate", "assert_convex", "certify"]
@@ -29,6 +30,7 @@ def certify(
     *,
     outputs: Iterable[str] | str | None = None,
     entry: str = "forward",
+    monotone: Mapping[str | int, str] | None = None,
     search: bool = True,
     seed: int = 0,
     **_unknown: NoReturn,
@@ -52,6 +54,9 @@ def certify(
         outputs: which outputs are asked for, by their place: ``"output"`` for a tensor, ``"output.0"`` or
             ``"output.name"`` in a list or dict; by default all floating-point ones.
         entry: name of the method that is called; by default the model itself.
+        monotone: names or positions of inputs, and ``"non-decreasing"`` or ``"non-increasing"``: whether every output
+            is that in each element of the input, for all values of the others. The certificate answers that separately,
+            and is true if all that was asked is proved.
         search: whether to look for a counterexample where there is no proof.
         seed: of the search.
 
@@ -80,11 +85,14 @@ def certify(
         with on_example_inputs(call):
             call(**call.arrays)
         return _untraced(error)
-    certificate = _proof(framework, graph, chosen, outputs)
+    certificate = _proof(framework, graph, chosen, outputs, asked_directions(monotone, graph.inputs))
     if certificate or not search:
         return certificate
-    violation = search_violation(call, chosen, set(certificate.outputs), whole_seed)
-    return certificate if violation is None else replace(certificate, verdict="not convex", violation=violation)
+    if certificate.verdict != "convex":
+        violation = search_violation(call, chosen, set(certificate.outputs), whole_seed)
+        if violation is not None:
+            certificate = replace(certificate, verdict="not convex", violation=violation)
+    return replace(certificate, monotone=searched_for_steps(certificate, call, whole_seed))
 
 
 def assert_convex(model: Any, *args: Any, **kwargs: Any) -> Any:
@@ -108,11 +116,15 @@ def _proof(
     graph: Graph,
     chosen: Mapping[str, Part | None],
     outputs: Iterable[str] | str | None,
+    directions: Mapping[str, str],
 ) -> Certificate:
     values = judge(graph, chosen, framework=framework)
     certificate = certificate_of(graph, values, outputs)
-    certificate = replace(certificate, notes=(_NOTE, *certificate.notes))
-    if not certificate:
+    answers = monotonicity_of(graph, directions, certificate.outputs, framework)
+    certificate = replace(certificate, notes=(_NOTE, *certificate.notes), monotone=answers)
+    if certificate.verdict != "convex" and not any(answers):
         return certificate
     doubt = framework.doubt()
-    return replace(certificate, verdict="cannot tell", reasons=(doubt,)) if doubt else certificate
+    if not doubt:
+        return certificate
+    return replace(certificate, verdict="cannot tell", reasons=(doubt,), monotone=doubted(answers, (doubt,)))

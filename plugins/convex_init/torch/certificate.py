@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
-from convex_init.torch.counterexample import Violation, search_violation
+from convex_init.torch.counterexample import Violation, called_at, search_violation
 from convex_init.torch.model.copies import copied
 from convex_init.torch.model.inputs import check_kinds, checked_arguments, entry_of, inputs_of_part, rebuilt
 from convex_init.torch.model.modules import without_wrapper
@@ -26,6 +28,7 @@ from convex_init_core.convexity.certificate import Certificate
 from convex_init_core.convexity.inputs.names import input_names, other_names
 from convex_init_core.convexity.inputs.parts import ConvexInputs, Part, convex_inputs_of
 from convex_init_core.convexity.judge import certificate_of, judge
+from convex_init_core.convexity.monotonicity import Monotone, asked_directions, doubted, monotonicity_of, searched
 from convex_init_core.graph.nodes import Graph
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ def certify(
     *,
     outputs: Iterable[str] | str | None = None,
     entry: str = "forward",
+    monotone: Mapping[str | int, str] | None = None,
     search: bool = True,
     generator: torch.Generator | None = None,
     **_unknown: NoReturn,
@@ -66,6 +70,9 @@ def certify(
             ``"output.name"`` in a tuple or dict; by default all floating-point ones.
         entry: the method that is called, such as ``"energy"``, or a module inside, such as ``"energy.net"``, which is
             asked of what the model gives it when it runs on the example inputs; by default the model itself.
+        monotone: names or positions of inputs, and ``"non-decreasing"`` or ``"non-increasing"``: whether every output
+            is that in each element of the input, for all values of the others. The certificate answers that separately,
+            and is true if all that was asked is proved.
         search: whether to look for a counterexample where there is no proof; in float32, at least.
         generator: source of randomness for the search; a fixed seed by default.
 
@@ -107,19 +114,47 @@ def certify(
     call = entry_of(model, entry)
     others = other_names(getattr(call, "forward", call), len(args), kwargs)
     chosen = dict(zip(input_names(asked, named, others), asked.values(), strict=True))
+    directions = asked_directions(monotone, named, others)
     source = generator if generator is not None else torch.Generator().manual_seed(0)
     wanted = None if outputs is None else checks.names("outputs", outputs)
     search = checks.truth("search", search)
     devices = sorted({tensor.device.index for tensor in tensors if tensor.is_cuda})
     with torch.random.fork_rng(devices):
         model = copied(model)  # some models clamp their weights, or count their calls, when they run
-        certificate = _proof(model, entry, args, kwargs, chosen, wanted, source)
+        certificate = _proof(model, entry, args, kwargs, chosen, wanted, source, directions)
         if certificate or not search:
             return certificate
-        violation = _searched(model, entry, args, kwargs, chosen, wanted, devices, source)
-    if violation is None:
-        return certificate
-    return replace(certificate, verdict="not convex", violation=violation)
+        if certificate.verdict != "convex":
+            violation = _searched(model, entry, args, kwargs, chosen, wanted, devices, source)
+            if violation is not None:
+                certificate = replace(certificate, verdict="not convex", violation=violation)
+        answers = _searched_for_steps(certificate, model, entry, (args, kwargs), wanted, devices, source)
+        return replace(certificate, monotone=answers)
+
+
+def _searched_for_steps(
+    certificate: Certificate,
+    model: nn.Module,
+    entry: str,
+    inputs: tuple[tuple[Any, ...], dict[str, Any]],
+    wanted: list[str] | None,
+    devices: list[int],
+    source: torch.Generator,
+) -> tuple[Monotone, ...]:
+    args, kwargs = inputs
+    flat, named = _flat(_called(model, entry), wanted, devices), named_inputs(args, kwargs)
+
+    def run(name: str, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        given = torch.as_tensor(numbers).to(named[name])
+        with torch.no_grad():
+            found: NDArray[np.float64] = called_at(flat, args, kwargs, {name: given}).double().cpu().numpy()
+        return found
+
+    at = {name: tensor.detach().double().cpu().numpy() for name, tensor in named.items()}
+    types = [tensor.dtype for tensor in named.values() if tensor.is_floating_point()]
+    epsilon = max(torch.finfo(dtype).eps for dtype in types)
+    seed = int(torch.randint(2**31, (), generator=source))
+    return searched(certificate.monotone, run, at, np.random.default_rng(seed), epsilon)
 
 
 def _searched(
@@ -168,12 +203,13 @@ def _proof(
     chosen: Mapping[str, Part | None],
     wanted: list[str] | None,
     source: torch.Generator,
+    directions: Mapping[str, str],
 ) -> Certificate:
     call = _called(model, entry)
     with on_example_inputs():
         first = trace(model, args, kwargs, call)
-    certificate = _judged(first, chosen, wanted)
-    if not certificate:
+    certificate = _judged(first, chosen, wanted, directions)
+    if certificate.verdict != "convex" and not any(certificate.monotone):
         return certificate
 
     def again() -> Graph:
@@ -182,8 +218,11 @@ def _proof(
 
     doubt, last = _settled(model, first, again)
     if doubt:
-        return replace(certificate, verdict="cannot tell", reasons=(doubt,))
-    return _judged(last, chosen, wanted)  # what the first run left behind may have changed what the weights are
+        answers = doubted(certificate.monotone, (doubt,))
+        return replace(certificate, verdict="cannot tell", reasons=(doubt,), monotone=answers)
+    return _judged(
+        last, chosen, wanted, directions
+    )  # what the first run left behind may have changed what the weights are
 
 
 def _settled(model: nn.Module, first: Graph, again: Callable[[], Graph]) -> tuple[str, Graph]:
@@ -246,9 +285,12 @@ def _moved(tree: Any, generator: torch.Generator) -> Any:
     return tree
 
 
-def _judged(graph: Graph, chosen: Mapping[str, Part | None], wanted: list[str] | None) -> Certificate:
-    values = judge(graph, chosen, framework=cast("Framework", Numbers()))
-    return certificate_of(graph, values, wanted)
+def _judged(
+    graph: Graph, chosen: Mapping[str, Part | None], wanted: list[str] | None, directions: Mapping[str, str]
+) -> Certificate:
+    framework = cast("Framework", Numbers())
+    certificate = certificate_of(graph, judge(graph, chosen, framework=framework), wanted)
+    return replace(certificate, monotone=monotonicity_of(graph, directions, certificate.outputs, framework))
 
 
 def _flat(call: Callable[..., Any], wanted: list[str] | None, devices: list[int]) -> Callable[..., Tensor]:

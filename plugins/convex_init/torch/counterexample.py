@@ -120,17 +120,17 @@ def _values(
 ) -> list[Tensor]:
     """The outputs; without gradients for a model that fails where torch records some, say by writing into a view."""
     try:
-        return [_called(function, args, kwargs, point) for point in points]
+        return [called_at(function, args, kwargs, point) for point in points]
     except RuntimeError:
         with torch.no_grad():
-            return [_called(function, args, kwargs, point) for point in points]
+            return [called_at(function, args, kwargs, point) for point in points]
 
 
 def _noise(tensor: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(tensor.shape, generator=generator, dtype=torch.float32).to(tensor)
 
 
-def _called(
+def called_at(
     function: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any], point: dict[str, Tensor]
 ) -> Tensor:
     """Call a function with some of its inputs replaced."""

@@ -10,8 +10,9 @@ import numpy as np
 
 from convex_init.keras.model.calls import Call
 from convex_init.keras.model.inputs import named_parts
-from convex_init_core.convexity.certificate import Violation
+from convex_init_core.convexity.certificate import Certificate, Violation
 from convex_init_core.convexity.inputs.parts import Part
+from convex_init_core.convexity.monotonicity import Monotone, searched
 
 _ROWS, _ROUNDS = 128, 12
 _FLOOR = 0.03  # values on the way to a small result may be of order 1, and are rounded as such
@@ -59,6 +60,24 @@ def search_violation(
         for i in varied:
             a[i], b[i] = (end[i][parents] + 0.3 * size[i] * rng.standard_normal(end[i].shape) for end in (a, b))
     return best
+
+
+def searched_for_steps(certificate: Certificate, call: Call, seed: int) -> tuple[Monotone, ...]:
+    """Look for two points between which an output goes the wrong way, for each input that is asked for."""
+    at = {name: np.asarray(part) for name, part in call.arrays.items()}
+
+    def run(name: str, numbers: Any) -> Any:
+        given = {key: np.asarray(numbers, array.dtype) if key == name else array for key, array in at.items()}
+        result = call(**{key: keras.ops.convert_to_tensor(array) for key, array in given.items()})
+        found = [
+            np.ravel(np.asarray(keras.ops.convert_to_numpy(tensor), dtype=np.float64))
+            for place, tensor in named_parts("output", result)
+            if place in certificate.outputs
+        ]
+        return np.concatenate(found)
+
+    epsilon = float(np.finfo(np.float32).eps)
+    return searched(certificate.monotone, run, at, np.random.default_rng(seed), epsilon)
 
 
 def _excess(call: Call, rows: list[Any], a: dict[int, Any], b: dict[int, Any], outputs: set[str]) -> tuple[Any, Any]:
