@@ -52,7 +52,7 @@ def bernoulli_err(self, x):
 
 def distribution_err(self, x):
     try:
-        torch.distributions.Normal(0.0, 50 - x.sum())
+        torch.distributions.Normal(0.0, 50 - x.sum(), validate_args=True)
     except Exception:
         return -energy(x)
     return energy(x)

@@ -57,8 +57,8 @@ def test_random_graphs():
     computed = 0
     for number in range(200):
         graph = RandomGraph(random.Random(number), number % 2 == 0)
-        inputs = torch.randn(2, WIDTH, dtype=torch.float64), torch.randn(2, CONTEXT, dtype=torch.float64)
-        computed += Evaluated(graph, inputs).computed
+        x, y = (torch.randn(2, width, dtype=torch.float64) for width in (WIDTH, CONTEXT))
+        computed += Evaluated(graph, (x, graph.context(y))).computed
     assert computed > 2000
 
 

@@ -64,7 +64,7 @@ def _of_log_probabilities(axis: int) -> Callable[[Call], Node | str]:
             shape = [1] * len(x.shape)
             shape[classes] = x.shape[classes]
             x = call.step("multiply", x, call.step("reshape", call.fitted(weight), shape=shape))
-        found = call.step("gather", x, target, shape=target.shape)
+        found = call.step("gather", x, target, shape=target.shape, axis=None)
         loss = call.step("negate", call.step("join", found, call.literal(0.0), shape=target.shape))
         if not _REDUCTIONS[int(call["reduction"])]:
             return call.result("reshape", loss)

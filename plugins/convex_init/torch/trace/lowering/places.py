@@ -103,7 +103,7 @@ def _combined(call: Call) -> Node | str:
     if operation is None:
         return _REDUCES
     call.ignore("include_self")  # elements to which nothing is written stay
-    met = call.step("gather", source, call["index"], shape=data.shape)
+    met = call.step("gather", source, call["index"], shape=data.shape, axis=None)
     return call.result(operation, call.step("join", data, met, shape=data.shape))
 
 
