@@ -10,7 +10,7 @@ import random
 import re
 import sys
 import sysconfig
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import (
@@ -44,9 +44,14 @@ Closed = Callable[[Any], bool]
 """Whether an object is not looked into, such as an array of a framework."""
 
 
+def within(tree: Any, is_closed: Closed) -> Iterator[Any]:
+    """Yield what an object holds anywhere: in attributes, slots, sets, closures, iterators, its class."""
+    return (item for _, item in _reached("", tree, is_closed, with_globals=False))
+
+
 def holds(tree: Any, is_wanted: Callable[[Any], bool]) -> bool:
-    """Whether an object holds something anywhere: in attributes, slots, sets, closures, iterators, its class."""
-    return any(is_wanted(item) for _, item in _reached("", tree, is_wanted, with_code=False))
+    """Whether something is :func:`within` an object."""
+    return any(map(is_wanted, within(tree, is_wanted)))
 
 
 def python_state(root: Any, is_closed: Closed) -> dict[str, Any]:
@@ -60,7 +65,7 @@ def python_state(root: Any, is_closed: Closed) -> dict[str, Any]:
         is_closed: what is not looked into.
     """
     found: dict[str, Any] = {"random numbers": random.getstate(), "NumPy's random numbers": _of_numpy()}
-    for path, item in _reached("", root, is_closed, with_code=True):
+    for path, item in _reached("", root, is_closed, with_globals=True):
         if isinstance(item, _SCALARS):
             found[path] = item
         elif isinstance(item, (list, tuple, dict, set, frozenset, deque)):
@@ -76,7 +81,8 @@ def python_state(root: Any, is_closed: Closed) -> dict[str, Any]:
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Return the paths at which two states differ."""
-    return [path for path, item in after.items() if path not in before or not _same(before[path], item)]
+    both = [path for path, item in after.items() if path in before and not _same(before[path], item)]
+    return both + [path for path in (*before, *after) if path not in before or path not in after]
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -88,7 +94,7 @@ def _of_numpy() -> tuple[Any, ...]:
     return kind, np.asarray(keys).tobytes(), place, *rest
 
 
-def _reached(path: str, root: Any, is_closed: Closed, *, with_code: bool) -> Iterator[tuple[str, Any]]:
+def _reached(path: str, root: Any, is_closed: Closed, *, with_globals: bool) -> Iterator[tuple[str, Any]]:
     known: set[int] = set()
     alive: list[Any] = []  # an id is only an object's own while the object lives
     waiting = deque([(path, root)])
@@ -99,17 +105,17 @@ def _reached(path: str, root: Any, is_closed: Closed, *, with_code: bool) -> Ite
             continue
         known.add(id(item))
         alive.append(item)
-        waiting.extend(itertools.islice(_parts(path, item, with_code), _LONGEST))
+        waiting.extend(itertools.islice(_parts(path, item, with_globals), _LONGEST))
 
 
-def _parts(path: str, item: Any, with_code: bool) -> Iterator[tuple[str, Any]]:
+def _parts(path: str, item: Any, with_globals: bool) -> Iterator[tuple[str, Any]]:
     if isinstance(item, type):
         for base in item.__mro__:
             if not _is_of_a_library(base):
                 yield from _named(f"{path} {base.__name__}", vars(base))
         return
     if isinstance(item, FunctionType):
-        yield from _of_a_function(path, item, with_code)
+        yield from _of_a_function(path, item, with_globals)
         return
     if isinstance(item, MethodType):
         yield from ((f"{path}.self", item.__self__), (path, item.__func__))
@@ -128,11 +134,10 @@ def _parts(path: str, item: Any, with_code: bool) -> Iterator[tuple[str, Any]]:
         yield from ((f"{path}()", part) for part in gc.get_referents(item) if not isinstance(part, type))
     yield from _named(path, getattr(item, "__dict__", {}))
     yield from ((f"{path}.{name}", getattr(item, name, None)) for name in _slots(type(item)))
-    if with_code:
-        yield f"{path} class", type(item)
+    yield f"{path} class", type(item)
 
 
-def _of_a_function(path: str, item: FunctionType, with_code: bool) -> Iterator[tuple[str, Any]]:
+def _of_a_function(path: str, item: FunctionType, with_globals: bool) -> Iterator[tuple[str, Any]]:
     if _is_of_a_library(item) and not item.__closure__:
         return
     for cell in item.__closure__ or ():
@@ -140,7 +145,7 @@ def _of_a_function(path: str, item: FunctionType, with_code: bool) -> Iterator[t
             yield f"{path}.{item.__name__}", cell.cell_contents
     yield from ((f"{path}.{item.__name__}", part) for part in (item.__defaults__, item.__kwdefaults__) if part)
     yield from _named(path, item.__dict__)
-    if with_code and not _is_of_a_library(item):
+    if with_globals and not _is_of_a_library(item):
         named = (name for name in _names(item.__code__) if name in item.__globals__)
         yield from ((f"global {name}", item.__globals__[name]) for name in named)
 
@@ -153,7 +158,9 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 def _named(path: str, parts: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
-    return ((f"{path}.{name}".lstrip("."), part) for name, part in list(parts.items()))
+    # Many objects have attributes for what nobody gave them, such as a module of torch a dozen empty dicts for hooks.
+    given = ((name, part) for name, part in list(parts.items()) if part.__class__ not in (dict, OrderedDict) or part)
+    return ((f"{path}.{name}".lstrip("."), part) for name, part in given)
 
 
 def _slots(kind: type) -> list[str]:

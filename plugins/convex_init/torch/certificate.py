@@ -19,7 +19,6 @@ from convex_init.torch.model.modules import without_wrapper
 from convex_init.torch.trace import changed_weights, on_example_inputs, same_course, trace
 from convex_init.torch.trace.constants import Numbers
 from convex_init.torch.trace.containers import named_inputs, named_tensors
-from convex_init.torch.trace.doubts.reach import python_state
 from convex_init.torch.write.drawing import check_generator
 from convex_init_core import checks
 from convex_init_core.argument_names import refuse_unknown
@@ -30,6 +29,7 @@ from convex_init_core.convexity.inputs.parts import ConvexInputs, Part, convex_i
 from convex_init_core.convexity.judge import certificate_of, judge
 from convex_init_core.convexity.monotonicity import Monotone, asked_directions, doubted, monotonicity_of, searched
 from convex_init_core.graph.nodes import Graph
+from convex_init_core.reach import changes, python_state
 
 if TYPE_CHECKING:
     from convex_init_core.framework import Framework
@@ -225,13 +225,17 @@ def _proof(
     )  # what the first run left behind may have changed what the weights are
 
 
+def _python_state(model: nn.Module) -> dict[str, Any]:
+    return python_state(model, lambda item: False)  # attributes of tensors count as well
+
+
 def _settled(model: nn.Module, first: Graph, again: Callable[[], Graph]) -> tuple[str, Graph]:
     """Run a model on other inputs, until it leaves nothing behind that a later run could look at.
 
     Returns:
         A doubt, empty if there is none, and the last graph.
     """
-    last, state = first, python_state(model)
+    last, state = first, _python_state(model)
     for _ in range(_RUNS):
         try:
             graph = again()
@@ -242,10 +246,8 @@ def _settled(model: nn.Module, first: Graph, again: Callable[[], Graph]) -> tupl
                 "two runs on different inputs did different things, so the code looks at the numbers in a way that was "
                 "not recorded, or draws random ones outside torch"
             ), last
-        before, state = state, python_state(model)
-        changed = [path for path, item in state.items() if before.get(path, item) != item]
-        changed += [path for path in state if path not in before]
-        changed += changed_weights(last, graph)
+        before, state = state, _python_state(model)
+        changed = changes(before, state) + changed_weights(last, graph)
         last = graph
         if not changed:
             return "", last

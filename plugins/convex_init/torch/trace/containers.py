@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from convex_init.torch.trace.doubts.reach import tensors_within
+from convex_init_core.reach import within
 
 
 def place_in(name: str, key: Any) -> str:
@@ -88,11 +88,11 @@ def inside_objects(tree: Any) -> Iterator[tuple[str, Tensor]]:
         for _, part in parts:
             yield from inside_objects(part)
         named = {id(part) for _, part in parts}
-        for tensor in tensors_within(_beside_parts(tree)):
+        for tensor in _tensors_within(_beside_parts(tree)):
             if id(tensor) not in named:
                 yield type(tree).__name__, tensor
     elif not isinstance(tree, Tensor):
-        for tensor in tensors_within(tree):
+        for tensor in _tensors_within(tree):
             yield type(tree).__name__, tensor
 
 
@@ -107,7 +107,7 @@ def unnamed_objects(tree: Any) -> Iterator[str]:
         yield from unnamed_objects(part)
     named = {id(part) for _, part in parts or ()}
     held = tree if parts is None and not isinstance(tree, Tensor) else _beside_parts(tree)
-    if any(id(tensor) not in named for tensor in tensors_within(held)):
+    if any(id(tensor) not in named for tensor in _tensors_within(held)):
         yield type(tree).__name__
 
 
@@ -115,3 +115,7 @@ def _beside_parts(tree: Any) -> list[Any]:
     """What is attached to a container, or to a tensor: attributes, and keys that are no names."""
     attached = list(getattr(tree, "__dict__", {}).values())
     return attached + ([key for key in tree if not isinstance(key, str)] if isinstance(tree, Mapping) else [])
+
+
+def _tensors_within(tree: Any) -> Iterator[Tensor]:
+    return (item for item in within(tree, lambda item: False) if isinstance(item, Tensor))
