@@ -21,8 +21,8 @@ from convex_init.torch import (
     project_after_step,
     projected_parameters,
 )
+from tests.torch.kept_models import MODELS, X, step
 from tests.torch.networks import generator
-from tests.torch.test_kept_intervals import MODELS, X, step
 
 
 def dense():

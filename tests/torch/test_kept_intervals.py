@@ -11,89 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from convex_init.ignite import ConvexityGuard
-from convex_init.torch import apply_, certify, mark_projected, plan, project_, project_after_step, projected_parameters
-
-X = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
-NON_NEGATIVE, PROPORTION, NON_POSITIVE, AT_LEAST_ONE = (0.0, math.inf), (0.0, 1.0), (-math.inf, 0.0), (1.0, math.inf)
-
-
-class Network(nn.Module):
-    """Layers of 4, 8, 8 and 1 units, a learnt ``g``, and a function that puts them together."""
-
-    def __init__(self, make, shape=(8,), start=0.5):
-        super().__init__()
-        self.a, self.b, self.c = nn.Linear(4, 8), nn.Linear(8, 8), nn.Linear(8, 1)
-        self.g = nn.Parameter(torch.full(shape, start))
-        self.make = make
-
-    def forward(self, x):
-        z = F.relu(self.a(x))
-        return self.make(self, self.g, x, z)
-
-
-def value(m, z):
-    return m.c(F.relu(m.b(z)))
-
-
-def sequential(*inner):
-    return lambda: nn.Sequential(nn.Linear(4, 8), *copy.deepcopy(inner), nn.Linear(8, 1))
-
-
-MODELS = {
-    "a gate": (lambda: Network(lambda m, g, x, z: m.c(z + g * F.relu(m.b(z)))), {"g": NON_NEGATIVE}),
-    "a factor on logsumexp": (
-        lambda: Network(lambda m, g, x, z: value(m, z) + g * m.a(x).logsumexp(-1, keepdim=True), ()),
-        {"g": NON_NEGATIVE},
-    ),
-    "a factor on |x|²": (
-        lambda: Network(lambda m, g, x, z: value(m, z) + g * x.square().sum(-1, keepdim=True), ()),
-        {"g": NON_NEGATIVE},
-    ),
-    "a factor on a norm, halved": (
-        lambda: Network(lambda m, g, x, z: value(m, z) + (g / 2) * x.norm(dim=-1, keepdim=True), (1,)),
-        {"g": NON_NEGATIVE},
-    ),
-    "lerp": (lambda: Network(lambda m, g, x, z: m.c(torch.lerp(z, F.relu(m.b(z)), g))), {"g": PROPORTION}),
-    "lerp by hand": (
-        lambda: Network(lambda m, g, x, z: m.c((1 - g) * z + g * F.relu(m.b(z))), ()), {"g": PROPORTION},
-    ),
-    "a factor that is subtracted": (
-        lambda: Network(lambda m, g, x, z: m.c(z - g * F.relu(m.b(z))), (8,), -0.5), {"g": NON_POSITIVE},
-    ),
-    "a shift inside a square": (
-        lambda: Network(lambda m, g, x, z: value(m, z) + (z + g).square().sum(-1, keepdim=True)), {"g": NON_NEGATIVE},
-    ),
-    "an exponent": (
-        lambda: Network(lambda m, g, x, z: value(m, z) + (z**g).mean(-1, keepdim=True), (), 1.5), {"g": AT_LEAST_ONE},
-    ),
-    "a gate through a sigmoid": (
-        lambda: Network(lambda m, g, x, z: m.c(g.sigmoid() * z + (1 - g.sigmoid()) * F.relu(m.b(z)))), {},
-    ),
-    "slopes": (
-        sequential(nn.PReLU(), nn.Linear(8, 8), nn.PReLU(8)), {"1.weight": PROPORTION, "3.weight": PROPORTION},
-    ),
-    "scales": (
-        sequential(nn.ReLU(), nn.BatchNorm1d(8), nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Softplus()),
-        {"2.weight": NON_NEGATIVE, "4.weight": NON_NEGATIVE},
-    ),
-    "a scale of the input": (sequential(nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU()), {}),
-    "a gate behind moves": (
-        lambda: Network(lambda m, g, x, z: m.c(z + g.t().flatten()[:8] * F.relu(m.b(z))), (3, 4)), {"g": NON_NEGATIVE},
-    ),
-}  # fmt: skip
-
-
-def kept(made):
-    return {each.name: each.interval for each in made.kept if not each.drawn}
-
-
-def step(model, optimizer, direction):
-    """A step that takes every parameter out of every interval."""
-    generator = torch.Generator().manual_seed(1)
-    for parameter in model.parameters():
-        parameter.grad = -direction * (3.0 + torch.rand(parameter.shape, generator=generator))
-    optimizer.step()
+from convex_init.torch import apply_, certify, mark_projected, plan, project_, project_after_step
+from tests.torch.kept_models import MODELS, Network, X, kept, step, value
 
 
 @pytest.mark.parametrize("case", MODELS)
@@ -116,34 +35,6 @@ def test_a_model_stays_convex_whatever_its_steps_are(case):
         for name, ends in expected.items():
             end = ends[direction > 0]
             assert math.isinf(end) or bool((model.get_parameter(name) == end).all())
-
-
-@pytest.mark.parametrize("case", ["a gate", "lerp", "slopes", "scales"])
-def test_the_marks_survive_copies_and_reach_the_guard(case):
-    make, expected = MODELS[case]
-    model = copy.deepcopy(apply_(make(), X))
-    assert set(expected) <= set(projected_parameters(model))
-    guard = ConvexityGuard(model)
-    with torch.no_grad():
-        for name in expected:
-            model.get_parameter(name).fill_(-1.0)
-    engine = type("Engine", (), {"state": type("State", (), {"iteration": 1})})
-    with pytest.raises(RuntimeError, match=next(iter(expected)).replace(".", r"\.")):
-        guard(engine)
-    project_(model)
-    guard(engine)
-
-
-def test_an_upper_end_is_kept_and_guarded():
-    model = apply_(MODELS["slopes"][0](), X)
-    with torch.no_grad():
-        model[1].weight.fill_(1.5)
-        model[3].weight[0] = math.nan
-    with pytest.raises(RuntimeError, match=r"1\.weight \(between 1.5 and 1.5, must be in \[0, 1\]\)"):
-        ConvexityGuard(model)(type("Engine", (), {"state": type("State", (), {"iteration": 1})}))
-    project_(model)
-    assert model[1].weight.item() == 1.0
-    assert model[3].weight.isnan().tolist() == [True] + [False] * 7
 
 
 def test_what_is_outside_is_clamped_by_apply_and_comes_back_if_it_fails(monkeypatch):
@@ -185,7 +76,7 @@ def test_lbfgs_keeps_both_ends():
 NOTED = {
     "a temperature": (
         lambda: Network(lambda m, g, x, z: m.c(F.softplus(g * m.b(z)) / g), (), 1.0),
-        "div divides by 'g', which a projection may set to 0; put a map such as exp on it",
+        "divides by 'g', which a projection may set to 0; put a map such as exp on it",
     ),
     "a quadratic form": (
         lambda: Network(lambda m, g, x, z: value(m, z) + ((x @ g) * x).sum(-1, keepdim=True), (4, 4), 1.0),
