@@ -167,7 +167,7 @@ def certificate_of(graph: Graph, values: Values, outputs: Iterable[str] | None =
             known = ", ".join(graph.outputs) or "no tensor"
             raise ValueError(f"outputs names {name!r}, but the model returns {known}")
     found = {name: values[graph.outputs[name]] for name in names}
-    made = verdict_on(found, graph.doubts, _distinct(graph.notes, values.notes))
+    made = verdict_on(found, [*graph.doubts, *graph.risks], _distinct(graph.notes, values.notes))
     remedy = remedy_of(graph, values)
     return made if made or not remedy else replace(made, reasons=(*made.reasons, remedy))
 

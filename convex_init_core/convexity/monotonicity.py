@@ -103,7 +103,7 @@ def monotonicity_of(
     for name, direction in asked.items():
         values = judge(graph, [name], framework=framework)
         reasons = [_refusal(place, values[graph.outputs[place]], name, direction) for place in outputs]
-        reasons = [*filter(None, reasons), *graph.doubts]
+        reasons = [*filter(None, reasons), *graph.doubts, *graph.risks]
         found.append(Monotone(name, direction, "cannot tell" if reasons else "proved", tuple(dict.fromkeys(reasons))))
     return tuple(found)
 

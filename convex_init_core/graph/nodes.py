@@ -215,6 +215,7 @@ class Graph:
             judge's to say.
         outputs: what the model returned, by place in the result: ``"output"``, ``"output.0"``, ``"output.name"``.
         doubts: reasons why the graph may not stand for other inputs, such as control flow that looks at numbers.
+        risks: operations that raise for some inputs, which the code may catch to go another way; for proofs only.
         notes: what the graph holds for, where that is not plain, such as one draw of random numbers.
         instead: what to read instead of a model that differentiates a function; empty for others.
         other_names: further names of inputs, such as the signature's, and what they mean in ``inputs``.
@@ -224,6 +225,7 @@ class Graph:
     inputs: dict[str, Node] = field(default_factory=dict)
     outputs: dict[str, Node] = field(default_factory=dict)
     doubts: list[str] = field(default_factory=list)
+    risks: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     instead: str = ""
     other_names: dict[str, str] = field(default_factory=dict)

@@ -161,8 +161,11 @@ class Recorder(TorchDispatchMode):
                 )
             if looks_at_numbers(call) or (not has_rule(call) and may_be_of_any_size(func, args, kwargs, made)):
                 self.builder.doubt(f"{call.at} makes a result whose size depends on values of the input, {_OTHER_WAY}")
-            if may_fail(call):
-                self.builder.doubt(f"{call.at} fails for some values, {_OTHER_WAY}")
+            if (
+                may_fail(call)
+                and (risk := f"{call.at} fails for some values, {_OTHER_WAY}") not in self.recording.risks
+            ):
+                self.recording.risks.append(risk)
             if not all(map(_is_own, written)):
                 self.builder.doubt(f"{call.at} writes to memory that is shared with code outside torch")
         for index, tensor in enumerate(made):
