@@ -58,9 +58,14 @@ def test_a_missing_framework_is_named_with_the_remedy(adapter, tmp_path):
     assert f"pip install 'convex-init[{adapter}]'" in message
 
 
-def test_without_any_backend_keras_asks_for_its_default_one(elsewhere, tmp_path):
-    path = elsewhere("fake", "raise ModuleNotFoundError('No module named tensorflow', name='tensorflow')\n")
-    assert "pip install 'convex-init[tensorflow]'" in outcome("fake", tmp_path, path)
+def test_without_its_default_backend_keras_says_how_to_choose_another(tmp_path):
+    skip_without({"keras"})
+    unset = f"import os; os.environ.pop('KERAS_BACKEND', None); os.environ['KERAS_HOME'] = {str(tmp_path)!r}\n"
+    kind, name, message = outcome("keras", tmp_path, prelude=unset + BLOCK.format(name="tensorflow")).split("|")
+    assert (kind, name) == ("ModuleNotFoundError", "tensorflow")
+    assert "pip install 'convex-init[tensorflow]'" in message
+    if any(importlib.util.find_spec(backend) for backend in ("jax", "torch")):
+        assert "KERAS_BACKEND=" in message
 
 
 def test_a_part_from_another_folder_joins_the_package(elsewhere, tmp_path):
