@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from convex_init_core.constraints.kept import NON_NEGATIVE, Interval, Kept
+from convex_init_core.constraints.kept import ANY, NON_NEGATIVE, Interval, Kept
 from convex_init_core.constraints.needed import needed
 from convex_init_core.planning.refusals import in_front_of_links
 from convex_init_core.reading.behind_a_weight import NoMap, trace
@@ -43,6 +43,7 @@ def constraints(
     convex_inputs: Mapping[str, Part | None] | Iterable[str] | None,
     drawn: Collection[str],
     chosen: Chosen,
+    written: Collection[str] = (),
 ) -> Constraints:
     """Return which parameters must stay where.
 
@@ -52,10 +53,13 @@ def constraints(
         convex_inputs: names of the inputs in which it is to be convex; by default all.
         drawn: names of the parameters that are non-negative, and have no map that keeps them so.
         chosen: what the user's selections mean; excluded and free parameters are the user's business.
+        written: names of the parameters that will be given numbers of either sign, such as the shift of a bias:
+            nothing can be asked of them.
     """
-    names = [name for name in framework.parameters() if framework.parameter(name).trains]
+    names = [name for name in framework.parameters() if framework.parameter(name).trains and name not in written]
     outputs = {name: in_front_of_links(reading.graph.outputs[name]) for name in reading.graph.floating}
-    given = {product.source: NON_NEGATIVE for product in reading.products if is_unmapped(product, framework)}
+    given = dict.fromkeys(written, ANY)
+    given |= {product.source: NON_NEGATIVE for product in reading.products if is_unmapped(product, framework)}
     found = needed(
         reading.graph,
         outputs,

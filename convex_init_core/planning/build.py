@@ -92,7 +92,9 @@ def _planned(framework: Framework, request: Request) -> Plan:
     is_of_structure = bool(refusals.used_in_two_ways(reading, decisions.facts, chosen.excluded))
     found, rests_on = Constraints(), ""
     if not problems:
-        found = constraints(reading, framework, request.convex_inputs, _projected(layers), chosen)
+        of_either_sign = [layer.name for layer in layers if layer.written and layer.role != "positive"]
+        of_either_sign += [name for name in decisions.biases if _is_written(name, decisions)]
+        found = constraints(reading, framework, request.convex_inputs, _projected(layers), chosen, of_either_sign)
         problems += refusals.obstacles((each.name for each in found.kept if not each.drawn), decisions.facts)
     if not problems and request.free is None and not unread:  # free= is the user's word against the calculus
         if chosen.excluded or not found.is_enough:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from convex_init.torch.trace import trace
+from convex_init_core.convexity.inputs.parts import convex_inputs_of
 from convex_init_core.convexity.judge import judge
 from convex_init_core.reading.factors import Numbers
 from convex_init_core.reading.products_and_sums import read
@@ -15,8 +16,7 @@ def traced(model, inputs, entry):
 
 def reading_of(model, inputs, convex_inputs=None, entry="forward"):
     graph = traced(model, inputs, entry)
-    convex = None if convex_inputs is None else str(convex_inputs)
-    return read(graph, judge(graph, convex, on_a_grid=True), numbers=Numbers(moments))
+    return read(graph, judge(graph, convex_inputs_of(convex_inputs), on_a_grid=True), numbers=Numbers(moments))
 
 
 def moments(constant):

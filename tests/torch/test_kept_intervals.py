@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from convex_init.torch import apply_, certify, mark_projected, plan, project_, project_after_step
 from tests.torch.kept_models import MODELS, Network, X, kept, step, value
+from tests.torch.zoo.refused import Residual
 
 
 @pytest.mark.parametrize("case", MODELS)
@@ -78,10 +79,6 @@ NOTED = {
         lambda: Network(lambda m, g, x, z: m.c(F.softplus(g * m.b(z)) / g), (), 1.0),
         "divides by 'g', which a projection may set to 0; put a map such as exp on it",
     ),
-    "a quadratic form": (
-        lambda: Network(lambda m, g, x, z: value(m, z) + ((x @ g) * x).sum(-1, keepdim=True), (4, 4), 1.0),
-        "the numbers of its matrix are not known",
-    ),
 }
 
 
@@ -89,13 +86,38 @@ NOTED = {
 def test_what_rests_on_numbers_is_said(case):
     make, why = NOTED[case]
     model = make()
-    if model.g.ndim == 2:
-        model.g.data = torch.eye(4)
     with pytest.warns(UserWarning, match="convex now, and may cease to be in training") as caught:
         made = plan(model, X)
     assert why in str(caught[0].message)
     assert why in made.rests_on
     assert why in str(made)
+
+
+def test_a_matrix_of_a_quadratic_form_is_not_drawn_over():
+    model = Network(lambda m, g, x, z: value(m, z) + ((x @ g) * x).sum(-1, keepdim=True), (4, 4), 1.0)
+    model.g.data = torch.eye(4)
+    with pytest.raises(ValueError, match="the numbers of its matrix are not known"):
+        plan(model, X)
+    assert certify(apply_(model, X, exclude="g"), X)
+
+
+def test_a_bias_that_takes_the_shift_cannot_be_kept_non_negative():
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.LeakyReLU(-0.1), nn.Linear(8, 1))
+    for layer in (model[0], model[2]):
+        nn.init.zeros_(layer.bias)  # with these the model could be convex; with the shift it is not
+    with pytest.raises(ValueError, match="not non-decreasing"):
+        plan(model, X)
+
+
+def test_a_residual_network_with_batch_normalisation_becomes_convex_and_stays_so():
+    torch.manual_seed(0)
+    model, images = Residual(), torch.randn(16, 2, 8, 8)
+    assert set(kept(plan(model, images))) == {"na.weight", "nb.weight"}
+    apply_(model, images, generator=torch.Generator().manual_seed(0))
+    optimizer = torch.optim.SGD(model.parameters(), 1.0)
+    project_after_step(optimizer, model)
+    step(model, optimizer, -1.0)
+    assert certify(model.eval(), images)
 
 
 def test_the_remedy_for_a_temperature_works():

@@ -139,7 +139,6 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], dict[str, object], list[str]]]
     "LayerNorm": (behind(nn.LayerNorm(4)), {}, ["native_layer_norm", *NORM]),
     "GroupNorm": (behind(nn.GroupNorm(2, 4)), {}, ["native_group_norm", *NORM]),
     "RMSNorm": (behind(nn.RMSNorm(4)), {}, NORM),
-    "BatchNorm": (behind(nn.BatchNorm1d(4)), {}, ["batch_norm in '3'", "'3.weight'", "mark_projected", "remove it"]),
     "tanh": (behind(nn.Tanh()), {}, ["tanh", "concave", *ACTIVATION]),
     "sigmoid": (behind(nn.Sigmoid()), {}, ["sigmoid", *ACTIVATION]),
     "GELU": (behind(nn.GELU()), {}, ["gelu", *ACTIVATION]),

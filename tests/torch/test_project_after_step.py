@@ -193,7 +193,7 @@ def test_an_optimizer_without_the_weights_is_an_error():
 def test_a_model_without_marks_is_an_error():
     plain = nn.Linear(3, 3)
     for call in (project_, lambda m: project_after_step(torch.optim.SGD(m.parameters(), 0.1), m)):
-        with pytest.raises(ValueError, match=r"Linear has no weight.*apply_\(model\) or mark_projected\(layer\)"):
+        with pytest.raises(ValueError, match=r"Linear has no weight.*constrain_\(model\).*mark_projected\(layer\)"):
             call(plain)
     with pytest.raises(TypeError, match="model must be"):
         project_after_step(torch.optim.SGD(plain.parameters(), 0.1), list(plain.parameters()))
