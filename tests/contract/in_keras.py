@@ -196,6 +196,8 @@ class Adapter:
     def detach(self) -> None:
         for variable in self.network.trainable_variables:
             variable.constraint = None
+        if getattr(self.network, "optimizer", None) is not None:
+            self.network.compile(self.network.optimizer, "mse")  # the compiled step still has the constraints
 
     def state(self) -> list[str]:
         """Names of all that is saved."""

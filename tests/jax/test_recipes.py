@@ -8,17 +8,18 @@ import pytest
 
 from tests.architecture.checkout import CHECKOUT
 
-RECIPES = {"flax_nnx": "flax", "equinox_ensemble": "equinox", "ott_neural_dual": "ott.neural"}
-"""By name of the script, what it needs besides optax."""
+RECIPES = {"flax_nnx": ("flax", 60), "equinox_ensemble": ("equinox", 60), "ott_neural_dual": ("ott.neural", 500)}
+"""By name of the script, what it needs besides optax, and how many steps it takes to learn something."""
 
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.filterwarnings("ignore")  # how these libraries are written is not ours to judge
 def test_a_recipe_learns(name):
-    for needed in (RECIPES[name], "optax"):
+    library, steps = RECIPES[name]
+    for needed in (library, "optax"):
         pytest.importorskip(needed, reason=f"{needed} cannot be imported", exc_type=ImportError)
     spec = importlib.util.spec_from_file_location(name, CHECKOUT / "examples" / f"{name}.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    before, after = script.main(steps=60)
+    before, after = script.main(steps=steps)
     assert after < 0.8 * before

@@ -55,7 +55,8 @@ def projection(plan: Plan) -> optax.GradientTransformation:
         inner = optax.keep_params_nonnegative() if interval == (0.0, math.inf) else optax.stateless(_clipped(*interval))
         return optax.masked(inner, is_in)
 
-    return optax.chain(*(kept_in(interval) for interval in dict.fromkeys(each.interval for each in plan.kept)))
+    kept = [kept_in(interval) for interval in dict.fromkeys(each.interval for each in plan.kept)]
+    return optax.chain(*kept) if kept else optax.identity()  # maps may keep all that there is
 
 
 def project(model: Any, plan: Plan) -> Any:

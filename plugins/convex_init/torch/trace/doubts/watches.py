@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 import convex_init
-import convex_init_core
 from convex_init.torch.model.modules import hidden_modules
+from convex_init_core import checks
 
 Weights = Iterable[tuple[str, str, Tensor]]
 """Kind (``"parameter"`` or ``"buffer"``), name and tensor of each weight."""
@@ -161,7 +161,7 @@ class Escapes(TorchFunctionMode):
 
 
 _TORCH = str(Path(torch.__file__).parent)
-_OURS = (*convex_init.__path__, *convex_init_core.__path__)
+_OURS = (*convex_init.__path__, str(Path(checks.__file__).parent))
 _RECORDER = str(Path(__file__).parent.parent)
 _BEGINS = "_recorded"  # of the recorder's functions, the one that calls the model
 
