@@ -8,7 +8,7 @@ import pytest
 
 from tests.architecture.checkout import CHECKOUT
 
-RECIPES = {"flax_nnx": ("flax", 60), "equinox_ensemble": ("equinox", 60), "ott_neural_dual": ("ott.neural", 500)}
+RECIPES = {"flax_nnx": ("flax", 60), "equinox_ensemble": ("equinox", 60)}
 """By name of the script, what it needs besides optax, and how many steps it takes to learn something."""
 
 

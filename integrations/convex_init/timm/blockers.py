@@ -13,6 +13,7 @@ from torch import nn
 from convex_init.timm.findings import Blocker
 from convex_init.timm.replacements import suggestion
 from convex_init.timm.survey import Survey
+from convex_init_core.constraints.kept import ANY, NON_NEGATIVE
 from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import Curvature, Sign, Value
 from convex_init_core.convexity.judge import judge
@@ -64,7 +65,8 @@ class _Search:
             return Value(Curvature.CONVEX, value.sign, value.monotone)
 
         framework = self.survey.framework
-        return judge(self.graph, assume_non_negative=framework.parameters(), framework=framework, revise=revised)
+        within = {name: NON_NEGATIVE if name in kept else ANY for name in framework.parameters()}
+        return judge(self.graph, assume_within=within, framework=framework, revise=revised)
 
     def _block_concave(self, output: Node, values: Mapping[Node, Value]) -> None:
         """Note where an output became concave."""

@@ -175,7 +175,9 @@ def _geometry(weight: Tensor, given: Geometry | None) -> Geometry:
 def _check_length(weight: Tensor, bias: Tensor, fan_in: float) -> None:
     """Refuse a bias that has not one number for each output."""
     outputs = weight.numel() / fan_in
-    if weight.ndim == 2:  # whatever the user calls fan-in, say of a weight that is masked
+    if weight.ndim == 1:  # its outputs are not to be seen
+        fits = True
+    elif weight.ndim == 2:  # whatever the user calls fan-in, say of a weight that is masked
         fits = bias.numel() in weight.shape
         outputs = weight.shape[0] if fan_in == weight.shape[1] else outputs
         fits = fits if fan_in not in weight.shape else bias.numel() == outputs
