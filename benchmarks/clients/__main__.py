@@ -18,8 +18,8 @@ def measured(name: str, seeds: range) -> dict[str, Any]:
     """What one client gives: its verdict, and the errors by rate from both starts; or why it does not run."""
     client = CLIENTS[name]
     if client.broken:
-        return {"library": client.library, "broken": client.broken}
-    found: dict[str, Any] = {"library": client.library, "remark": client.remark, **asdict(verdict(client))}
+        return {"library": client.distribution, "broken": client.broken}
+    found: dict[str, Any] = {"library": client.distribution, "remark": client.remark, **asdict(verdict(client))}
     for label, start in (("default", by_default), ("ours", ours)):
         runs = at_its_best_rate(client, start, seeds)
         found[label] = {"error": runs.error, "rate": runs.best, "errors_by_rate": runs.errors}
@@ -37,7 +37,7 @@ def main() -> None:
         for name in CLIENTS:
             clients[name] = measured(name, range(options.seeds))
             print(name, clients[name].get("default"), clients[name].get("ours"), flush=True)
-        libraries = sorted({client.library for client in CLIENTS.values()})
+        libraries = sorted({client.distribution for client in CLIENTS.values()})
         settings = {
             "seeds": options.seeds,
             "examples": EXAMPLES,

@@ -21,23 +21,25 @@ class Client:
     """One class of a library.
 
     Attributes:
-        library: the name under which the library is installed.
+        distribution: the name under which its library is installed.
         build: makes the model with the library's own initialisation.
         shapes: the shapes of its inputs, without the batch.
         settings: what `plan`, `apply_` and `certify` need to know beyond the inputs.
         positive: how many weights have to be non-negative.
         certified: whether the certificate proves it convex; if not, `remark` says why.
         remark: what a user of this class should know.
+        behind: whether its own start is ahead of ours in the committed figures, two seeds each.
         broken: what its own forward raises in the versions that are tested, if it does not run.
     """
 
-    library: str
+    distribution: str
     build: Callable[[], nn.Module]
     shapes: tuple[tuple[int, ...], ...] = ((FEATURES,),)
     settings: Mapping[str, Any] = field(default_factory=dict)
     positive: int = 0
     certified: bool = True
     remark: str = ""
+    behind: bool = False
     broken: str = ""
 
     def inputs(self, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -56,10 +58,10 @@ def _lyapunov() -> nn.Module:
     return _made(blocks, "PosDef", _made(blocks, "InputConvexNN", FEATURES, 1, hsizes=[32, 32]))
 
 
-def _flow(name: str, positive: int, **settings: Any) -> Client:
+def _flow(name: str, positive: int, behind: bool = False, **settings: Any) -> Client:
     """Return a potential of a convex potential flow."""
     build = partial(_made, "cpflows.icnn", name, dim=FEATURES, dimh=32, **settings)
-    return Client("cpflows", build, positive=positive)
+    return Client("cpflows", build, positive=positive, behind=behind)
 
 
 def _conditional(name: str, **known: Any) -> Client:
@@ -95,12 +97,12 @@ CLIENTS = {
     "hessQuik ICNN": Client(
         "hessQuik", partial(_made, "hessQuik.networks", "ICNN", FEATURES, [None, 32, 32, 1]), positive=2
     ),
-    "cpflows ICNN": _flow("ICNN", 3, num_hidden_layers=3),
-    "cpflows ICNN2": _flow("ICNN2", 3, num_hidden_layers=3),
+    "cpflows ICNN": _flow("ICNN", 3, behind=True, num_hidden_layers=3),
+    "cpflows ICNN2": _flow("ICNN2", 3, behind=True, num_hidden_layers=3),
     "cpflows ICNN3": _flow("ICNN3", 3, num_hidden_layers=3),
-    "cpflows LseICNN": _flow("LseICNN", 0),
+    "cpflows LseICNN": _flow("LseICNN", 0, behind=True),
     "cpflows ResICNN2": _flow("ResICNN2", 5, num_hidden_layers=3),
-    "cpflows DenseICNN2": _flow("DenseICNN2", 3, num_hidden_layers=3),
+    "cpflows DenseICNN2": _flow("DenseICNN2", 3, behind=True, num_hidden_layers=3),
     "cpflows PICNN": _conditional(
         "PICNN",
         certified=False,

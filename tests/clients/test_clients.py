@@ -19,8 +19,8 @@ VERDICTS: dict[str, Verdict] = {}
 
 def client_named(name: str) -> Client:
     client = CLIENTS[name]
-    if find_spec(client.library) is None:
-        pytest.skip(f"{client.library} is not installed")
+    if find_spec(client.distribution) is None:
+        pytest.skip(f"{client.distribution} is not installed")
     return client
 
 
@@ -54,12 +54,11 @@ def test_the_certificate(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RUNNING)
-def test_training_learns_and_keeps_up_with_its_own_start(name: str) -> None:
-    """Ahead of it is a goal that docs/clients.md shows to be missed for most; nothing may fall far behind."""
+def test_training_ends_lower_than_from_its_own_start_but_where_it_is_known_not_to(name: str) -> None:
     client = client_named(name)
-    default, start = (at_its_best_rate(client, start, seeds=(0,)).error for start in (by_default, ours))
+    default, start = (at_its_best_rate(client, start, seeds=(0, 1)).error for start in (by_default, ours))
     assert start < 1.0  # of a constant
-    assert start < 2.0 * default
+    assert start < (1.5 if client.behind else 1.0) * default
 
 
 @pytest.mark.parametrize("name", BROKEN)
