@@ -20,7 +20,6 @@ LONG_FILES = {
     "tests/keras/test_certificate.py": 393,
     "tests/torch/random_graphs.py": 640,
     "tests/torch/test_bends.py": 367,
-    "tests/torch/test_certificate_edges.py": 489,
 }
 
 MODULES = 9

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import convex_init.torch as ci
-from tests.torch.test_certificate_edges import certificate_of
+from tests.torch.functions_as_models import certificate_of
 
 
 def energy(x):
