@@ -17,7 +17,6 @@ TABLES: tuple[str, ...] = ()
 LONG_FILES = {
     "tests/core/graphs/lines.py": 355,
     "tests/core/graphs/random_graphs.py": 412,
-    "tests/keras/test_certificate.py": 393,
     "tests/torch/random_graphs.py": 640,
     "tests/torch/test_bends.py": 367,
 }
