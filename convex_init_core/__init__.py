@@ -8,7 +8,7 @@ a ``Positivity`` the way to the raw parameter, ``positive_recipe`` the three tog
 ``forward_convolution`` predict the signal, ``stability`` and ``depth_advice`` whether it holds. Equation numbers are
 those of Hoedt & Klambauer, *Principled Weight Initialisation for Input-Convex Neural Networks*, NeurIPS 2023. What goes
 beyond the paper keeps to its own module: ``methods.normalised`` for layers before a normalisation,
-``methods.isometric`` and ``methods.bend_spread`` for depth, ``methods.sum_budget`` for several terms,
+``methods.isometric`` and ``methods.bends.bend_spread`` for depth, ``methods.sum_budget`` for several terms,
 ``signal.fixed_point`` and ``theory.operating_point`` for what a chain settles at.
 
 **Writers of an adapter** import from the submodules, not from here: ``framework`` is the port, ``graph`` what a tracer
@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convex_init_core.methods.depth_advice import depth_advice
+    from convex_init_core.methods.choice.depth_advice import depth_advice
     from convex_init_core.methods.isometric import solve_isometric
     from convex_init_core.methods.log_normal import solve, solve_centred, solve_free
     from convex_init_core.methods.recipe import Recipe
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 # Where each name lives: it is imported when first asked for, so that nobody waits for what he does not use.
 _HOMES = {
-    "methods.depth_advice": "depth_advice",
+    "methods.choice.depth_advice": "depth_advice",
     "methods.isometric": "solve_isometric",
     "methods.log_normal": "solve solve_centred solve_free",
     "methods.recipe": "Recipe",

@@ -40,6 +40,7 @@ class Parameter:
         tied_to: name of another parameter that is the same array; empty if none.
         bias: of a weight: name of the parameter that is the bias of its layer (or module), or would be if one were
             registered; empty if there can be none.
+        carrier: c where a carrier runs beside its layer, so that the weight may go down to −c; else 0.
         keeper: what keeps it non-negative once it is marked.
     """
 
@@ -57,6 +58,7 @@ class Parameter:
     trains: bool = True
     tied_to: str = ""
     bias: str = ""
+    carrier: float = 0.0
     keeper: str = "project_ or project_after_step"
 
 

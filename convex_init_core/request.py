@@ -13,19 +13,20 @@ from convex_init_core import checks
 from convex_init_core.argument_names import refuse
 from convex_init_core.convexity.inputs.parts import ConvexInputs, Part, convex_inputs_of
 from convex_init_core.planning.outputs.wanted import Outputs, outputs_of
-from convex_init_core.reading.select import Selection, patterns_of
+from convex_init_core.reading.select import Selection, SelectionOfLayers, patterns_of
 from convex_init_core.settings import InitSettings
-from convex_init_core.theory.activation import Activation, ArrayFunction
+from convex_init_core.theory.activation import Activation
 from convex_init_core.theory.activations import as_activation
 from convex_init_core.weights.positivity import Positivity, as_positivity
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-Feeding: TypeAlias = "str | Activation | ArrayFunction"
+Feeding: TypeAlias = "str | Activation | Callable[..., Any]"
+"""A name, an activation, or a function: of NumPy arrays here, of its own arrays in a framework."""
 
-METHOD = "bounded_gain"
-"""The method for a whole model, whose depth is known."""
+METHOD = "auto"
+"""The method for a whole model, whose shape is known."""
 
 
 class Selections(TypedDict, total=False):
@@ -33,9 +34,9 @@ class Selections(TypedDict, total=False):
 
     convex_inputs: ConvexInputs | None
     entry: str
-    positive: Selection | None
-    free: Selection | None
-    exclude: Selection | None
+    positive: Selection | SelectionOfLayers | None
+    free: Selection | SelectionOfLayers | None
+    exclude: Selection | SelectionOfLayers | None
 
 
 class Settings(TypedDict, total=False):
@@ -49,18 +50,24 @@ class Settings(TypedDict, total=False):
     method: str
     match_moments: bool
     threshold: float
+    kinks: str
 
 
-class Options(Selections, Settings, total=False):
+class Start(Settings, total=False):
+    """The same, and what the outputs are to be at the start."""
+
+    output_mean: object
+    output_variance: object
+    targets: object
+
+
+class Options(Selections, Start, total=False):
     """The arguments of :func:`request`."""
 
     fed_by: Feeding | Mapping[str, Feeding] | None
     positivity: str | Positivity | None
     register_missing_bias: bool
     calibrate: bool | None
-    output_mean: object
-    output_variance: object
-    targets: object
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +87,7 @@ class Request:
         calibrate: whether sums are measured: all, none, or (``None``) where the method and its theory leave it open.
         outputs: mean and variance that the model's output has at the start.
         settings: of the whole network.
+        named: those of them that the user gave.
     """
 
     convex_inputs: Mapping[str, Part | None] | None = None
@@ -93,6 +101,7 @@ class Request:
     calibrate: bool | None = None
     outputs: Outputs = field(default_factory=Outputs)
     settings: InitSettings = field(default_factory=lambda: InitSettings(method=METHOD))
+    named: frozenset[str] = frozenset()
 
     def feeding(self, path: str) -> Activation | None:
         """Return the user's word on what feeds the layer at ``path``: that of the first pattern which matches."""
@@ -119,7 +128,7 @@ def request(**options: Unpack[Options]) -> Request:
 
     Args:
         **options: fields of :class:`Request`, as a user writes them, and the fields of
-            :class:`~convex_init_core.settings.InitSettings`; the method is ``"bounded_gain"`` by default.
+            :class:`~convex_init_core.settings.InitSettings`; the method is ``"auto"`` by default.
 
     Raises:
         TypeError: for an argument that does not exist or has the wrong type; the message names it and what to pass.
@@ -146,6 +155,7 @@ def request(**options: Unpack[Options]) -> Request:
         calibrate=calibrate,
         outputs=outputs_of(given),
         settings=settings,
+        named=frozenset(given) & frozenset(_SETTINGS),
         **selections,
     )
 
@@ -223,7 +233,7 @@ def _fed_by(spec: Any) -> dict[str, Activation]:
 
 def _check_chain(selections: Mapping[str, object], calibrate: bool | None) -> None:
     """Refuse what a threshold does not go with: it needs every layer of a chain, and leaves the signal off-centre."""
-    from convex_init_core.methods.bend_spread import check_no_selection  # rarely needed
+    from convex_init_core.methods.bends.bend_spread import check_no_selection  # rarely needed
 
     check_no_selection(selections)
     if calibrate:

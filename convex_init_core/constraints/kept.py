@@ -36,6 +36,11 @@ class Kept:
         """Both ends."""
         return self.low, self.high
 
+    @property
+    def is_non_negative(self) -> bool:
+        """Whether the interval is [0, ∞)."""
+        return self.interval == NON_NEGATIVE
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as numbers and texts, with ``None`` for an end that is not there."""
         ends = {"low": self.low, "high": self.high}

@@ -158,11 +158,14 @@ class _Search:
     def _value(self, node: Node) -> Value:
         if node in self.mapped:
             return calculus.constant(Sign.NON_NEGATIVE)
-        if node.name == "divide" and not node.is_fixed and self._may_vanish(node.inputs[1]):
-            label = " and ".join(node.inputs[1].parameters)
+        divisor = node.inputs[1] if node.name == "divide" else node.inputs[0] if node.name == "reciprocal" else None
+        if divisor is not None and self._may_vanish(divisor):
+            label = " and ".join(divisor.parameters)
             why = f"{node.at} divides by {label!r}, which a projection may set to 0; put a map such as exp on it"
+            if node.is_fixed:
+                return calculus.constant(Sign.ANY, reason=why)
             return calculus.unknown(why, *(self.values[part] for part in node.inputs))
-        return value_of(node, self.values, self.order)
+        return value_of(node, self.values, self.order, on_a_grid=True)
 
     def _may_vanish(self, node: Node) -> bool:
         """Whether a constant is 0 where the parameters behind it are clamped."""
@@ -182,12 +185,20 @@ class _Search:
         names = self._free(meeting)
         ranked = zip(*(self.preferred(self.numbers.get(name)) for name in names), strict=True)
         by_sign = [dict(zip(names, intervals, strict=True)) for intervals in ranked]
-        within = _EXPONENT if node.name == "power" else _PROPORTION
-        if self._mended_by(node, meeting, [*by_sign[:1], dict.fromkeys(names, within), *by_sign[1:]]):
+        within = [dict.fromkeys(names, interval) for interval in self._within(node, names)]
+        if self._mended_by(node, meeting, [*by_sign[:1], *within, *by_sign[1:]]):
             return True
         signs = list(self._what_gives_a_sign(node))
         names = self._free([part for part in signs if part.is_fixed])
         return self._mended_by(node, signs, [dict.fromkeys(names, NON_NEGATIVE)])
+
+    def _within(self, node: Node, names: Collection[str]) -> list[Interval]:
+        """Intervals with an end that is not 0, such as that of ``g − 1``; those that hold the present numbers first."""
+        if node.name == "power":
+            return [_EXPONENT]
+        present = [numbers for name in names if (numbers := self.numbers.get(name)) is not None]
+        beyond = present and all(low >= 1.0 for low, _ in present) and any(high > 1.0 for _, high in present)
+        return [_EXPONENT, _PROPORTION] if beyond else [_PROPORTION]
 
     def _learnt_as_mapped(self, constants: Iterable[Node]) -> bool:
         """Learn what maps say of constants; whether that is more than the rules do."""

@@ -74,6 +74,10 @@ def constraints(
         if name in drawn or name not in chosen.excluded | chosen.free:
             low, high = found.intervals.get(name, NON_NEGATIVE)
             known = framework.parameter(name)
+            if low == 0.0 and known.carrier > 0.0:  # what it takes away, the carrier gives to all units alike
+                low = -known.carrier
+            if (low, high) == ANY:
+                continue
             path = known.layer if known.role == "weight" else name
             at = found.why.get(name, "")
             why = f"{at} needs it" if at else "it multiplies a convex value"

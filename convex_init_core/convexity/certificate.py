@@ -32,6 +32,11 @@ class Violation:
         """The excess in units of the tolerance."""
         return self.excess / self.tolerance
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as numbers, with both ends as nested lists."""
+        a, b = ({name: array.tolist() for name, array in end.items()} for end in (self.a, self.b))
+        return {"excess": self.excess, "tolerance": self.tolerance, "element": self.element, "a": a, "b": b}
+
     def __str__(self) -> str:
         """Say how large the violation is."""
         return (
@@ -60,6 +65,17 @@ class Certificate:
     violation: Violation | None = None
     notes: tuple[str, ...] = ()
     monotone: tuple[Any, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as numbers and texts, to be written to a file or compared."""
+        return {
+            "verdict": self.verdict,
+            "reasons": list(self.reasons),
+            "outputs": {name: curvature.value for name, curvature in self.outputs.items()},
+            "violation": None if self.violation is None else self.violation.to_dict(),
+            "notes": list(self.notes),
+            "monotone": [answer.to_dict() for answer in self.monotone],
+        }
 
     def __bool__(self) -> bool:
         """Whether the network is certified as convex, and as monotone where that was asked."""

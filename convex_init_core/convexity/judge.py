@@ -18,6 +18,7 @@ from convex_init_core.convexity.inputs.dependence import dependence
 from convex_init_core.convexity.inputs.names import input_names, shown_inputs
 from convex_init_core.convexity.inputs.parts import Part
 from convex_init_core.convexity.on_a_grid import composite
+from convex_init_core.convexity.one_number.proof import proven
 from convex_init_core.convexity.rules import leaves
 from convex_init_core.convexity.values import Values
 from convex_init_core.graph.nodes import Graph, Kind, Node
@@ -66,7 +67,7 @@ def judge(
         order[node] = len(order)
         if node in values:
             continue
-        value = value_of(node, values, order if on_a_grid else None)
+        value = value_of(node, values, order, on_a_grid=on_a_grid)
         values.learn(node, value if revise is None else revise(node, value))
     return values
 
@@ -78,25 +79,28 @@ def learn_inputs(graph: Graph, convex_inputs: Mapping[str, Part | None] | Iterab
         ValueError: if a name in ``convex_inputs`` is none of the inputs, or a part has no elements.
     """
     parts = _parts(graph, convex_inputs)
-    values.asked = tuple(parts)
+    values.asked, values.extremes_drop_nan = tuple(parts), graph.extremes_drop_nan
     for name in parts:
         values.learn(graph.inputs[name], calculus.variable(name))
     values.context = _context(graph, parts, values)
 
 
-def value_of(node: Node, values: Values, order: Mapping[Node, int] | None = None) -> Value:
+def value_of(node: Node, values: Values, order: Mapping[Node, int], *, on_a_grid: bool = False) -> Value:
     """Return what is known of a node.
 
     Args:
         node: any but a convex input.
         values: of the nodes before it.
-        order: places of the nodes in the graph, to judge element-wise functions on a grid, too; that is no proof.
+        order: places of the nodes in the graph.
+        on_a_grid: whether element-wise functions are judged on a grid, too; that is no proof.
     """
     value = _value(node, values)
     if node in values.context and not value.is_constant:
         value = calculus.constant(value.sign, label="a part of an input that is context")
     value = with_sign(node, value, values)
-    if order is not None and value.curvature is Curvature.UNKNOWN:
+    if value.curvature is Curvature.UNKNOWN and node.op.element_wise and node.kind is Kind.FLOATING:
+        value = proven(node, values, order) or value
+    if on_a_grid and value.curvature is Curvature.UNKNOWN:
         value = composite(node, values, order) or value
     return value
 

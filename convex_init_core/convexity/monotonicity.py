@@ -41,6 +41,11 @@ class Monotone:
     reasons: tuple[str, ...] = ()
     step: float = 0.0
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as numbers and texts."""
+        found = {"name": self.name, "direction": self.direction, "verdict": self.verdict, "step": self.step}
+        return {**found, "reasons": list(self.reasons)}
+
     def __bool__(self) -> bool:
         """Whether it is proved."""
         return self.verdict == "proved"

@@ -35,6 +35,8 @@ class Values(Mapping["Node", Value]):
         notes: what the values hold for, where that is not plain.
         context: nodes that are made of context, although they come from an input of which a part is convex.
         context_bounds: between which numbers the elements of context lie, whatever it holds.
+        doubts: of nodes that were asked for, whether they may be infinite or NaN, and which node makes them so.
+        extremes_drop_nan: whether a maximum may leave NaN out.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class Values(Mapping["Node", Value]):
         self.notes: list[str] = []
         self.context: frozenset[Node] = frozenset()
         self.context_bounds: dict[Node, tuple[float, float]] = {}
+        self.doubts: dict[Node, tuple[int, Node]] = {}
+        self.extremes_drop_nan = False
         self._framework = framework
         self._values: dict[Node, Value] = {}
         self._first: dict[Node, Node] = {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from convex_init_core.graph.compounds.patterns import Found
-from convex_init_core.graph.nodes import Constant, Graph, Node, Place
+from convex_init_core.graph.nodes import Constant, Graph, Node, Place, Source
 from convex_init_core.graph.ops import OPS
 
 
@@ -20,11 +20,13 @@ class Builder:
         bounds: smallest and largest number of an array of the framework; ``None`` if they cannot be read.
         recognised: the function that a node completes, which is known by what it does; ``None`` if there is none.
         graph: so far.
+        source: file and line of the user's code that makes what comes next, if they are known.
     """
 
     bounds: Callable[[Any], tuple[float, float] | None]
     recognised: Callable[[Node], Found | None]
     graph: Graph = field(default_factory=Graph)
+    source: Source | None = None
     _made: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def place(self, operation: str, module: str = "") -> Place:
@@ -93,6 +95,8 @@ class Builder:
         return self.graph
 
     def _kept(self, node: Node) -> Node:
+        if node.inputs:
+            node.source = self.source
         self.graph.nodes.append(node)
         return node
 

@@ -192,7 +192,7 @@ class Node:
     def bounds(self) -> tuple[float, float] | None:
         """Smallest and largest number of a constant, if they can be read and are finite."""
         found = None if self.constant is None else self.constant.bounds
-        return found if found is not None and all(map(math.isfinite, found)) else None
+        return found if found is not None and math.isfinite(found[0]) and math.isfinite(found[1]) else None
 
     @property
     def number(self) -> float | None:
@@ -219,6 +219,7 @@ class Graph:
         notes: what the graph holds for, where that is not plain, such as one draw of random numbers.
         instead: what to read instead of a model that differentiates a function; empty for others.
         other_names: further names of inputs, such as the signature's, and what they mean in ``inputs``.
+        extremes_drop_nan: whether the framework's maxima and minima leave NaN out, as some of TensorFlow do.
     """
 
     nodes: list[Node] = field(default_factory=list)
@@ -229,6 +230,7 @@ class Graph:
     notes: list[str] = field(default_factory=list)
     instead: str = ""
     other_names: dict[str, str] = field(default_factory=dict)
+    extremes_drop_nan: bool = False
 
     def __iter__(self) -> Iterator[Node]:
         """Iterate over the nodes in order."""

@@ -61,7 +61,7 @@ def _sparse_plus(x: Array) -> Array:
 
 
 def _threshold(x: Array, *, at: float, value: float) -> Array:
-    return np.where(x > at, x, value)
+    return np.where(x <= at, value, x)  # NaN stays, as in torch
 
 
 def _huber(x: Array, *, delta: float) -> Array:

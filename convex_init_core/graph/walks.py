@@ -50,6 +50,20 @@ def consumers_of(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
     return found
 
 
+def heard(graph: Graph) -> dict[Node, list[Node]]:
+    """Return the same, without those that nothing is made of that the model returns.
+
+    A framework looks at what it multiplies, such as at its transpose, and a model may compute what it does not use. Of
+    what is itself not used, all are returned.
+    """
+    alive = set(graph.outputs.values())
+    for node in reversed(graph.nodes):
+        if node in alive:
+            alive.update(node.inputs)
+    every = consumers_of(graph)
+    return {node: [each for each in found if each in alive] or found for node, found in every.items()}
+
+
 def alike(graph: Graph, node: Node) -> list[Node]:
     """Return the nodes that are worth measuring with ``node`` in one run: those made of the same inputs alone.
 

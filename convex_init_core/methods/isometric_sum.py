@@ -11,13 +11,15 @@ one:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from convex_init_core.methods.isometric import BACKGROUND, solve_isometric
+from convex_init_core.methods.isometric import BACKGROUND, Isometric, solve_isometric
 from convex_init_core.methods.recipe import Recipe
 from convex_init_core.settings import InitSettings
 from convex_init_core.theory.activation import Activation
+from convex_init_core.theory.statistics import LayerStatistics
 from convex_init_core.weights.laws import Normal
 from convex_init_core.weights.positivity import Positivity
 from convex_init_core.weights.weight_axes import Geometry
@@ -39,7 +41,12 @@ class Part:
 
 
 def isometric_sum(
-    parts: Sequence[Part], settings: InitSettings, *, has_free: bool = False, residuals: int = 0
+    parts: Sequence[Part],
+    settings: InitSettings,
+    *,
+    has_free: bool = False,
+    residuals: int = 0,
+    variance: float | None = None,
 ) -> list[Recipe]:
     """Return the recipes of the layers of one sum, each with the bias of the whole sum.
 
@@ -48,6 +55,7 @@ def isometric_sum(
         settings: for the whole network.
         has_free: whether free maps of the input are summed with them.
         residuals: R, the number of sums in the network with a convex value that is added as it is; 0 if this has none.
+        variance: of this sum, if it is to be another than that of the signal: weights and bias are scaled together.
 
     Raises:
         ValueError: if an activation has no bounded slope, or the settings have a threshold, which is not for one sum.
@@ -69,8 +77,23 @@ def isometric_sum(
         )
         for part in parts
     ]
+    if variance is not None and variance != settings.variance:
+        solved = [_scaled(law, layer, variance / settings.variance) for law, layer in solved]
     bias = Normal(sum(layer.bias_mean for _, layer in solved), 0.0)
     return [
         Recipe(layer, law, bias, part.positivity, part.activation)
         for (law, layer), part in zip(solved, parts, strict=True)
     ]
+
+
+def _scaled(law: Isometric, layer: LayerStatistics, ratio: float) -> tuple[Isometric, LayerStatistics]:
+    """A layer whose results have another variance, by its ratio to that of the signal."""
+    factor = math.sqrt(ratio)
+    law = replace(law, gain=law.gain * factor, background=law.background * factor)
+    return law, replace(
+        layer,
+        weight_mean=law.mean,
+        weight_variance=law.variance,
+        bias_mean=layer.bias_mean * factor,
+        skip_variance=layer.skip_variance * ratio,
+    )

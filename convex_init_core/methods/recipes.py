@@ -44,8 +44,8 @@ def positive_recipe(
 
     Raises:
         ValueError: if an argument is out of range, φ may not be used, the law does not fit the map, or the settings
-            have a threshold, which is for a whole chain (:mod:`convex_init_core.methods.bend_spread`), or the method
-            ``"bounded_gain"``, which is for a whole model.
+            have a threshold, which is for a whole chain (:mod:`convex_init_core.methods.bends.bend_spread`), or the
+            method ``"bounded_gain"`` or ``"auto"``, which are for a whole model.
 
     Example:
         >>> from convex_init_core import InitSettings, positive_recipe
@@ -57,10 +57,10 @@ def positive_recipe(
     """
     through = as_positivity(positivity)
     phi = as_activation(activation)
-    if settings.method == "bounded_gain":
+    if settings.method in ("auto", "bounded_gain"):
         raise ValueError(
-            "method 'bounded_gain' bounds the gain by the depth of a whole model, which one layer does not know: plan "
-            "the model, or use method 'log_normal'"
+            f"method {settings.method!r} looks at a whole model, which one layer does not know: plan the model, or use "
+            "method 'log_normal' or 'isometric'"
         )
     if settings.method == "isometric":
         return _isometric_recipe(geometry, phi, settings, through, has_skip)

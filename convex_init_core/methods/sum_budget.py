@@ -72,10 +72,12 @@ def solve_sum(
     free: int = 0,
     squares: Sequence[float] = (),
     present: Sequence[FeatureMoments] = (),
+    settled: Sequence[FeatureMoments] = (),
     kept: float = 0.0,
     residuals: int = 1,
     has_bias: bool = True,
     gain_limit: float = math.inf,
+    is_strict: bool = False,
     equal_sums: bool = False,
 ) -> Budget:
     """Return the moments of every term so that the sum has mean ``kept``, variance σ*² and correlation ρ*.
@@ -104,6 +106,8 @@ def solve_sum(
         free: number of free maps ``A x``.
         squares: for each free quadratic map ``Σ_r (a_r·x)²``, the number R of squares that one unit sums.
         present: moments of the values that are added as they are.
+        settled: moments of products whose weights are decided already, where they were used before: they are there like
+            the values that are present, but pass no signal on undiminished.
         kept: the part of their mean that the bias leaves alone: that of a residual identity, which an activation then
             passes on its linear side. Centred, half of it would be lost at every sum, and what the layers have to put
             in its place is made of few large values.
@@ -114,6 +118,7 @@ def solve_sum(
             weights only as far as they keep a participation ``(Σw)²/Σw² ≈ M²/(N σ_w²)`` of 2.5, below which a layer
             would hang on a few giant weights, and that of free maps beyond. A sum without free maps and other values
             keeps the gain that it needs for this participation.
+        is_strict: whether such a sum is held to the limit, too, because its weights see what they have made.
         equal_sums: whether the weights of every unit add up to the same, as those of a sample with exact moments do:
             then a unit's share of the features' mean is no variance, and E[f²] above becomes Var[f].
 
@@ -125,17 +130,18 @@ def solve_sum(
     if residuals < 1:
         raise ValueError(f"residuals must be at least 1, got {residuals}")
     beta = beta if has_bias and fed else 0.0
-    taken_amplitude = sum(shared_amplitude(part) for part in present)
-    taken_variance = sum(unshared_variance(part) for part in present)
+    there = (*present, *settled)
+    taken_amplitude = sum(shared_amplitude(part) for part in there)
+    taken_variance = sum(unshared_variance(part) for part in there)
     shared, unshared = math.sqrt(rho * sigma2), (1.0 - rho) * sigma2
     least = 0.25 / residuals
-    amplitude = shared if not present else max(shared - taken_amplitude, least * shared)
-    left = unshared if not present else max(unshared - taken_variance, least * unshared)
+    amplitude = shared if not there else max(shared - taken_amplitude, least * shared)
+    left = unshared if not there else max(unshared - taken_variance, least * unshared)
     maps = free + len(squares)
     gamma = share * (1.0 - beta) if maps else 0.0
     free_variance = 0.0
     if not fed:  # free maps see nothing that is shared: the whole variance is theirs
-        whole = sigma2 if not present else max(sigma2 - taken_variance - taken_amplitude**2, least * sigma2)
+        whole = sigma2 if not there else max(sigma2 - taken_variance - taken_amplitude**2, least * sigma2)
         free_variance = whole / max(maps, 1)
     if equal_sums:
         fed = [replace(term, features=replace(term.features, second=term.features.variance)) for term in fed]
@@ -147,11 +153,11 @@ def solve_sum(
     means = [part / whole_part for part in parts]
     gain = sum(part * _gain(term, amplitude) for part, term in zip(means, fed, strict=True))
     limit = max(gain_limit - sum(part.covariance > 0.0 for part in present), least) if present else gain_limit
-    if fed and not maps and not present:
+    if fed and not maps and not there and not is_strict:
         limit = max(limit, _least_gain(fed, sigma2))
     is_held = gain > limit
     if is_held:
-        left += (amplitude**2 * (1.0 - (limit / gain) ** 2)) if not present else 0.0
+        left += (amplitude**2 * (1.0 - (limit / gain) ** 2)) if not there else 0.0
         amplitude, gain = amplitude * limit / gain, limit
     weights = (1.0 - beta - gamma) * left
     if is_held:
@@ -162,10 +168,10 @@ def solve_sum(
         _layer(term, part * amplitude, share * weights) for term, part, share in zip(fed, means, parts, strict=True)
     ]
     inner = tuple(_inner_variance(free_variance, count) for count in squares)
-    mean = sum(part.mean for part in present) + sum(count * each for count, each in zip(squares, inner, strict=True))
+    mean = sum(part.mean for part in there) + sum(count * each for count, each in zip(squares, inner, strict=True))
     for layer, term in zip(layers, fed, strict=True):
         mean += layer.fan_in * layer.weight_mean * term.features.mean * term.factor
-    if (present or is_held) and fed:
+    if (there or is_held) and fed:
         amplitudes = [(part * amplitude, r) for part, r in zip(means, fractions, strict=True)]
         shared2 = _joint(amplitudes, taken_amplitude)
         total = shared2 + weights + maps * free_variance + beta * left + taken_variance

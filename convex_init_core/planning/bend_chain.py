@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from convex_init_core.methods.bend_spread import spread_bends
+from convex_init_core.methods.bends.bend_spread import spread_bends
 from convex_init_core.planning.decisions import add_bias
 from convex_init_core.planning.refusals import shown
 from convex_init_core.reading.fed_by import is_passed_on
@@ -32,9 +32,7 @@ def spread_over_chain(reading: Reading, decisions: Decisions, request: Request) 
         decisions: on all sums, with the threshold 0; they are changed.
         request: of the user.
     """
-    sums = [found for found in reading.sums if found.positive]
-    made = [decisions.of_weight.get(found.positive[0].product.source) for found in sums]
-    known = [decision for decision in made if decision is not None]
+    sums, known = _links(reading, decisions)
     if decisions.problems or len(known) < len(sums):
         return  # these come first
     chain = _Chain(reading, decisions, request.register_missing_bias)
@@ -49,12 +47,35 @@ def spread_over_chain(reading: Reading, decisions: Decisions, request: Request) 
         decisions.problems += problems
         return
     for found, decision, recipe in zip(sums, known, recipes, strict=True):
-        shift = recipe.bias.mean - found.offset
+        if recipe is decision.recipe:
+            continue
+        mean = request.outputs.shared_mean if found in decisions.outputs else 0.0
+        shift = recipe.bias.mean - found.offset + mean
         decision.recipe = replace(recipe, bias=Normal(shift, 0.0))
         if decision.shift:
             decisions.biases[decision.shift] = Normal(shift / decisions.facts.factor(found, decision.shift), 0.0)
         elif shift != 0.0:
             decision.shift, decision.adds_bias = add_bias(decisions, found, decision.recipe.bias), True
+
+
+def is_chain(reading: Reading, decisions: Decisions, request: Request) -> bool:
+    """Whether the positive layers of a model follow one another, each through an activation alone, with biases.
+
+    Args:
+        reading: of the model.
+        decisions: on all sums.
+        request: of the user.
+    """
+    sums, known = _links(reading, decisions)
+    objections = _Chain(reading, decisions, request.register_missing_bias).objections(sums, known)
+    return len(known) == len(sums) and next(objections, None) is None
+
+
+def _links(reading: Reading, decisions: Decisions) -> tuple[list[Sum], list[Decision]]:
+    """The sums with positive layers, and what is decided for the first of each."""
+    sums = [found for found in reading.sums if found.positive]
+    made = [decisions.of_weight.get(found.positive[0].product.source) for found in sums]
+    return sums, [decision for decision in made if decision is not None]
 
 
 class _Chain:
@@ -89,6 +110,8 @@ class _Chain:
             return "a residual or another value is added to it"
         if found.normalised is not None:
             return "it is normalised"
+        if found.mixed:
+            return f"{found.mixed} combines its units"
         if (term.factor.mean, term.factor.second) != (1.0, 1.0):
             return "it is scaled"
         if facts.uses[term.product.source] > 1:

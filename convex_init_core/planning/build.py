@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +11,19 @@ from convex_init_core.checks import warn_caller
 from convex_init_core.collector import collector_paused
 from convex_init_core.constraints.of_plan import Constraints, constraints, is_unmapped
 from convex_init_core.convexity.judge import judge
-from convex_init_core.methods.depth_advice import warn_of_depth
+from convex_init_core.methods.choice.auto import candidates
+from convex_init_core.methods.choice.depth_advice import warn_of_depth
 from convex_init_core.planning import refusals
-from convex_init_core.planning.calibrate import calibrate
+from convex_init_core.planning.bend_chain import is_chain, spread_over_chain
 from convex_init_core.planning.decide import decide
 from convex_init_core.planning.decisions import Decision, Decisions
 from convex_init_core.planning.facts import Facts
+from convex_init_core.planning.measurement.calibrate import calibrate
+from convex_init_core.planning.measurement.to_measure import Measured, to_measure
 from convex_init_core.planning.plan import LayerPlan, Plan
 from convex_init_core.planning.refusals import shown
 from convex_init_core.planning.remedies.other_requests import that_would_do
-from convex_init_core.planning.to_measure import Measured, to_measure
+from convex_init_core.planning.shape import shape_of
 from convex_init_core.reading.factors import Numbers
 from convex_init_core.reading.products import sees_both_signs
 from convex_init_core.reading.products_and_sums import read
@@ -74,16 +78,13 @@ def _planned(framework: Framework, request: Request) -> Plan:
     if request.calibrate and not framework.has_inputs:
         raise ValueError("calibrate=True measures the signal: pass example_inputs")
     reading, chosen = read_model(framework, request)
-    decisions = decide(reading, framework, request, chosen)
-    if request.settings.threshold > 0.0:
-        from convex_init_core.planning.bend_chain import spread_over_chain  # rarely needed
-
-        spread_over_chain(reading, decisions, request)
+    request, decisions, chose = _decided(reading, framework, request, chosen)
     order = dict.fromkeys(product.source for product in reading.products)
     made = [decisions.of_weight[source] for source in order if source in decisions.of_weight]
     problems = list(_problems(reading, decisions, request, chosen, made))
     if not made and not problems:
         left = "".join(f"\n{shown(framework.parameter(name).layer)}: {why}" for name, why in reading.left)
+        left += refusals.unseen(reading.graph)
         raise ValueError(f"the model has no weight to initialise: no product with a parameter was found{left}")
     measured = to_measure(reading, decisions, request, framework.has_inputs)
     layers, tied = _layers(made, decisions, measured)
@@ -116,9 +117,30 @@ def _planned(framework: Framework, request: Request) -> Plan:
         measured=measured if all(layer.written or layer.tied for layer in layers) else (),
         left={decisions.facts.parameter(name).layer: why for name, why in reading.left if name not in chosen.excluded},
         advice=_advice(request, decisions),
+        chose=chose,
         kept=found.kept,
         rests_on=rests_on,
     )
+
+
+def _decided(
+    reading: Reading, framework: Framework, request: Request, chosen: Chosen
+) -> tuple[Request, Decisions, str]:
+    """Decide by the first method that the model allows; return the request with it, and which it is and why."""
+    facts = Facts(reading, framework)
+    asked, decisions, chose = request, Decisions(facts), ""
+    for settings, why in candidates(
+        shape_of(reading, facts, request, chosen.excluded), request.settings, request.named
+    ):
+        asked, chose = replace(request, settings=settings), why
+        decisions = decide(reading, framework, asked, chosen, facts)
+        if settings.threshold > 0.0:
+            spread_over_chain(reading, decisions, asked)
+        is_tried = why and settings.method == "isometric"  # by the rule, which knows chains with a theory alone
+        is_known = is_tried and not decisions.doubtful and is_chain(reading, decisions, asked)
+        if not decisions.problems and (is_known or not is_tried):
+            break
+    return asked, decisions, chose
 
 
 def what_to_keep(framework: Framework, request: Request) -> tuple[Kept, ...]:
@@ -304,7 +326,7 @@ def _projected(layers: list[LayerPlan]) -> list[str]:
 
 def _other_uses(name: str, facts: Facts) -> str:
     """Say where else a weight is used; empty if nowhere."""
-    uses = len({product.node for product in facts.reading.products if product.source == name})
+    uses = len(facts.used_in.get(name, ()))
     others = facts.tied_layers(name) if uses > 1 else ()
     return f"tied to {', '.join(map(shown, others))}" if others else f"used {uses} times" if uses > 1 else ""
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from convex_init_core.methods.bends.kinks import spread_budget
 from convex_init_core.methods.isometric_sum import Part, isometric_sum
 from convex_init_core.methods.normalised import normalised_recipe
 from convex_init_core.methods.recipe import Recipe
 from convex_init_core.methods.recipes import free_recipe_of, recipe_of
 from convex_init_core.methods.sum_budget import (
-    TIED_GAIN,
     Budget,
     Fed,
     fixed_point_budget,
@@ -21,8 +21,9 @@ from convex_init_core.methods.sum_budget import (
     solve_sum,
 )
 from convex_init_core.planning import refusals
-from convex_init_core.planning.decisions import Decision, Decisions, add_bias
+from convex_init_core.planning.decisions import UNNAMED, Decision, Decisions, add_bias
 from convex_init_core.planning.facts import Facts, shows_input
+from convex_init_core.planning.measurement.kinks import NOTHING_TO_SPREAD, kinked_sums
 from convex_init_core.planning.outputs.last_sums import output_sums
 from convex_init_core.reading.factors import Numbers
 from convex_init_core.reading.signals import Signals, as_factor
@@ -44,16 +45,24 @@ SHARE_OF_STEPS = 2 / 3
 """Share of a free map that is a skip in some sums and alone in others, as at the first step of a recurrent network."""
 
 
-def decide(reading: Reading, framework: Framework, request: Request, chosen: Chosen | None = None) -> Decisions:
+def decide(
+    reading: Reading,
+    framework: Framework,
+    request: Request,
+    chosen: Chosen | None = None,
+    facts: Facts | None = None,
+) -> Decisions:
     """Decide all weights and biases of a reading; nothing is raised for what cannot be, all problems are listed.
 
     Args:
         reading: of the model.
         framework: that the model belongs to.
-        request: of the user; its threshold is for all sums together, and no concern of this function.
+        request: with a method other than ``"auto"``; its threshold is for all sums together, and no concern of this
+            function.
         chosen: what the user's selections mean.
+        facts: of the reading, if they were counted before.
     """
-    decider = _Decider(reading, framework, request, chosen or Chosen())
+    decider = _Decider(reading, framework, request, chosen or Chosen(), facts or Facts(reading, framework))
     for found in reading.sums:
         decider.sum(found)
     return decider.made
@@ -62,11 +71,14 @@ def decide(reading: Reading, framework: Framework, request: Request, chosen: Cho
 class _Decider:
     """Decides one sum after another, keeping account of the signal that each passes on."""
 
-    def __init__(self, reading: Reading, framework: Framework, request: Request, chosen: Chosen) -> None:
+    def __init__(self, reading: Reading, framework: Framework, request: Request, chosen: Chosen, facts: Facts) -> None:
         self.reading, self.framework, self.request, self.chosen = reading, framework, request, chosen
         self.settings = replace(request.settings, threshold=0.0)
-        self.facts = Facts(reading, framework)
-        self.made = Decisions(self.facts)
+        self.facts = facts
+        self.made = Decisions(facts)
+        self.kinked = kinked_sums(reading, facts, chosen.excluded) if self.settings.spreads_kinks else frozenset()
+        if self.settings.spreads_kinks and not self.kinked:
+            self.made.problems.append(NOTHING_TO_SPREAD)
         self.made.outputs, problems = output_sums(reading, request.outputs, framework, self.facts)
         self.made.problems += problems
         numbers = Numbers(framework.moments, framework.measured)
@@ -85,6 +97,7 @@ class _Decider:
     def _sum(self, found: Sum) -> None:
         doubts: list[str] = []
         fed = [self._fed(term, found, doubts) for term in found.positive]
+        doubts += [found.mixed] if fed else []
         present, kept = [], 0.0
         for node, factor in found.present:
             moments, doubt = self.signals.of(node)
@@ -97,6 +110,9 @@ class _Decider:
         can_add = self.request.register_missing_bias and self.facts.can_take_bias(found)
         has_bias = can_add or not found.positive or any(self.facts.factor(found, source) for source in biases)
         budget = self._budget(found, fed, present, kept, has_bias)
+        if found in self.kinked:
+            budget = spread_budget(budget)
+            self.made.kinked.add(found)
         self.signals.decided[found.root] = (
             budget.outgoing if found.normalised is None else pre_activation(0.0, 1.0, self.settings.correlation)
         )
@@ -135,25 +151,27 @@ class _Decider:
             moments = activated(chosen, self._target())
         elif doubt:
             doubts.append(doubt)
-        return Fed(term.product.fan_in, moments, term.factor.mean / _outer_scale(term))
+        return Fed(term.product.fan_in, moments, term.factor.mean / term.outer_scale)
 
     def _budget(
         self, found: Sum, fed: Sequence[Fed], present: Sequence[FeatureMoments], kept: float, has_bias: bool
     ) -> Budget:
-        settings, share, limit = self.settings, self.settings.skip_share, math.inf
+        settings, share, limit, loop = self.settings, self.settings.skip_share, math.inf, None
         if settings.method == "log_normal":
             if has_bias and not present and found.normalised is None:
                 plain = self._fixed_point(found, fed)
                 if plain is not None:
                     return scaled_budget(plain, self._variance(found) / settings.variance)
         else:
-            is_tied = any(self.facts.uses[term.product.source] > 1 for term in found.positive)
-            limit = TIED_GAIN if is_tied else gain_limit(max(self.facts.depth, 1))
+            loop = self.facts.gain_of_loop(found)
+            limit = gain_limit(max(self.facts.depth, 1)) if loop is None else loop
+            has_bias = has_bias and not self.facts.is_long_loop(found)
             if fed and any(term.product.source in self.facts.alone for term in found.free):
                 share = max(share, SHARE_OF_STEPS)
         squares = [term.squares for term in found.free if term.squares]
-        return solve_sum(
-            fed,
+        settled = self.made.settled(found, fed)
+        budget = solve_sum(
+            [each for each, moments in zip(fed, settled, strict=True) if moments is None],
             settings.correlation,
             self._variance(found),
             settings.bias_noise,
@@ -161,12 +179,15 @@ class _Decider:
             free=len(found.free) - len(squares),
             squares=squares,
             present=present,
+            settled=[moments for moments in settled if moments is not None],
             kept=kept,
             residuals=max(self.facts.residuals, 1),
             has_bias=has_bias and found.normalised is None,
             equal_sums=settings.match_moments,
             gain_limit=limit,
+            is_strict=loop is not None,
         )
+        return replace(budget, layers=self.made.with_settled(found, settled, budget.layers))
 
     def _fixed_point(self, found: Sum, fed: Sequence[Fed]) -> Budget | None:
         """The paper's equations, for one layer behind a signal at its target, and free skips; else ``None``."""
@@ -188,8 +209,8 @@ class _Decider:
             where = self.framework.geometry(term.product.source, term.product.fan_in)
             parts.append(Part(where, self._feeding(term) or identity(), self._through(term.product)))
         beside = any(self.reading.is_convex(node) for node, _ in found.present)
-        residuals = self.facts.residuals if beside else 0
-        return isometric_sum(parts, self.settings, has_free=bool(found.free), residuals=residuals)
+        residuals, variance = (self.facts.residuals if beside else 0), self._variance(found)
+        return isometric_sum(parts, self.settings, has_free=bool(found.free), residuals=residuals, variance=variance)
 
     def _positive(
         self,
@@ -205,10 +226,10 @@ class _Decider:
         if product.source in self.made.of_weight or product.source in self.chosen.excluded:
             return
         through = self._through(product)
-        if _outer_scale(term) != 1.0:
-            through = through.scaled(_outer_scale(term))
-        phi = self._feeding(term)
-        notes: list[str] = []
+        if term.outer_scale != 1.0:
+            through = through.scaled(term.outer_scale)
+        phi, notes = self._feeding(term), list[str]()
+        is_affine = self.reading.values[product.data].curvature.is_affine
         if found.normalised is not None:
             recipe = normalised_recipe(product.fan_in, phi or relu(), self.settings, through)
             notes.append("its scale is set by the normalisation behind it")
@@ -216,11 +237,11 @@ class _Decider:
             recipe = replace(structured, bias=Normal(budget.bias_mean, 0.0))
         else:
             with_bias = replace(statistics, bias_mean=budget.bias_mean, bias_variance=budget.bias_variance)
-            recipe = recipe_of(with_bias, phi or identity(), self.settings, through)
+            recipe = recipe_of(with_bias, phi or (identity() if is_affine else UNNAMED), self.settings, through)
             if not shift and budget.outgoing.mean != 0.0:
                 notes.append(f"no bias: the mean goes on as {budget.outgoing.mean:.3g}")
         notes += [f"its frozen bias {name!r} stays as it is" for name in self._frozen(found)]
-        others = self.facts.paths([each for each in found.positive if each.product is not product])
+        others = self.facts.paths([each for each in found.positive if each.product.source != product.source])
         if others:
             notes.append(f"summed with {', '.join(others)}")
         convex = [node.place.operation or node.name for node, _ in found.present if self.reading.is_convex(node)]
@@ -230,7 +251,7 @@ class _Decider:
             weight = self.facts.parameter(product.source)
             kept = f"kept non-negative by {weight.kept_by}" if weight.kept_by else f"for {weight.keeper} to keep so"
             notes.append(kept)
-        if self.reading.values[product.data].curvature.is_affine and product.source not in self.chosen.positive:
+        if is_affine and product.source not in self.chosen.positive:
             kept = self.facts.parameter(product.source).kept_by
             by = kept if kept and not through.reparametrises else str(through)
             reason = f"made non-negative (by {by}), so that its outputs rise with all that it sees"
@@ -260,9 +281,10 @@ class _Decider:
             source = term.product.source
             decided = source in self.made.of_weight or source in self.chosen.excluded
             if not decided and (beside or source not in self.facts.skips):  # a skip is decided where it is one
-                self._free(term, variance / self._second(term.product.data), beside, doubt)
+                noise = budget.bias_variance if found in self.made.kinked else 0.0
+                self._free(term, variance / self._second(term.product.data), beside, doubt, noise)
 
-    def _free(self, term: Term, variance: float, beside: tuple[str, ...], doubt: str) -> None:
+    def _free(self, term: Term, variance: float, beside: tuple[str, ...], doubt: str, noise: float = 0.0) -> None:
         product = term.product
         role = "skip" if beside else "free"
         reason = f"summed with {', '.join(beside)}" if beside else "sees the input through affine maps only"
@@ -274,6 +296,10 @@ class _Decider:
             raise ValueError("skip_share must be above 0 for a network with free skips, got 0: they would start at 0")
         recipe = free_recipe_of(product.fan_in, variance / product.factor**2)
         notes = [f"squares, {term.squares:g} to a sum"] if term.squares else []
+        if noise > 0.0:
+            statistics = replace(recipe.statistics, bias_variance=noise)
+            recipe = replace(recipe, statistics=statistics, bias=Normal(0.0, math.sqrt(noise)))
+            notes.append("its units bend all over its inputs")
         if is_named and self.reading.is_convex(product.data):
             notes.append("against the data flow: it multiplies a convex value, so nothing keeps the model convex")
         self.made.of_weight[product.source] = Decision(product, role, recipe, beside, "", False, doubt, reason, notes)
@@ -322,8 +348,3 @@ class _Decider:
             return 1.0
         second = self.signals.of(data)[0].second
         return second if second > 0.0 else 1.0
-
-
-def _outer_scale(term: Term) -> float:
-    """A number by which the model multiplies the product of a weight behind a positivity map belongs to that map."""
-    return term.factor.literal if term.product.positivity is not None and term.factor.literal > 0.0 else 1.0

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from convex_init_core.methods.recipe import Recipe
+from convex_init_core.methods.sum_budget import Fed, forward_sum
 from convex_init_core.planning.facts import Facts
+from convex_init_core.theory.activations import identity
 from convex_init_core.weights.laws import Normal
 
 if TYPE_CHECKING:
-    from convex_init_core.reading.parts import Product, Sum
+    from collections.abc import Sequence
+
+    from convex_init_core.reading.parts import Product, Sum, Term
+    from convex_init_core.theory.moments import FeatureMoments
+    from convex_init_core.theory.statistics import LayerStatistics
+
+UNNAMED = replace(identity(), name="unnamed")
+"""What stands in a plan where no single function that the theory knows feeds a layer."""
 
 
 @dataclass(eq=False)
@@ -53,6 +62,7 @@ class Decisions:
         doubtful: sums for which there is no theory.
         problems: what could not be decided, and why.
         outputs: the sums that the model returns, which have a mean and a variance of their own.
+        kinked: sums of free maps whose units bend all over the inputs.
     """
 
     facts: Facts
@@ -63,6 +73,36 @@ class Decisions:
     doubtful: set[Sum] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     outputs: frozenset[Sum] = frozenset()
+    kinked: set[Sum] = field(default_factory=set)
+
+    def statistics(self, term: Term) -> LayerStatistics:
+        """Return what was decided for the weight of a term."""
+        return self.of_weight[term.product.source].recipe.statistics
+
+    def settled(self, found: Sum, fed: Sequence[Fed]) -> list[FeatureMoments | None]:
+        """Return what those positive layers of a sum add that are decided where they were used before; else ``None``.
+
+        Where none is new, nothing is left to decide, and the signal counts as one at its fixed point.
+
+        Args:
+            found: the sum.
+            fed: what feeds its positive layers.
+        """
+        known = [term.product.source in self.of_weight for term in found.positive]
+        if all(known):
+            return [None] * len(known)
+        return [
+            forward_sum([(self.statistics(term), each.features)]) if is_known else None
+            for term, each, is_known in zip(found.positive, fed, known, strict=True)
+        ]
+
+    def with_settled(
+        self, found: Sum, settled: Sequence[FeatureMoments | None], new: Sequence[LayerStatistics]
+    ) -> tuple[LayerStatistics, ...]:
+        """Return the statistics of all positive layers of a sum, from what is new and what was decided before."""
+        rest = iter(new)
+        terms = zip(found.positive, settled, strict=True)
+        return tuple(next(rest) if moments is None else self.statistics(term) for term, moments in terms)
 
 
 def add_bias(made: Decisions, found: Sum, law: Normal) -> str:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from convex_init_core.methods.sum_budget import Budget
+from convex_init_core.methods.sum_budget import TIED_GAIN, Budget, gain_limit
 from convex_init_core.reading.fed_by import Feeding
 from convex_init_core.reading.parts import Reading, Sum, Term
 
 if TYPE_CHECKING:
     from convex_init_core.framework import Framework, Parameter
     from convex_init_core.graph.nodes import Node
+
+LONG_LOOP = 2
+"""So many times is a centred signal passed on by one weight: each time less than half is left of what tells two inputs
+apart. The mean of one that is not centred is passed on by a (leaky) ReLU as it is."""
 
 
 class Facts:
@@ -25,6 +30,11 @@ class Facts:
         with_skips: number of sums of positive layers and a free map of the input, and nothing else.
         residuals: number of sums with a convex value that is added as it is.
         uses: how often each weight is used.
+        used_in: the nodes that multiply it, for each weight.
+        looping: weights whose product sees an earlier product with the same weight, as in a recurrent network.
+        streams: those of them, to whose data an identity passes on what their last product had taken.
+        alike: for each sum, all that have weights in common, itself included, in the order of the signal, as those of a
+            layer that is called several times; where no weight loops and the last one has all the weights.
         skips: weights that are free, and summed with a positive layer somewhere.
         alone: weights that are free, and in a sum without a positive layer somewhere.
         feeding: which activations stand where.
@@ -46,6 +56,12 @@ class Facts:
         self.with_skips = sum(1 for found in plain if found.free)
         self.residuals = sum(1 for found in reading.sums if any(map(reading.is_convex, (n for n, _ in found.present))))
         self.uses = Counter(product.source for product in reading.products)
+        self.used_in: dict[str, set[Node]] = {}
+        for product in reading.products:
+            self.used_in.setdefault(product.source, set()).add(product.node)
+        self.looping = _looping(reading, self.used_in, {source for source, count in self.uses.items() if count > 1})
+        self.streams = {source for source in self.looping if _is_stream(reading, source)}
+        self.alike = _alike(reading, self.looping)
         self.skips = {term.product.source for found in positive for term in found.free}
         self.alone = {term.product.source for found in reading.sums if not found.positive for term in found.free}
         self.behind = {found for found in positive if any(reading.is_convex(t.product.data) for t in found.positive)}
@@ -60,9 +76,16 @@ class Facts:
 
     def tied_layers(self, name: str) -> tuple[str, ...]:
         """Return the paths of the other layers that have the same parameter."""
-        known = map(self.parameter, self._framework.parameters())
         own = self.parameter(name).layer
-        return tuple(dict.fromkeys(each.layer for each in known if each.tied_to == name and each.layer != own))
+        return tuple(layer for layer in self._tied.get(name, ()) if layer != own)
+
+    @cached_property
+    def _tied(self) -> dict[str, dict[str, None]]:
+        """For each parameter that others are tied to, their layers."""
+        found: dict[str, dict[str, None]] = {}
+        for each in map(self.parameter, self._framework.parameters()):
+            found.setdefault(each.tied_to, {})[each.layer] = None
+        return found
 
     def path(self, term: Term) -> str:
         """Return the path of a term's layer."""
@@ -82,6 +105,27 @@ class Facts:
         It is 0 for one that cannot shift the sum, such as a bias inside a square.
         """
         return self._added[found].get(bias, 1.0)
+
+    def gain_of_loop(self, found: Sum) -> float | None:
+        """Return how large ``Σ N μ`` of a sum may be whose weights see what they have made; ``None`` if none does."""
+        looping = [term.product.source for term in found.positive if term.product.source in self.looping]
+        streams = [self.uses[source] for source in looping if source in self.streams]
+        if streams:  # each step adds to what the one before has
+            return gain_limit(max(streams)) - 1.0
+        if looping and self._is_all_of_loop(found):
+            return gain_limit(self._steps(found)) if self.is_long_loop(found) else None
+        return TIED_GAIN if looping else None
+
+    def is_long_loop(self, found: Sum) -> bool:
+        """Whether a sum has nothing but what its own weights have made, more often than a centred signal survives."""
+        return self._is_all_of_loop(found) and self._steps(found) > LONG_LOOP
+
+    def _is_all_of_loop(self, found: Sum) -> bool:
+        """Whether no identity passes the signal on, and nothing else is added."""
+        return not found.present and {term.product.source for term in found.terms} <= self.looping - self.streams
+
+    def _steps(self, found: Sum) -> int:
+        return max(self.uses[term.product.source] for term in found.terms)
 
     def can_take_bias(self, found: Sum) -> bool:
         """Whether a bias can be registered in one of the positive layers of a sum."""
@@ -108,6 +152,57 @@ def _depth(reading: Reading) -> int:
         before = max((depth.get(part, 0) for part in node.inputs), default=0)
         depth[node] = before + (node in counted)
     return max(depth.values(), default=0)
+
+
+def _looping(reading: Reading, used_in: Mapping[str, set[Node]], tied: set[str]) -> set[str]:
+    """The tied weights that multiply what they themselves have made."""
+    sources: dict[Node, set[str]] = {}
+    for source in tied:
+        for node in used_in[source]:
+            sources.setdefault(node, set()).add(source)
+    if not sources:
+        return set()
+    found: set[str] = set()
+    behind: dict[Node, frozenset[str]] = {}
+    for node in reading.graph:
+        seen = frozenset().union(*(behind.get(part, frozenset()) for part in node.inputs))
+        own = sources.get(node, set())
+        found |= own & seen
+        behind[node] = seen | own
+    return found
+
+
+def _is_stream(reading: Reading, source: str) -> bool:
+    """Whether a weight adds to what it reads, as in ``z = z + relu(W z)``."""
+    taken = {product.data for product in reading.products if product.source == source}
+    for data in taken:
+        stack, seen = [data], {data}
+        while stack:
+            node = stack.pop()
+            if node.op.moves or node.name in ("add", "subtract", *_SCALES):
+                ahead = [part for part in node.inputs if not part.is_fixed and part not in seen]
+                if taken & set(ahead):
+                    return True
+                seen.update(ahead)
+                stack += ahead
+    return False
+
+
+def _alike(reading: Reading, looping: set[str]) -> dict[Sum, list[Sum]]:
+    groups: dict[str, list[Sum]] = {}  # by weight, those that share one joined
+    for found in reading.sums:
+        sources = dict.fromkeys(term.product.source for term in found.terms)
+        before = {id(groups[source]): groups[source] for source in sources if source in groups}
+        joined = [*(one for group in before.values() for one in group), found]
+        for source in sources | dict.fromkeys(term.product.source for one in joined for term in one.terms):
+            groups[source] = joined
+    alike: dict[Sum, list[Sum]] = {}
+    for group in {id(group): group for group in groups.values()}.values():
+        whole = {term.product.source for found in group for term in found.terms}
+        last = {term.product.source for term in group[-1].terms}
+        if whole == last and not whole & looping:
+            alike.update(dict.fromkeys(group, group))
+    return alike
 
 
 def readers(reading: Reading) -> dict[str, list[Node]]:
@@ -145,5 +240,7 @@ def shows_input(data: Node, *, is_scaled: bool = False) -> bool:
         data = moving[0] if moving else data.inputs[0]
     return data.name == "input"
 
+
+_SCALES = ("multiply", "divide", "negate")
 
 _CHANGES = ("multiply", "divide", "concatenate", "contract", "convolve")

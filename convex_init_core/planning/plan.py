@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from convex_init_core.constraints.kept import Kept
@@ -12,7 +12,8 @@ from convex_init_core.tables import fitted, html_table
 
 if TYPE_CHECKING:
     from convex_init_core.methods.recipe import Recipe
-    from convex_init_core.planning.to_measure import Measured, Normalised
+    from convex_init_core.planning.measurement.kinks import Spread
+    from convex_init_core.planning.measurement.to_measure import Measured, Normalised
     from convex_init_core.request import Request
     from convex_init_core.settings import InitSettings
     from convex_init_core.weights.laws import Normal
@@ -96,6 +97,7 @@ class Plan:
         biases: law of each bias that is written, by the name of its parameter.
         measured: what is measured afterwards, on the example inputs, in the order of the signal.
         left: weights that stay as they are, by path, and why.
+        chose: which method ``"auto"`` is here, and why; empty for a method that was named.
         advice: what would suit the model better than the chosen method; empty if nothing is known to.
         kept: which parameters have to stay in which interval while the model trains, for it to stay convex: the
             weights that are drawn non-negative, and gates, scales, slopes and whatever else convexity depends on.
@@ -106,21 +108,43 @@ class Plan:
     layers: tuple[LayerPlan, ...]
     request: Request
     biases: dict[str, Normal] = field(default_factory=dict)
-    measured: tuple[Measured | Normalised, ...] = ()
+    measured: tuple[Measured | Normalised | Spread, ...] = ()
     left: dict[str, str] = field(default_factory=dict)
     advice: str = ""
+    chose: str = ""
     kept: tuple[Kept, ...] = ()
     rests_on: str = ""
 
     @property
     def settings(self) -> InitSettings:
-        """What the recipes were made with."""
+        """What the recipes were made with; the method is one by name."""
         return self.request.settings
 
     @property
     def project(self) -> tuple[str, ...]:
         """Names of the parameters that have to be kept in an interval by projection; see :attr:`kept`."""
         return tuple(each.name for each in self.kept)
+
+    def beside_carrier(self, bound: bool | float = True) -> Plan:
+        """Return the plan of a classifier that trains beside a carrier (:mod:`convex_init_core.carrier`).
+
+        The weights that it keeps at 0 and above may go down to −c, and those of the last layer anywhere.
+
+        Args:
+            bound: c > 0, or ``True`` for 0.03.
+
+        Raises:
+            ValueError: for a c that is not above 0.
+        """
+        from convex_init_core.carrier.bound import bound as read_bound  # rarely needed
+
+        down = read_bound("bound", bound)
+        if down <= 0.0:
+            raise ValueError(f"bound must be above 0, got {bound!r}")
+        drawn = {layer.name for layer in self.layers}
+        last = self.layers[-1].name
+        kept = [each for each in self.kept if each.name != last]
+        return replace(self, kept=tuple(replace(each, low=-down) if each.name in drawn else each for each in kept))
 
     @property
     def unwritten(self) -> tuple[str, ...]:
@@ -151,12 +175,17 @@ class Plan:
             "kept": [each.to_dict() for each in self.kept],
             "rests_on": self.rests_on,
             "settings": asdict(self.settings),
+            "chose": self.chose,
             "advice": self.advice,
         }
 
     def __str__(self) -> str:
         """Return the table, and below it what is left alone, and the advice."""
         return "\n".join([fitted(self._rows(), _DROPPABLE), *self._below()])
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show the same at a prompt of IPython, and in notebooks that are read as text."""
+        printer.text(str(self))
 
     def _repr_html_(self) -> str:
         """Return the same for a notebook."""
@@ -166,7 +195,8 @@ class Plan:
         left = [f"{path} stays as it is: {why}" for path, why in self.left.items()]
         kept = [str(each) for each in self.kept if not each.drawn]
         rests_on = f"its convexity rests on numbers that nothing keeps as they are: {self.rests_on}"
-        return [*left, *kept, *([rests_on] if self.rests_on else []), *([self.advice] if self.advice else [])]
+        rest = [rests_on] if self.rests_on else []
+        return [*left, *kept, *rest, *filter(None, (self.chose, self.advice))]
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [_HEAD, *map(_row, self.layers)]

@@ -211,6 +211,12 @@ def in_front_of_links(node: Node) -> Node:
     return node
 
 
+def unseen(graph: Graph) -> str:
+    """Return a line for each operation that runs functions whose own operations, and weights, are not in the graph."""
+    hidden = [node for node in graph if node.op.name == "opaque" and not node.inputs and not node.is_fixed]
+    return "".join(f"\n{line}" for line in dict.fromkeys(f"{node.at} {node.params['why']}" for node in hidden))
+
+
 def lacks_numbers(graph: Graph) -> bool:
     """Whether a model is on a meta device, or sharded, so that there are no numbers to judge by."""
     return any(

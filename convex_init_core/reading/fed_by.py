@@ -17,7 +17,7 @@ from convex_init_core.theory import activations as named
 from convex_init_core.theory.activation import Activation, custom
 from convex_init_core.theory.moments import feature_moments
 
-_JOINS = ("concatenate", "stack", "join")
+JOINS = ("concatenate", "stack", "join")
 _PASSED = ("dropout", "pad")
 _POOLS = ("window_max", "max")
 _KEPT = ("cast", "reshape")
@@ -69,15 +69,16 @@ class Feeding:
     def _followed(self, node: Node) -> list[Node]:
         if self.activation_at(node) is not None:
             return []
-        if node.name in (*_JOINS, "add", "subtract"):
+        if node.name in (*JOINS, "add", "subtract"):
             return [part for part in node.inputs if not self.values[part].curvature.is_affine]
-        return [self.passed_by(node)] if is_passed_on(node) or node.name in _SCALES else []
+        is_passed = is_passed_on(node) or node.name in _SCALES or _is_fixed_map(node)
+        return [self.passed_by(node)] if is_passed else []
 
     def _one_behind(self, node: Node) -> Activation | None:
         found = self.activation_at(node)
         if found is not None:
             return found[0]
-        if node.name in ("contract", "convolve"):
+        if node.name in ("contract", "convolve") and not _is_fixed_map(node):
             return named.identity()
         leaves = {self._behind[part] for part in self._followed(node)}
         return leaves.pop() if len(leaves) == 1 else None
@@ -138,6 +139,11 @@ class Feeding:
             if best is not None and (found is None or base.name not in _SCALES):
                 break
         return best
+
+
+def _is_fixed_map(node: Node) -> bool:
+    """Whether a product is one with numbers that are not learnt, such as a blur or the neighbours of a graph."""
+    return node.name in ("contract", "convolve") and any(part.is_fixed and not part.parameters for part in node.inputs)
 
 
 def is_passed_on(node: Node) -> bool:

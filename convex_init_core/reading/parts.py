@@ -63,6 +63,12 @@ class Term:
     factor: Factor
     squares: float = 0.0
 
+    @property
+    def outer_scale(self) -> float:
+        """The number by which the model multiplies the product of a weight behind a map: it belongs to that map."""
+        literal = self.factor.literal
+        return literal if self.product.positivity is not None and literal > 0.0 else 1.0
+
 
 @dataclass(eq=False)
 class Sum:
@@ -77,6 +83,7 @@ class Sum:
         cancelled: parameters that also enter the sum another way, so that a bias among them cannot shift it.
         normalised: the batch normalisation that takes the sum, if one does.
         offset: what numbers in the model's code add to the sum.
+        mixed: the operation that combines its products by fixed numbers, such as a graph's neighbours; empty if none.
     """
 
     root: Node
@@ -87,6 +94,7 @@ class Sum:
     cancelled: set[str] = field(default_factory=set)
     normalised: Node | None = None
     offset: float = 0.0
+    mixed: str = ""
 
     @property
     def positive(self) -> list[Term]:

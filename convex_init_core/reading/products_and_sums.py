@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from convex_init_core.convexity.calculus import Value
 from convex_init_core.graph.nodes import Graph, Node
-from convex_init_core.graph.walks import consumers_of, parts_first
+from convex_init_core.graph.walks import heard, parts_first
 from convex_init_core.reading.factors import Numbers, scaling
+from convex_init_core.reading.fixed.behind_a_sum import whole_sum
+from convex_init_core.reading.fixed.maps import fixed_map
 from convex_init_core.reading.parts import Factor, Product, Reading, Sum, Term
 from convex_init_core.reading.products import Products
 
@@ -34,7 +36,7 @@ def read(
         numbers: what stands behind gains and factors; those that are one number each are known anyway.
     """
     numbers = numbers or Numbers()
-    consumers = consumers_of(graph)
+    consumers = heard(graph)
     products = Products(graph, values, consumers, positive, free, numbers).find()
     sums = _Sums(graph, values, consumers, products, numbers).find()
     every = [product for found in products.by_node.values() for product in found]
@@ -54,6 +56,7 @@ class _Sums:
     ) -> None:
         self.graph, self.values, self.consumers, self.numbers = graph, values, consumers, numbers
         self.products, self.reduced = products.by_node, products.reduced
+        self.order = {node: place for place, node in enumerate(graph)}
         self.inside: dict[Node, frozenset[str]] = {}
 
     def find(self) -> list[Sum]:
@@ -65,13 +68,15 @@ class _Sums:
                 found, taken = self._sum(node)
                 absorbed |= taken  # also where there was no term, so that no node is walked for each one behind it
                 if found.terms:
-                    sums.append(found)
+                    sums.append(whole_sum(found, self.consumers, self.order, self.numbers))
         return sums[::-1]
 
     def _may_be_root(self, node: Node) -> bool:
         if node.is_fixed or self.values[node].is_constant:
             return False
-        return node in self.products or node in self.reduced or node.name in _ROOTS or bool(_stacked(node))
+        if node in self.products or node in self.reduced or node.name in _ROOTS or bool(_stacked(node)):
+            return True
+        return fixed_map(node, self.numbers) is not None
 
     def _sum(self, root: Node) -> tuple[Sum, set[Node]]:
         found, taken = Sum(root), {root}
@@ -105,9 +110,9 @@ class _Sums:
             found.present.append((node, factor))
             return []
         if (quadratic := self._quadratic(node)) is not None:
-            product, squares, inner, biases = quadratic
+            product, squares, inside, inner, biases = quadratic
             taken |= inner
-            found.terms.append(Term(product, factor, squares))
+            found.terms.append(Term(product, factor.times(inside), squares))
             found.biases += [(source, 0.0) for source in biases]
             return []
         if self.values[node].is_constant:
@@ -121,6 +126,8 @@ class _Sums:
         ahead = self._summands(node, factor, outermost)
         if ahead:
             taken.add(node)
+            if node.name in ("contract", "convolve"):
+                found.mixed = found.mixed or node.label
         else:
             found.present.append((node, factor))
         return ahead
@@ -140,6 +147,7 @@ class _Sums:
             product, scale = self.reduced[node]
             return [(product, factor.times(scale), False)]
         scaled = scaling(node, self.values, self.numbers)
+        scaled = scaled or fixed_map(node, self.numbers)
         if scaled is not None:
             return [(scaled[0], factor.times(scaled[1]), False)]
         if node.op.moves and not outermost:
@@ -174,19 +182,31 @@ class _Sums:
             return False
         return all(consumer.name in _ADDS for consumer in self.consumers.get(node, ()))
 
-    def _quadratic(self, node: Node) -> tuple[Product, float, set[Node], list[str]] | None:
-        """Recognise ``Σ (A x + b)²``: the product, how many squares one element sums, what was walked, and biases."""
-        inner, walked = node, {node}
-        while (inner.op.moves or inner.name == "sum") and inner not in self.reduced and not inner.is_fixed:
-            inner = inner.inputs[0]
+    def _quadratic(self, node: Node) -> tuple[Product, float, Factor, set[Node], list[str]] | None:
+        """Recognise ``Σ c (A x + b)²``: the product, the number of squares, c, what was walked, and biases."""
+        inner, walked, factor = node, {node}, Factor()
+        while inner not in self.reduced and not inner.is_fixed:
+            scaled = scaling(inner, self.values, self.numbers)
+            if scaled is not None:
+                inner, factor = scaled[0], factor.times(scaled[1])
+            elif inner.name == "mean":
+                count = inner.inputs[0].size / max(inner.size, 1)
+                inner, factor = inner.inputs[0], factor.times(Factor(1.0 / count, 1.0 / count**2, 1.0 / count))
+            elif inner.op.moves or inner.name == "sum":
+                inner = inner.inputs[0]
+            else:
+                break
             walked.add(inner)
         if not _is_square(inner):
             return None
         base, biases = inner.inputs[0], []
         while base not in self.products:
             walked.add(base)
-            if len(self.consumers[base]) > 1 or not (base.op.moves or base.name in _ADDS):
+            mixed = fixed_map(base, self.numbers)
+            if len(self.consumers[base]) > 1 or not (base.op.moves or base.name in _ADDS or mixed):
                 return None
+            if mixed is not None:
+                factor = factor.times(Factor(mixed[1].second, mixed[1].second ** 2, 1.0))
             biases += [source for part in base.inputs if part.is_fixed and (source := parameter_of(part))]
             ahead = [part for part in base.inputs if not part.is_fixed]
             if not ahead:
@@ -195,7 +215,7 @@ class _Sums:
         product = self.products[base][0]
         if len(self.products[base]) > 1 or product.positive or len(self.consumers[base]) > 1:
             return None
-        return product, inner.size / max(node.size, 1), walked | {base}, biases
+        return product, inner.size / max(node.size, 1), factor, walked | {base}, biases
 
     def _parameters_inside(self, node: Node) -> frozenset[str]:
         """The parameters that a value is made of, which depends on context only."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 Selection: TypeAlias = "str | Iterable[str] | Callable[[str], bool]"
+SelectionOfLayers: TypeAlias = "Callable[[str, Any], bool]"
+"""A predicate of a path and a layer, for frameworks that have layers; their plug-in makes a :data:`Selection` of it."""
 
 
 def choose(argument: str, selection: Selection, parameters: Sequence[tuple[str, ...]]) -> frozenset[str]:

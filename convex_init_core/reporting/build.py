@@ -11,6 +11,7 @@ import numpy as np
 from convex_init_core import checks
 from convex_init_core.collector import collector_paused
 from convex_init_core.planning.build import numbers_of, read_model
+from convex_init_core.planning.refusals import unseen
 from convex_init_core.reading.fed_by import Feeding
 from convex_init_core.reading.signals import Signals
 from convex_init_core.reporting.predict import Predictor
@@ -39,9 +40,12 @@ def report(
         kind: of the report: :class:`SignalReport`, or a class that can draw it.
 
     Raises:
-        ValueError: if no product with a weight was found, or there are fewer than two samples.
+        ValueError: if no product with a weight was found, a part of the model was not recorded, or there are fewer
+            than two samples.
     """
     reading, _ = read_model(framework, request)
+    if hidden := unseen(reading.graph):
+        raise ValueError(f"the signal cannot be followed through all of the model:{hidden}")
     if not reading.sums:
         raise ValueError("the model has no product with a weight to measure")
     paths = [_path(found, framework) for found in reading.sums]

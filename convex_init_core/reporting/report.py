@@ -58,6 +58,10 @@ class SignalReport:
         """
         return in_blocks(signal_rows(self.layers))
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show the table at a prompt of IPython, and in notebooks that are read as text."""
+        printer.text(str(self))
+
     def _repr_html_(self) -> str:
         """Return the same table for a notebook."""
         return html_table(signal_rows(self.layers))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,37 @@ _STEPS = 16
 _ABSENT = -1e4  # stands for the logarithm of 0: e to this is 0, and its products are numbers
 _LEAST_POWER, _LARGEST_POWER = 0.02, 64.0  # so that e^(power · _ABSENT) is 0, and the rest finite
 _TINY = 1e-12
+
+
+class Units(Protocol):
+    """Where the weights of one unit lie in a draw, for frameworks that spread an array over devices.
+
+    Sums have to be rounded alike wherever the array lies, so that the framework adds up in an order of its own.
+    """
+
+    @property
+    def count(self) -> int:
+        """Number of weights of one unit."""
+
+    def total(self, array: Any) -> Any:
+        """Return the sum over the weights of each unit, in axes of length 1."""
+
+    def largest(self, array: Any) -> Any:
+        """Return the largest number of each unit, in axes of length 1."""
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Units that are the rows of a matrix."""
+
+    count: int
+    xp: Any
+
+    def total(self, array: Any) -> Any:
+        return self.xp.sum(array, -1)[:, None]
+
+    def largest(self, array: Any) -> Any:
+        return self.xp.amax(array, -1)[:, None]
 
 
 @dataclass(frozen=True)
@@ -53,14 +84,14 @@ class Matched:
         """Of the law and of every draw."""
         return self.law.variance
 
-    def sample_log(self, draw: Draw[A], xp: Any = np, row: int = 0) -> A:
+    def sample_log(self, draw: Draw[A], xp: Any = np, units: int | Units = 0) -> A:
         """Draw an array of logarithms of weights, with about -1e4 for a weight of 0.
 
         Args:
             draw: the framework's primitives.
             xp: the framework's array namespace.
-            row: number of weights of one unit, which follow each other in the flat draw, so that it holds whole units;
-                0 if the draw is that of one unit.
+            units: number of weights of one unit, which follow each other in the flat draw, so that it holds whole
+                units; 0 if the draw is that of one unit; or where they lie.
         """
         if isinstance(self.law, SpikeAndSlab):
             drawn: Any = self.law.sample(draw)
@@ -69,47 +100,46 @@ class Matched:
             logs = xp.where(present, xp.log(xp.where(present, drawn, one)), _ABSENT * one)
         else:
             logs = self.law.sample_log(draw)
-        found: A = self._match(logs, xp, row or math.prod(logs.shape))
+        found: A
+        if isinstance(units, int):
+            row = units or math.prod(logs.shape)
+            found = xp.reshape(self._match(xp.reshape(logs, (-1, row)), xp, _Rows(row, xp)), logs.shape)
+        else:
+            found = self._match(logs, xp, units)
         return found
 
-    def sample(self, draw: Draw[A], xp: Any = np, row: int = 0) -> A:
+    def sample(self, draw: Draw[A], xp: Any = np, units: int | Units = 0) -> A:
         """Draw an array of weights; arguments as for :meth:`sample_log`."""
-        weights: A = xp.exp(self.sample_log(draw, xp, row))  # of _ABSENT this is exactly 0
+        weights: A = xp.exp(self.sample_log(draw, xp, units))  # of _ABSENT this is exactly 0
         return weights
 
-    def _match(self, logs: Any, xp: Any, row: int) -> Any:
+    def _match(self, logs: Any, xp: Any, units: Units) -> Any:
         ratio = 1.0 + self.variance / self.mean**2
-        if row < LEAST_EFFECTIVE * ratio:
+        if units.count < LEAST_EFFECTIVE * ratio:
             return logs
-        shape = logs.shape
-        logs = xp.reshape(logs, (-1, row))
+
+        def mean(array: Any) -> Any:
+            return units.total(array) / units.count
+
         absent = logs < 0.5 * _ABSENT
-        logs = logs - _largest(logs, xp)
+        largest = units.largest(logs)
+        logs = logs - largest
         target = math.sqrt(math.log(ratio))
-        power = _mean(xp.zeros_like(logs), xp) + 1.0
+        power = xp.zeros_like(largest) + 1.0
         low, high = 0.0 * power + _LEAST_POWER, 0.0 * power + _LARGEST_POWER
         # Newton's method on √ln(mean(w²)/mean(w)²), which is about proportional to the power, between two powers that
         # are too small and too large: a unit with one weight far above the others would send it back and forth.
         for _ in range(_STEPS):
             once = xp.exp(power * logs)
             weighted = logs * once
-            sum_1, sum_2 = _mean(once, xp), _mean(once * once, xp)
+            sum_1, sum_2 = mean(once), mean(once * once)
             spread = xp.sqrt(xp.log(sum_2 / (sum_1 * sum_1)) + _TINY)  # 0 for a unit of one positive weight
-            slope = (_mean(weighted * once, xp) / sum_2 - _mean(weighted, xp) / sum_1) / spread
+            slope = (mean(weighted * once) / sum_2 - mean(weighted) / sum_1) / spread
             low, high = xp.where(spread < target, power, low), xp.where(spread < target, high, power)
             power = power + (target - spread) / (slope + _TINY)
             power = xp.where((power > low) & (power < high), power, xp.sqrt(low * high))
-        found = power * logs + (math.log(self.mean) - xp.log(_mean(xp.exp(power * logs), xp)))
-        found = xp.where(absent, xp.zeros_like(found) + _ABSENT, found)
-        return xp.reshape(found, shape)
-
-
-def _mean(rows: Any, xp: Any) -> Any:
-    return xp.sum(rows, -1)[:, None] / rows.shape[-1]
-
-
-def _largest(rows: Any, xp: Any) -> Any:
-    return xp.amax(rows, -1)[:, None]
+        found = power * logs + (math.log(self.mean) - xp.log(mean(xp.exp(power * logs))))
+        return xp.where(absent, xp.zeros_like(found) + _ABSENT, found)
 
 
 def matched(law: NonNegativeLaw) -> Matched:

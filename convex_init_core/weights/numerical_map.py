@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _LONGEST_STEP = 0.5  # over which a map may stand still by rounding alone
 _ROUNDS = 60
+_SMALL = 1e-6  # of a map's middle value: what reaches down to it on [−30, 30] falls off fast enough
+_FARTHEST = 1000.0  # beyond, differences of large numbers in single precision leave nothing of a small weight
 _TO_HOST = ("detach", "cpu", "double")  # what arrays offer that NumPy cannot read as they are
 
 
@@ -23,9 +25,9 @@ _TO_HOST = ("detach", "cpu", "double")  # what arrays offer that NumPy cannot re
 class NumericalMap(Positivity):
     """``w = scale · f(slope · raw + offset)`` for a function f that is only known by its values on [−30, 30].
 
-    f has to be non-negative and monotone, or even and monotone on s ≥ 0; it may stand still at its smallest and largest
-    values. A weight beyond the values of f gets the raw number at the end. The inverse is computed in NumPy and handed
-    back in the framework's arrays.
+    f has to be non-negative and monotone there, or even and monotone on s ≥ 0; it may stand still at its smallest and
+    largest values. One that falls off slowly is looked at as far as ±1000. A weight beyond the values of f gets the raw
+    number at the end. The inverse is computed in NumPy and handed back in the framework's arrays.
 
     Attributes:
         function: f.
@@ -55,10 +57,19 @@ class NumericalMap(Positivity):
     @cached_property
     def _table(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Raw numbers, and the map's values there, which rise from one to the next."""
+        grid, values = self.function.on_grid
         try:
-            return _rising_part(*_finite_part(*self.function.on_grid))
+            table = _rising_part(*_finite_part(grid, values))
         except ValueError as error:
             raise ValueError(f"its weight goes through {self._shown()}, which {error}") from None
+        if table[1][0] <= _SMALL * table[1][len(table[1]) // 2]:
+            return table
+        outside = grid[-1] * np.geomspace(1.0, _FARTHEST / grid[-1], 201)[1:]
+        wide = np.concatenate((-outside[::-1], grid, outside))
+        try:  # it falls off slowly, like 1/s
+            return _rising_part(*_finite_part(wide, self.function(wide)))
+        except ValueError:
+            return table
 
     def _value(self, raw: Any, xp: Any) -> Any:
         return _through_numpy(self.function, raw, xp)

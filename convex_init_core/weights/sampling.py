@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import TypeGuard
 
     from convex_init_core.methods.isometric import Isometric
-    from convex_init_core.weights.exact_moments import Matched
+    from convex_init_core.weights.exact_moments import Matched, Units
 
 A = TypeVar("A")
 
@@ -86,7 +86,9 @@ def check_image(law: Law, positivity: Positivity, distribution: str) -> None:
         )
 
 
-def sample_raw(law: Law | Matched, positivity: Positivity | None, draw: Draw[A], xp: Any = np, row: int = 0) -> A:
+def sample_raw(
+    law: Law | Matched, positivity: Positivity | None, draw: Draw[A], xp: Any = np, units: int | Units = 0
+) -> A:
     """Draw raw parameters whose effective weights follow ``law``.
 
     Args:
@@ -94,13 +96,14 @@ def sample_raw(law: Law | Matched, positivity: Positivity | None, draw: Draw[A],
         positivity: the map from raw to effective; ``None`` for a weight of free sign.
         draw: the framework's primitives.
         xp: the framework's array namespace, for the inverse map.
-        row: number of consecutive weights of one unit, for laws that are matched by unit; 0 if all belong to one.
+        units: number of consecutive weights of one unit, for laws that are matched by unit, 0 if all belong to one; or
+            where they lie.
     """
     raw: A
     if not isinstance(law, Law):
         if positivity is None or not positivity.reparametrises:
-            return law.sample(draw, xp, row)
-        raw = positivity.inverse_log(law.sample_log(draw, xp, row), xp)
+            return law.sample(draw, xp, units)
+        raw = positivity.inverse_log(law.sample_log(draw, xp, units), xp)
         return raw
     if positivity is None or not positivity.reparametrises:
         drawn = law.sample(draw)

@@ -63,7 +63,8 @@ class Expansion:
 
     Attributes:
         values: of the nodes.
-        opened: whether products with constants are looked into, if more is known of them than that they are unknown.
+        opened: whether products with constants, and of constants, are looked into, if more is known of them than that
+            they are unknown.
         sizes: of the axes, by letter.
     """
 
@@ -80,8 +81,14 @@ class Expansion:
         """
         step = _STEPS.get(node.name)
         value = self.values[node]
-        is_known = value.is_constant or (value.curvature is not Curvature.UNKNOWN and not self.opened)
-        if step is None or depth == 0 or node.is_fixed or (is_known and not node.op.moves):
+        is_closed = value.is_constant if self.opened else value.curvature is not Curvature.UNKNOWN
+        if node.is_fixed:
+            is_open = node.name == "transpose" or (self.opened and node.name in ("reshape", "contract"))
+            # Steps within one operation of a framework have no numbers of their own.
+            is_closed = not is_open or any(part.bounds is None for part in node.inputs)
+        elif node.op.moves:
+            is_closed = False
+        if step is None or depth == 0 or is_closed:
             return self.leaf(node)
         found = step(self, node, depth - 1)
         if found is None:

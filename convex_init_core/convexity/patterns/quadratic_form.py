@@ -6,6 +6,7 @@ They are convex in an affine x if Q, as it is, is positive semi-definite. Linear
 
 from __future__ import annotations
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -111,9 +112,24 @@ class _Judge:
         self, number: float, constants: list[Factor], rows: Letters, columns: Letters, kept: set[int]
     ) -> tuple[bool, bool, str]:
         """Whether the matrix between two arrays is positive or negative semi-definite, and why it is neither."""
-        if len(constants) == 1 and _is_gram(constants[0], rows, columns, self.values):
-            self._note_rounding(constants[0].node)
+        inner, within, below = _without_frame(constants, rows, columns, kept, self.values)
+        is_gram = len(inner) == 1 and _is_gram(inner[0], within, below, self.values)
+        if is_gram or (within == below and all(self._is_weight(part, within) for part in inner)):
+            for part in constants:
+                self._note_rounding(part.node)
             return number >= 0.0, number <= 0.0, ""
+        told = self._by_numbers(number, constants, rows, columns, kept)
+        if len(inner) < len(constants) and within != below and not (told[0] or told[1]):
+            told = self._by_numbers(number, inner, within, below, kept)
+        return told
+
+    def _is_weight(self, part: Factor, letters: Letters) -> bool:
+        """Whether a constant is a non-negative weight of squares, ``c`` in ``Σ cₖ sₖ²``."""
+        return self.values[part.node].sign.is_non_negative and {*part.letters} - {None} <= set(letters)
+
+    def _by_numbers(
+        self, number: float, constants: list[Factor], rows: Letters, columns: Letters, kept: set[int]
+    ) -> tuple[bool, bool, str]:
         matrices = self._matrices(number, constants, rows, columns, kept)
         if matrices is None:
             return False, False, "the numbers of its matrix are not known"
@@ -201,6 +217,43 @@ def _is_semi_definite(numbers: NDArray[np.float64]) -> bool:
             for row in left[1:]
         ]
     return True
+
+
+def _without_frame(
+    constants: list[Factor], rows: Letters, columns: Letters, kept: set[int], values: Values
+) -> tuple[list[Factor], Letters, Letters]:
+    """Take ``A`` and ``Aᵀ`` off ``A M Aᵀ``, as often as they are there: that is semi-definite if M is.
+
+    Returns what is left of the constants, and the axes of M.
+    """
+    while len(rows) == 1:
+        found = [
+            (first, second, *inner)
+            for first, second in itertools.permutations(constants, 2)
+            if values.are_same(first.node, second.node)
+            and (inner := _inner_axes(first.letters, second.letters, rows[0], columns[0])) is not None
+        ]
+        if not found:
+            break
+        first, second, row, column = found[0]
+        rest = [part for part in constants if part is not first and part is not second]
+        times = sum(letter in (row, column) for part in rest for letter in part.letters)
+        beside = [part for part in rest if row in part.letters]
+        is_diagonal = row == column and all({*part.letters} - {None} == {row} for part in beside)
+        if not (is_diagonal or (row != column and times == 2)) or {row, column} & kept:
+            break
+        constants, rows, columns = rest, (row,), (column,)
+    return constants, rows, columns
+
+
+def _inner_axes(first: Letters, second: Letters, row: int | None, column: int | None) -> tuple[int, int] | None:
+    """The other axes of two copies of one matrix, of which one has the row and one, in its place, the column."""
+    if len(first) != 2 or len(second) != 2 or None in (*first, *second):
+        return None
+    for at in (0, 1):
+        if first[at] == row and second[at] == column:
+            return first[1 - at], second[1 - at]  # type: ignore[return-value]
+    return None
 
 
 def _is_gram(part: Factor, rows: Letters, columns: Letters, values: Values) -> bool:

@@ -1,4 +1,7 @@
-"""Sums of the largest elements: picking by rank is not convex, but the sum of the k largest is."""
+"""Sums of the largest elements: picking by rank is not convex, but the sum of the k largest is.
+
+NaN counts as the largest, so that the smallest elements leave it out.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import Value
+from convex_init_core.convexity.patterns.undefined import may_be_nan
 from convex_init_core.convexity.values import Values
 from convex_init_core.graph.nodes import Node
 
@@ -66,6 +70,8 @@ def sum_of_ranked(node: Node, axes: Collection[int], values: Values) -> Value | 
         return None
     if found.largest is None:
         return values[found.data]
+    if _leaves_nan_out(found.data, bool(found.largest), values):
+        return None
     rule = calculus.maximum if found.largest else calculus.minimum
     return rule([values[found.data]], f"{node.at} of the {'largest' if found.largest else 'smallest'}")
 
@@ -77,6 +83,8 @@ def cumulated_ranked(node: Node, axis: int, values: Values) -> Value | None:
         return None
     if found.largest not in (None, found.descending):  # the smallest in descending order
         return None
+    if _leaves_nan_out(found.data, found.descending, values):
+        return None
     rule = calculus.maximum if found.descending else calculus.minimum
     return rule([values[found.data]], f"{node.at} of the {'largest' if found.descending else 'smallest'}")
 
@@ -86,5 +94,12 @@ def extreme_of_ranked(node: Node, values: Values) -> Value | None:
     found = _ranked(node)
     if found is None or found.largest is None or node.shape[found.axis] != 1:
         return None
+    if _leaves_nan_out(found.data, bool(found.largest), values):
+        return None
     rule = calculus.maximum if found.largest else calculus.minimum
     return rule([values[found.data]], node.at)
+
+
+def _leaves_nan_out(data: Node, largest: bool, values: Values) -> bool:
+    """Whether elements by rank may leave out what has no value."""
+    return (values.extremes_drop_nan or not largest) and may_be_nan(data, values, by_overflow=False) is not None

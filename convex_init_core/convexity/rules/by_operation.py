@@ -64,5 +64,6 @@ RULES: dict[str, Rule] = {
     "reciprocal": element_wise.reciprocal,
     **_all(element_wise.SINGLE, element_wise.function),
     "softplus": element_wise.softplus,
+    "relu": element_wise.relu,
 }
 """By name of the operation."""

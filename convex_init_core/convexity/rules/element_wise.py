@@ -10,6 +10,7 @@ from convex_init_core.convexity import calculus
 from convex_init_core.convexity import functions as convex_functions
 from convex_init_core.convexity.calculus import ElementWise, Sign, Value
 from convex_init_core.convexity.functions import FUNCTIONS
+from convex_init_core.convexity.rules.extremes import leaving_nan_out
 from convex_init_core.convexity.rules.leaves import refused
 from convex_init_core.convexity.values import Values
 from convex_init_core.graph.nodes import Node
@@ -38,6 +39,11 @@ def claim_of(name: str, **params: float) -> ElementWise:
         **params: of the operation.
     """
     return PARAMETRIC[name](**params) if name in PARAMETRIC else FUNCTIONS[name]
+
+
+def relu(node: Node, values: Values) -> Value:
+    """``max(s, 0)``, which may have been written as that."""
+    return leaving_nan_out(node, values) or function(node, values)
 
 
 def softplus(node: Node, values: Values) -> Value:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import Curvature, Sign, Value
+from convex_init_core.convexity.patterns.carried import carried
 from convex_init_core.convexity.patterns.quadratic_form import as_squares
 from convex_init_core.convexity.patterns.ranks import cumulated_ranked, sum_of_ranked
 from convex_init_core.convexity.patterns.stabilised import stabilised
@@ -28,7 +29,7 @@ def subtracted(node: Node, values: Values) -> Value:
 def _or_stabilised(node: Node, value: Value, values: Values) -> Value:
     if value.curvature is not Curvature.UNKNOWN:
         return value
-    return stabilised(node, values) or value
+    return carried(node, values) or stabilised(node, values) or value
 
 
 def negated(node: Node, values: Values) -> Value:

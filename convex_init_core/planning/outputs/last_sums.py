@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from convex_init_core.planning.to_measure import SAMPLES, samples, units_of
+from convex_init_core.planning.measurement.sizes import SAMPLES, samples, units_of
 
 if TYPE_CHECKING:
     from convex_init_core.framework import Framework
@@ -61,7 +61,7 @@ def _problems(reading: Reading, wanted: Outputs, framework: Framework, facts: Fa
     if wanted.units > 1 and not (framework.has_inputs and samples(found) >= SAMPLES):
         yield (
             f"{name}: {asked} has numbers for each output, which are set by measuring: pass {SAMPLES} example_inputs "
-            "or more"
+            "or more (of a network that draws itself when it is made: afterwards), or one number for all"
         )
 
 

@@ -7,26 +7,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convex_init_core.planning.facts import readers
+from convex_init_core.planning.measurement.kinks import Spread
+from convex_init_core.planning.measurement.sizes import SAMPLES, axis_of_units, samples
 from convex_init_core.planning.refusals import behind_moves, shown
 from convex_init_core.reading.axes_of_weight import axes_of_weight
+from convex_init_core.weights.laws import Normal
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from convex_init_core.graph.nodes import Graph, Node
-    from convex_init_core.planning.decisions import Decisions
+    from convex_init_core.planning.decisions import Decision, Decisions
     from convex_init_core.planning.facts import Facts
-    from convex_init_core.reading.parts import Product, Reading, Sum, Term
+    from convex_init_core.reading.parts import Reading, Sum, Term
     from convex_init_core.request import Request
     from convex_init_core.weights.positivity import Positivity
 
 LEFT_ALONE = 1.5
 """By this factor may the measured variance of a sum be off before its theory is overruled, by default."""
-
-SAMPLES = 32
-"""What all units share varies from sample to sample only, so few of them do not overrule the theory. The positions of
-a convolution are samples, too."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +107,14 @@ class Normalised:
 
 def to_measure(
     reading: Reading, decisions: Decisions, request: Request, has_inputs: bool
-) -> tuple[Measured | Normalised, ...]:
+) -> tuple[Measured | Normalised | Spread, ...]:
     """Return the sums that are to be measured, in the order of the signal.
 
     With ``calibrate`` these are all. By default, they are those without a theory and, with the method
     ``"bounded_gain"``, those that are off by more than :data:`LEFT_ALONE` on enough samples; and the statistics of
-    batch normalisations. An isometric signal is not centred, and has not the variance that is measured for.
+    batch normalisations. Of an isometric network without free skips these are the free layers that see the input, so
+    that inputs of any scale give the signal that the others keep; that is not centred, and has not the variance that is
+    measured for.
 
     Args:
         reading: of the model.
@@ -123,33 +124,49 @@ def to_measure(
     """
     if request.calibrate is False or not has_inputs:
         return ()
-    exactly, method = bool(request.calibrate), request.settings.method
+    exactly = bool(request.calibrate)
     readers_of = readers(reading)
-    tied = {source for source, count in decisions.facts.uses.items() if count > 1}
-    chosen: list[Measured | Normalised] = []
+    chosen: list[Measured | Normalised | Spread] = []
     for found in reading.sums:
+        if found in decisions.kinked and samples(found) >= SAMPLES:
+            chosen.append(_spread(found, decisions, request))
+            continue
         if found.normalised is not None:
             if found.positive or not request.settings.needs_geometry:
                 chosen += _normalised(found)
             continue
-        deciding = [term for term in found.terms if _decision(decisions, term) is not None]
+        deciding = [term for term in found.terms if _decision(decisions, found, term) is not None]
         if deciding and request.outputs.is_asked and found in decisions.outputs and samples(found) >= SAMPLES:
             chosen.append(_measured(reading, found, decisions, True, readers_of, request))
             continue
-        if not deciding or (request.settings.needs_geometry and not exactly):
+        if not deciding or (request.settings.needs_geometry and found.positive and not exactly):
             continue
-        # One weight in many sums cannot be right in each of them: the first says nothing of a fixed point.
-        is_tied = any(term.product.source in tied for term in found.terms)
-        by_default = method == "bounded_gain" and not is_tied and samples(found) >= SAMPLES
+        # One weight in sums of different kinds cannot be right in each: the first says nothing of a fixed point.
+        by_default = (
+            _scales_by_itself(decisions, request) and found in decisions.facts.alike and samples(found) >= SAMPLES
+        )
         if exactly or found in decisions.doubtful or by_default:
             chosen.append(_measured(reading, found, decisions, exactly, readers_of, request))
     return tuple(chosen)
 
 
-def _decision(decisions: Decisions, term: Term) -> object | None:
-    """The decision on the weight of a term, if this is the use of the weight that decided."""
+def _scales_by_itself(decisions: Decisions, request: Request) -> bool:
+    """Whether a sum with a theory is scaled where it is far off; an isometric one beside skips would be alone in it."""
+    method = request.settings.method
+    return method == "bounded_gain" or (method == "isometric" and not decisions.facts.skips)
+
+
+def _decision(decisions: Decisions, found: Sum, term: Term) -> Decision | None:
+    """The decision on the weight of a term, if its scale is set in this sum.
+
+    That is the last of sums that are alike, such as the readouts of a recurrent network, whose signal the others come
+    to have; else the one that decided.
+    """
     decision = decisions.of_weight.get(term.product.source)
-    return decision if decision is not None and decision.product is term.product else None
+    alike = decisions.facts.alike.get(found)
+    if decision is None or alike is None:
+        return decision if decision is not None and decision.product is term.product else None
+    return decision if found is alike[-1] else None
 
 
 def _normalised(found: Sum) -> list[Measured | Normalised]:
@@ -159,6 +176,21 @@ def _normalised(found: Sum) -> list[Measured | Normalised]:
     if not mean or not variance:
         return []
     return [Normalised(node.inputs[0], node.label, node.params["axis"], mean, variance)]
+
+
+def _spread(found: Sum, decisions: Decisions, request: Request) -> Spread:
+    facts, name = decisions.facts, decisions.carrier[found]
+    decisions.biases[name] = Normal(0.0, 0.0)  # they are not drawn, then
+    tolerance = LEFT_ALONE if _scales_by_itself(decisions, request) else math.inf
+    return Spread(
+        root=found.root,
+        paths=facts.paths(found.terms),
+        weights=tuple(dict.fromkeys(term.product.source for term in found.terms)),
+        bias=(name, facts.factor(found, name)),
+        variance=request.settings.variance,
+        tolerance=1.0 if request.calibrate else tolerance,
+        axis=axis_of_units(found),
+    )
 
 
 def _measured(
@@ -174,14 +206,15 @@ def _measured(
     by_unit = not (isinstance(variance, float) and (mean is None or isinstance(mean, float)))
     weights = []
     for term in found.terms:
-        decision = decisions.of_weight.get(term.product.source)
-        if decision is not None and decision.product is term.product:
+        decision = _decision(decisions, found, term)
+        if decision is not None:
             source, power = term.product.source, 0.5 if term.squares else 1.0
             rows = _rows(reading.graph, source, facts) if by_unit else ()
             weights.append(Weighted(source, decision.recipe.positivity, power, rows))
     biases = tuple((name, facts.factor(found, name)) for name in facts.biases(found) if name != found.fallback_bias)
-    carrier = decisions.carrier.get(found, "")
-    is_added = found in decisions.adding  # it is not there yet
+    alike = facts.alike.get(found, [found])
+    carrier = next((decisions.carrier[each] for each in alike if each in decisions.carrier), "")
+    is_added = any(each in decisions.adding for each in alike)  # it is not there yet
     bias = (carrier, facts.factor(found, carrier)) if carrier and not is_added else None
     present = tuple(
         (node, factor.mean, reading.is_convex(node) and bool(found.positive)) for node, factor in found.present
@@ -196,7 +229,7 @@ def _measured(
         present=present,
         variance=variance,
         mean=mean,
-        axis=_axis(found),
+        axis=axis_of_units(found),
         is_output=found in decisions.outputs and request.outputs.is_asked,
         tolerance=1.0 if exactly or found in decisions.doubtful else LEFT_ALONE,
         is_last=len(weights) < len(found.terms) or any(len(readers_of.get(name, ())) > 1 for name in names),
@@ -225,36 +258,3 @@ def _variance(found: Sum, decisions: Decisions, request: Request) -> NDArray[np.
 def _mean(found: Sum, decisions: Decisions, request: Request) -> NDArray[np.float64] | float | None:
     mean = request.outputs.mean if found in decisions.outputs else None
     return mean if mean is None or mean.size > 1 else float(mean[0])
-
-
-def _axis(found: Sum) -> int:
-    """The axis of the units of a sum, from behind: of a convolution its channels."""
-    fields = [term.product.node for term in found.terms if term.product.node.name == "convolve"]
-    return fields[0].params["data_axes"][1] - len(fields[0].shape) if fields else -1
-
-
-def samples(found: Sum) -> int:
-    """Return how many samples of each unit a sum holds: examples, times the positions of a convolution."""
-    return max((term.product.node.size // max(units_of(term.product), 1) for term in found.terms), default=0)
-
-
-def units_of(product: Product) -> int:
-    """Return the number of outputs of a product's weight."""
-    node = product.node
-    weight = next((part for part in node.inputs if product.source in part.parameters), node)
-    if node.name == "convolve":
-        outputs: int = weight.shape[node.params["weight_axes"][0]]
-        return outputs * int(node.params["groups"] if node.params["transposed"] else 1)
-    if node.name == "contract":
-        summed: int = math.prod(weight.shape[axis] for axis in node.params["axes"][node.inputs.index(weight)])
-        return _size_of_one(weight) // max(summed, 1)
-    return node.shape[-1] if node.shape else 1
-
-
-def _size_of_one(weight: Node) -> int:
-    """Size of a weight without the copies that a broadcast makes of it."""
-    smallest = weight.size
-    while len(parts := [part for part in weight.inputs if part.parameters]) == 1:  # not into the parts of a whole
-        weight = parts[0]
-        smallest = min(smallest, weight.size)
-    return smallest

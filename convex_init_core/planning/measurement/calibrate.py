@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from convex_init_core.planning.measurement.kinks import Spread, spread
+from convex_init_core.planning.measurement.to_measure import Measured, Normalised
 from convex_init_core.planning.refusals import shown
-from convex_init_core.planning.to_measure import Measured, Normalised
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class Correction:
     values: NDArray[np.float64]
 
 
-def calibrate(framework: Framework, measured: Sequence[Measured | Normalised]) -> None:
+def calibrate(framework: Framework, measured: Sequence[Measured | Normalised | Spread]) -> None:
     """Scale and shift each sum in the order of the signal, so that it has its mean and variance on the inputs.
 
     The mean is 0, or what is wanted of an output; that of a residual identity is kept. The model runs once, each
@@ -62,9 +63,9 @@ def calibrate(framework: Framework, measured: Sequence[Measured | Normalised]) -
         _Pass(framework, part).run()
 
 
-def _passes(measured: Sequence[Measured | Normalised]) -> Iterator[list[Measured | Normalised]]:
+def _passes(measured: Sequence[Measured | Normalised | Spread]) -> Iterator[list[Measured | Normalised | Spread]]:
     """Split what is measured into parts that one run is enough for."""
-    part: list[Measured | Normalised] = []
+    part: list[Measured | Normalised | Spread] = []
     for found in measured:
         part.append(found)
         if isinstance(found, Measured) and found.is_last:
@@ -77,9 +78,9 @@ def _passes(measured: Sequence[Measured | Normalised]) -> Iterator[list[Measured
 class _Pass:
     """One run of the model."""
 
-    def __init__(self, framework: Framework, measured: Sequence[Measured | Normalised]) -> None:
+    def __init__(self, framework: Framework, measured: Sequence[Measured | Normalised | Spread]) -> None:
         self.framework = framework
-        self.at: dict[Node, list[Measured | Normalised]] = {}
+        self.at: dict[Node, list[Measured | Normalised | Spread]] = {}
         self.waiting: dict[Node, int] = {}  # how many sums a present value is still needed for
         self.values: dict[Node, NDArray[np.float64]] = {}
         for found in measured:
@@ -95,6 +96,10 @@ class _Pass:
         for found in self.at.get(node, ()):
             if isinstance(found, Normalised):
                 self._set_statistics(found, values)
+            elif isinstance(found, Spread):
+                if not np.isfinite(values).all():
+                    raise ValueError(f"{found}: the sum is not finite on example_inputs; nothing was written")
+                corrected = spread(self.framework, found, values)
             else:
                 corrected = self._sum(found, values)
         if node in self.waiting:
@@ -148,7 +153,7 @@ class _Pass:
         return fixed, kept
 
 
-def _running(found: Measured | Normalised) -> Iterator[Node]:
+def _running(found: Measured | Normalised | Spread) -> Iterator[Node]:
     """The values that the run has to show beside the sum itself."""
     if isinstance(found, Measured):
         yield from (node for node, _, _ in found.present if node.constant is None)

@@ -1,0 +1,312 @@
+"""A node as a function of one number: between two places, so that no choice on the way changes, or at one place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from convex_init_core.convexity.one_number import terms as factors
+from convex_init_core.convexity.one_number.polynomial import STEPS, Polynomial
+from convex_init_core.convexity.one_number.terms import Factor, NotKnown, Terms
+from convex_init_core.graph.nodes import Node
+from convex_init_core.graph.precision import keeps_numbers
+
+
+class Turns(Exception):
+    """Between the two places a choice changes: they have to be looked at one by one."""
+
+    def __init__(self, places: list[float]) -> None:
+        """Keep where it changes."""
+        super().__init__()
+        self.places = places
+
+
+class Side:
+    """The terms of nodes between two places.
+
+    Attributes:
+        low: where it begins; may be −∞.
+        high: where it ends; may be ∞. The same as ``low`` for what holds at that place alone.
+        plain: what has the rounding that counts, to make others from.
+    """
+
+    def __init__(self, low: float, high: float, plain: Terms, base: Node) -> None:
+        """Start with the argument itself."""
+        self.low, self.high, self.plain = low, high, plain
+        self._known: dict[Node, Terms | None] = {base: plain.plain(0.0, 1.0)}
+
+    def learn(self, node: Node, number: float | None) -> None:
+        """Find the terms of a node from those of its inputs.
+
+        Args:
+            node: whose inputs are known.
+            number: that all its elements are, if it is one.
+
+        Raises:
+            Turns: if a choice changes between the places.
+        """
+        if number is not None:
+            self._known[node] = self.plain.plain(number)
+            return
+        try:
+            self._known[node] = self._found(node)
+        except NotKnown:  # it may not be chosen
+            self._known[node] = None
+
+    def of(self, node: Node) -> Terms:
+        """Return the terms of a node.
+
+        Raises:
+            NotKnown: if they are not known.
+        """
+        found = self._known[node]
+        if found is None:
+            raise NotKnown
+        return found
+
+    def _found(self, node: Node) -> Terms:
+        if node.name == "where":
+            condition, if_true, if_false = node.inputs
+            return self.of(if_true if self._number(self.of(condition)) != 0.0 else if_false)
+        if node.name == "cast" and not keeps_numbers(node):
+            raise NotKnown
+        parts = [self.of(part) for part in node.inputs]
+        if node.name in ("cast", "reshape", "broadcast"):
+            return parts[0]
+        if node.name in _PIECES:
+            return _PIECES[node.name](self, parts, node.params)
+        if node.name in _SMOOTH:
+            return _SMOOTH[node.name](parts, node.params)
+        raise NotKnown
+
+    def sign(self, of: Terms) -> float:
+        """Return the sign that a function has between the two places; 0 where it is 0 but for rounding.
+
+        Raises:
+            Turns: if it changes.
+            NotKnown: if it is not seen.
+        """
+        kept = of.kept
+        if not kept:
+            return 0.0
+        if self.low == self.high:
+            number = of.at(self.low)
+            is_zero = abs(number) <= STEPS * of.rounding * of.size_at(self.low)
+            return 0.0 if is_zero else math.copysign(1.0, number)
+        places = self._turns(kept, of.rounding)
+        if places:
+            raise Turns(places)
+        inside = _between(self.low, self.high)
+        number = of.at(inside)
+        if not abs(number) > STEPS * of.rounding * of.size_at(inside):
+            raise NotKnown  # it has a sign there, and rounding or underflow hide it
+        return math.copysign(1.0, number)
+
+    def _turns(self, kept: dict[Factor, Polynomial], rounding: float) -> list[float]:
+        if set(kept) == {Factor()}:
+            found = kept[Factor()].zeros(self.low, self.high, rounding)
+        else:
+            found = _turn_of_exponential(kept)
+        if found is None:
+            raise NotKnown
+        return [place for place in found if self.low < place < self.high]
+
+    def _number(self, of: Terms) -> float:
+        polynomial = of.polynomial.numbers
+        if len(polynomial) > 1:
+            raise NotKnown
+        return polynomial[0] if polynomial else 0.0
+
+    def product(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
+        """``a b``; a mask of 0 does not hide what is infinite."""
+        for part, other in (parts, parts[::-1]):
+            ends = [place for place in (self.low, self.high) if math.isinf(place)]
+            if not part.kept and not all(_vanishes(other, place) for place in ends):
+                raise NotKnown
+        return parts[0] * parts[1]
+
+    # Pieces
+
+    def larger(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
+        """``max(a, b)``."""
+        return parts[0] if self.sign(parts[0] + parts[1].times(-1.0)) >= 0.0 else parts[1]
+
+    def smaller(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
+        """``min(a, b)``."""
+        return parts[1] if self.sign(parts[0] + parts[1].times(-1.0)) >= 0.0 else parts[0]
+
+    def hinge(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
+        """``relu``."""
+        return parts[0] if self.sign(parts[0]) >= 0.0 else self.plain.plain(0.0)
+
+    def size(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
+        """``|s|``."""
+        return parts[0].times(1.0 if self.sign(parts[0]) >= 0.0 else -1.0)
+
+    def side(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
+        """``sign(s)``."""
+        return self.plain.plain(self.sign(parts[0]))
+
+    def leaky(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
+        """``max(s, αs)`` for α as a parameter or an input."""
+        slope = float(str(params["slope"])) if "slope" in params else self._number(parts[1])
+        return parts[0].times(1.0 if self.sign(parts[0]) >= 0.0 else slope)
+
+    def replaced(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
+        """``s`` above a place, else a number."""
+        at, value = float(str(params["at"])), float(str(params["value"]))
+        return parts[0] if self.sign(parts[0] + self.plain.plain(-at)) > 0.0 else self.plain.plain(value)
+
+    def rounded_corner(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
+        """Huber's function."""
+        delta = float(str(params["delta"]))
+        inside = self.smaller([self.size(parts, params), self.plain.plain(delta)], params)
+        return inside * inside.times(0.5) + (self.size(parts, params) + inside.times(-1.0)).times(delta)
+
+    def exponential_below(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
+        """ELU and its relatives."""
+        alpha, scale, inner = (float(str(params[name])) for name in ("alpha", "scale", "input_scale"))
+        if self.sign(parts[0]) >= 0.0:
+            return parts[0].times(scale)
+        return (_exp([parts[0].times(inner)], params) + self.plain.plain(-1.0)).times(scale * alpha)
+
+    def compared(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
+        """1 where a relation holds, else 0."""
+        relation = str(params["relation"])
+        sign = self.sign(parts[0] + parts[1].times(-1.0))
+        holds = {">": sign > 0.0, ">=": sign >= 0.0, "<": sign < 0.0, "<=": sign <= 0.0}
+        if relation not in holds:
+            raise NotKnown
+        return self.plain.plain(float(holds[relation]))
+
+
+def _vanishes(of: Terms, place: float) -> bool:
+    """Whether no exponential of a sum grows without bounds towards one end."""
+    return all(
+        factor.inner[-1] * math.copysign(1.0, place) ** (len(factor.inner) - 1) < 0.0
+        for factor in of.kept
+        if factor.name == factors.EXP
+    )
+
+
+def _between(low: float, high: float) -> float:
+    if math.isfinite(low) and math.isfinite(high):
+        return 0.5 * (low + high)
+    return low + 1.0 if math.isfinite(low) else high - 1.0 if math.isfinite(high) else 0.0
+
+
+def _turn_of_exponential(kept: dict[Factor, Polynomial]) -> list[float] | None:
+    """Where ``a exp(c + k s) + b`` changes its sign."""
+    others = [factor for factor in kept if factor != Factor()]
+    if len(others) != 1 or others[0].name != factors.EXP or len(others[0].inner) != 2:
+        return None
+    above, beside = kept[others[0]].numbers, kept.get(Factor(), Polynomial()).numbers
+    if len(above) != 1 or len(beside) > 1:
+        return None
+    if not beside or beside[0] * above[0] > 0.0:
+        return []
+    return [math.log(-beside[0] / above[0]) / others[0].inner[1]]
+
+
+# Smooth functions
+
+
+def _made(name: str, of: Terms, degree: int = 1) -> Terms:
+    """A factor of a polynomial of at most this degree; a number if that is one."""
+    numbers = of.polynomial.numbers
+    if len(numbers) > degree + 1:
+        raise NotKnown
+    if len(numbers) < 2:
+        return of.plain(Factor(name, numbers).at(0.0))
+    if name == factors.EXP:
+        factor, constant = factors.exponential(numbers)
+        return Terms({factor: constant}, of.rounding)
+    return Terms({Factor(name, numbers): Polynomial.of(1.0)}, of.rounding)
+
+
+def _exp(parts: list[Terms], params: Mapping[str, object]) -> Terms:
+    return _made(factors.EXP, parts[0], 2)
+
+
+def _logarithm(parts: list[Terms], params: Mapping[str, object]) -> Terms:
+    """``log`` of a + exp(u), and of a parabola above 0."""
+    kept = parts[0].kept
+    others = [factor for factor in kept if factor != Factor()]
+    if len(others) == 1 and others[0].name == factors.EXP and len(others[0].inner) == 2 and len(kept) == 2:
+        above, beside = kept[others[0]].numbers, kept[Factor()].numbers
+        if len(above) > 1 or len(beside) > 1 or above[0] <= 0.0 or beside[0] <= 0.0:
+            raise NotKnown
+        factor = Factor(factors.SOFTPLUS, (math.log(above[0] / beside[0]), others[0].inner[1]))
+        return Terms({factor: Polynomial.of(1.0)}, parts[0].rounding) + parts[0].plain(math.log(beside[0]))
+    numbers = parts[0].polynomial.numbers
+    if len(numbers) != 3:
+        raise NotKnown
+    c, b, a = numbers
+    least = c - 0.25 * b * b / a
+    if not (a > 0.0 and least > 0.0):
+        raise NotKnown
+    steepness = math.sqrt(a / least)
+    factor = Factor(factors.LOG, (0.5 * b / a * steepness, steepness))
+    return Terms({factor: Polynomial.of(1.0)}, parts[0].rounding) + parts[0].plain(math.log(least))
+
+
+def _softplus(parts: list[Terms], params: Mapping[str, object]) -> Terms:
+    beta, threshold = float(str(params["beta"])), float(str(params["threshold"]))
+    if beta == 0.0 or math.log1p(math.exp(-threshold)) > threshold * parts[0].rounding:
+        raise NotKnown  # it drops where it becomes the identity
+    return _made(factors.SOFTPLUS, parts[0].times(beta)).times(1.0 / beta)
+
+
+def _quotient(parts: list[Terms], params: Mapping[str, object]) -> Terms:
+    numbers = parts[1].polynomial.numbers
+    if len(numbers) != 1:
+        raise NotKnown
+    return parts[0].times(1.0 / numbers[0])
+
+
+def _power(parts: list[Terms], params: Mapping[str, object]) -> Terms:
+    exponent = parts[1].polynomial.numbers
+    if len(exponent) != 1 or exponent[0] not in (1.0, 2.0, 3.0, 4.0):
+        raise NotKnown
+    found = parts[0]
+    for _ in range(int(exponent[0]) - 1):
+        found = found * parts[0]
+    return found
+
+
+def _gelu(parts: list[Terms], params: Mapping[str, object]) -> Terms:
+    half = _made(factors.ERF, parts[0].times(math.sqrt(0.5))).times(0.5) + parts[0].plain(0.5)
+    return parts[0] * half
+
+
+_SMOOTH: dict[str, Callable[[list[Terms], Mapping[str, object]], Terms]] = {
+    "add": lambda parts, _: parts[0] + parts[1],
+    "subtract": lambda parts, _: parts[0] + parts[1].times(-1.0),
+    "negate": lambda parts, _: parts[0].times(-1.0),
+    "square": lambda parts, _: parts[0] * parts[0],
+    "divide": _quotient,
+    "power": _power,
+    "exp": _exp,
+    "expm1": lambda parts, params: _exp(parts, params) + parts[0].plain(-1.0),
+    "erf": lambda parts, _: _made(factors.ERF, parts[0]),
+    "atan": lambda parts, _: _made(factors.ATAN, parts[0]),
+    "log": _logarithm,
+    "log1p": lambda parts, params: _logarithm([parts[0] + parts[0].plain(1.0)], params),
+    "softplus": _softplus,
+    "gelu": _gelu,
+}
+
+_PIECES: dict[str, Callable[[Side, list[Terms], Mapping[str, object]], Terms]] = {
+    "multiply": Side.product,
+    "maximum": Side.larger,
+    "minimum": Side.smaller,
+    "relu": Side.hinge,
+    "abs": Side.size,
+    "sign": Side.side,
+    "leaky_relu": Side.leaky,
+    "prelu": Side.leaky,
+    "threshold": Side.replaced,
+    "huber": Side.rounded_corner,
+    "elu": Side.exponential_below,
+    "compare": Side.compared,
+}

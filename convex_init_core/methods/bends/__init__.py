@@ -1,0 +1,1 @@
+"""Where the ReLUs of a network bend."""

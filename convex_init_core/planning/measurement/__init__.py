@@ -1,0 +1,1 @@
+"""What is measured on the example inputs, and set by what was found."""

@@ -1,0 +1,1 @@
+"""Matrices and kernels that are neither learnt nor made of inputs."""
