@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pkgutil import extend_path, iter_modules
 from types import ModuleType
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The subpackages come from two folders, plugins/ and integrations/, and may come from other distributions.
 __path__ = extend_path(__path__, __name__)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from convex_init.command.failure import CommandError
+
 # Where the name that is imported is not the name that is installed.
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
 
-class DemoError(Exception):
+class DemoError(CommandError):
     """A wrong folder, file or option, or a missing package; its text is for the user."""
 
 

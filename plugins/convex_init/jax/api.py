@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import jax
 import numpy as np
@@ -27,6 +28,23 @@ if TYPE_CHECKING:
 __all__ = ["LayerPlan", "LayerSignal", "Plan", "SignalReport", "apply", "apply_", "plan", "signal_report"]
 
 
+_TAKES_A_KEY = "apply takes key=jax.random.key(seed); plan, constrain and signal_report draw nothing"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _needs_a_key(function: Callable[P, R]) -> Callable[P, R]:
+    """Say what to pass where ``key=`` is missing; type checkers see the function as it is."""
+
+    @functools.wraps(function)
+    def called(*args: P.args, **options: P.kwargs) -> R:
+        options.setdefault("key", None)  # is refused, with what to pass
+        return function(*args, **options)
+
+    return called
+
+
 def plan(model: Any, example_inputs: Any, *, buffers: Collection[str] = (), **options: Unpack[Options]) -> Plan:
     """Return what :func:`apply` would do to each weight of ``model``, and why; ``print`` it for a table.
 
@@ -40,10 +58,11 @@ def plan(model: Any, example_inputs: Any, *, buffers: Collection[str] = (), **op
         >>> [(layer.path, layer.role) for layer in convex_init.jax.plan((icnn, params), jnp.ones((2, 4))).layers]
         [('first', 'free'), ('last', 'positive')]
     """
-    framework, asked = _asked(model, example_inputs, buffers, options)
+    framework, asked = asked_of(model, example_inputs, buffers, options)
     return build.plan(framework, asked)
 
 
+@_needs_a_key
 def apply(
     model: Any, example_inputs: Any, *, key: jax.Array, buffers: Collection[str] = (), **options: Unpack[Options]
 ) -> Any:
@@ -98,8 +117,9 @@ def apply(
         >>> bool((params["last"]["w"] >= 0).all())
         True
     """
+    refuse_source(options, _TAKES_A_KEY)
     root_of(key)
-    framework, asked = _asked(model, example_inputs, buffers, options)
+    framework, asked = asked_of(model, example_inputs, buffers, options)
     made = build.plan(framework, asked)
     if made.measured and isinstance(key, jax.core.Tracer):
         raise ValueError(
@@ -110,6 +130,7 @@ def apply(
     return framework.written()
 
 
+@_needs_a_key
 def apply_(model: Any, example_inputs: Any, *, key: jax.Array, **options: Unpack[Options]) -> Any:
     """Initialise a module of flax nnx in place, as :func:`apply` does, and return it.
 
@@ -127,10 +148,20 @@ def apply_(model: Any, example_inputs: Any, *, key: jax.Array, **options: Unpack
         >>> bool((icnn.layers[2].kernel[...] >= 0).all())
         True
     """
+    return in_place("apply", model, lambda: apply(model, example_inputs, key=key, **options))
+
+
+def in_place(name: str, model: Any, made: Callable[[], Any]) -> Any:
+    """Write what a function of this name makes into a module of nnx, whose variables stay the same objects.
+
+    Raises:
+        TypeError: if it is no module of nnx.
+    """
     nnx = sys.modules.get("flax.nnx")
     if nnx is None or not isinstance(model, nnx.Module):
-        raise TypeError(f"apply_ changes a module of flax nnx, got {type(model).__name__}; use model = apply(model, …)")
-    nnx.update(model, nnx.state(apply(model, example_inputs, key=key, **options)))
+        kind = type(model).__name__
+        raise TypeError(f"{name}_ changes a module of flax nnx, got {kind}; use model = {name}(model, …)")
+    nnx.update(model, nnx.state(made()))
     return model
 
 
@@ -167,20 +198,21 @@ def signal_report(
         >>> [layer.path for layer in convex_init.jax.signal_report((fn, params), x).layers]
         ['first', 'last']
     """
-    framework, asked = _asked(model, example_inputs, buffers, options)
+    framework, asked = asked_of(model, example_inputs, buffers, options)
     if not framework.has_inputs:
         raise ValueError("model and example_inputs must hold arrays: a report measures the signal on them")
     return report(framework, asked, loss, SignalReport)
 
 
-def _asked(
+def asked_of(
     model: Any, example_inputs: Any, buffers: Collection[str], options: Mapping[str, Any]
 ) -> tuple[JaxFramework, Request]:
+    """Return the port for a model, checked, and what its user asks for."""
     if options.get("register_missing_bias"):
         raise ValueError(
             "register_missing_bias=True cannot add a parameter to a function; add it to params and to fn instead"
         )
-    refuse_source(options, "apply takes key=jax.random.key(seed); plan and signal_report draw nothing")
+    refuse_source(options, _TAKES_A_KEY)
     asked, inputs = request(**options), arguments_of(example_inputs)
     framework = JaxFramework(opened(model, inputs, entry=asked.entry, buffers=buffers), inputs)
     if framework.has_inputs:

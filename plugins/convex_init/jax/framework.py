@@ -21,15 +21,14 @@ from convex_init_core.graph.compounds.rewritten import with_compounds
 from convex_init_core.graph.nodes import Constant, Graph, Node, Place
 from convex_init_core.graph.walks import alike
 from convex_init_core.reading.axes_of_weight import axes_of_weight
-from convex_init_core.signal.signal_moments import measured
-from convex_init_core.theory.moments import FeatureMoments
+from convex_init_core.signal.array_numbers import ArrayNumbers
 from convex_init_core.weights.positivity import Positivity
 from convex_init_core.weights.weight_axes import Geometry
 
 _FINITE = 0.01  # stands for NaN and infinite numbers in weights that are to be overwritten anyway
 
 
-class JaxFramework:
+class JaxFramework(ArrayNumbers):
     """One model and one set of example inputs, as the core asks for them.
 
     What is written goes to :attr:`arrays`; the model stays as it is.
@@ -41,6 +40,7 @@ class JaxFramework:
 
     def __init__(self, model: Model, inputs: Inputs) -> None:
         """Name the arrays; nothing runs yet."""
+        super().__init__()
         self.model, self.inputs = model, inputs
         self._parameters = Parameters(model)
         self.arrays = dict(self._parameters.arrays)
@@ -48,7 +48,6 @@ class JaxFramework:
         self.has_inputs = not any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
         self._running = {name: _finite(array) for name, array in self.arrays.items()}
         self._made: Trace | None = None
-        self._moments: dict[Node, FeatureMoments | None] = {}
 
     def written(self) -> Any:
         """Return what the user gets: the model with all that was written."""
@@ -87,13 +86,6 @@ class JaxFramework:
 
     # Numbers
 
-    def moments(self, constant: Constant) -> tuple[float, float] | None:
-        """See :class:`convex_init_core.framework.Framework`."""
-        numbers = self.numbers(constant)
-        return (
-            None if numbers is None or not numbers.size else (float(numbers.mean()), float(np.square(numbers).mean()))
-        )
-
     def numbers(self, constant: Constant) -> NDArray[np.float64] | None:
         """See :class:`convex_init_core.framework.Framework`."""
         array: Any = constant.handle
@@ -103,35 +95,14 @@ class JaxFramework:
             return None
         return None if np.iscomplexobj(array) else _wide(array)
 
-    def measured(self, node: Node) -> FeatureMoments | None:
-        """See :class:`convex_init_core.framework.Framework`."""
-        if node.constant is not None:
-            numbers = self.numbers(node.constant)
-            return None if numbers is None else measured(numbers)
-        if not self.has_inputs:
-            return None
-        if node not in self._moments:
-            nodes = self._shown(alike(self._trace().graph, node))
-            self._moments[node] = None
-            self.run(nodes, self._measure)
-        return self._moments[node]
+    def present(self, name: str) -> NDArray[np.float64]:
+        """Return the present numbers of a parameter."""
+        return _wide(self.arrays[name])
 
-    def bounds_along(self, constant: Constant, axis: int, start: int, stop: int) -> tuple[float, float] | None:
-        """See :class:`convex_init_core.framework.Framework`."""
-        numbers = self.numbers(constant)
-        if numbers is None or stop <= start:
-            return None
-        part = numbers.take(range(start, stop), axis)
-        return float(part.min()), float(part.max())
-
-    def mean(self, name: str) -> float:
-        """See :class:`convex_init_core.framework.Framework`."""
-        return float(_wide(self.arrays[name]).mean())
-
-    def spread(self, name: str) -> tuple[float, float]:
-        """See :class:`convex_init_core.framework.Framework`."""
-        numbers = _wide(self.arrays[name])
-        return float(numbers.mean()), float(numbers.var())
+    def nodes_like(self, node: Node) -> Sequence[Node]:
+        """Those of which a run shows the value: steps within one primitive have none of their own."""
+        computed = set(self._trace().nodes.values())
+        return [one for one in alike(self._trace().graph, node) if one in computed]
 
     # Runs
 
@@ -231,14 +202,6 @@ class JaxFramework:
             self.trace()
         assert self._made is not None
         return self._made
-
-    def _shown(self, nodes: Sequence[Node]) -> list[Node]:
-        """Those of which a run shows the value: steps within one primitive have none of their own."""
-        computed = set(self._trace().nodes.values())
-        return [node for node in nodes if node in computed]
-
-    def _measure(self, node: Node, values: NDArray[np.float64]) -> None:
-        self._moments[node] = measured(values)
 
     def _write(self, name: str, array: Any) -> None:
         self.arrays[name] = self._running[name] = array

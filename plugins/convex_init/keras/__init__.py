@@ -6,12 +6,14 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from convex_init.keras.carrier import layers as _carrier_layers  # noqa: F401  (registers them with Keras)
 from convex_init.keras.constraints import Between, NonNeg
 from convex_init.keras.initializers import ICNNBias, ICNNInit, icnn
 from convex_init.keras.layers import ConvexConv1D, ConvexConv2D, ConvexConv3D, ConvexDense
 
 if TYPE_CHECKING:
     from convex_init.keras.api import LayerPlan, Plan, apply_, plan
+    from convex_init.keras.carrier.convex_form import as_convex
     from convex_init.keras.certificate import Certificate, assert_convex, certify
     from convex_init.keras.model.fans import kernel_fan_in
     from convex_init.keras.network import ICNN
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 # Nothing here is registered with Keras, so it can wait until it is first asked for, which keeps the import short.
 _ON_DEMAND = {
     **dict.fromkeys(("Certificate", "assert_convex", "certify"), "certificate"),
+    "as_convex": "carrier.convex_form",
     "check_initializers": "owners.check",
     "constrain_": "training.constraint",
     "ConvexityGuard": "training.guard",
@@ -52,6 +55,7 @@ __all__ = [
     "Plan",
     "SignalReport",
     "apply_",
+    "as_convex",
     "assert_convex",
     "certify",
     "check_initializers",

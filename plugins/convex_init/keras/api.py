@@ -87,8 +87,12 @@ def apply_(
               or one for each. By default an output has variance 1, whatever ``variance`` says of the layers before it.
             - Settings; a network or layer of ours keeps those that it was made with, if they are not the defaults, and
               a contradiction is an error.
-            - ``method``: ``"bounded_gain"`` (default), ``"log_normal"`` (the paper's equations everywhere) or
+            - ``method``: ``"auto"`` (default), one of the others, by what is read of the model; ``print(plan(model))``
+              says which and why. ``"bounded_gain"``, ``"log_normal"`` (the paper's equations everywhere) or
               ``"isometric"`` (for any depth).
+            - ``kinks``: ``"spread"`` lets the units of the free first layer bend all over the example inputs (over a
+              Gaussian without), ``"origin"`` all in one point; by default ``"auto"`` decides, and it is ``"origin"``
+              with the other methods.
             - ``correlation`` (ρ*, 0.5), ``variance`` (σ*², 1.0), ``bias_noise`` (β, 0.0), ``distribution``
               (``"log_normal"``), ``skip_share`` (0.5), ``match_moments`` (``False``), ``threshold`` (τ, 0.0); see
               :class:`convex_init_core.InitSettings`.

@@ -12,6 +12,7 @@ from convex_init.keras.framework import KerasFramework
 from convex_init.keras.model.calls import on_example_inputs, said
 from convex_init_core import checks
 from convex_init_core.argument_names import refuse_unknown
+from convex_init_core.carrier.bound import UP_TO_A_SHIFT
 from convex_init_core.convexity.certificate import Certificate
 from convex_init_core.convexity.inputs.parts import ConvexInputs, Part
 from convex_init_core.convexity.judge import certificate_of, judge
@@ -89,7 +90,7 @@ def certify(
     if certificate or not search:
         return certificate
     if certificate.verdict != "convex":
-        violation = search_violation(call, chosen, set(certificate.outputs), whole_seed)
+        violation = search_violation(call, chosen, set(certificate.outputs), whole_seed, _epsilon(graph))
         if violation is not None:
             certificate = replace(certificate, verdict="not convex", violation=violation)
     return replace(certificate, monotone=searched_for_steps(certificate, call, whole_seed))
@@ -107,6 +108,13 @@ def assert_convex(model: Any, *args: Any, **kwargs: Any) -> Any:
     return model
 
 
+def _epsilon(graph: Graph) -> float:
+    """Of the coarsest dtype that a value which depends on the input has."""
+    known = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+    dtypes = [node.dtype for node in graph if not node.is_fixed and "float" in node.dtype]
+    return max((known.get(dtype, 2.0**-2) for dtype in dtypes), default=2.0**-23)
+
+
 def _untraced(error: Exception) -> Certificate:
     return Certificate("cannot tell", (f"the model cannot be traced on its backend: {said(error)}",), {})
 
@@ -121,7 +129,10 @@ def _proof(
     values = judge(graph, chosen, framework=framework)
     certificate = certificate_of(graph, values, outputs)
     answers = monotonicity_of(graph, directions, certificate.outputs, framework)
-    certificate = replace(certificate, notes=(_NOTE, *certificate.notes), monotone=answers)
+    notes = (_NOTE, *certificate.notes)
+    if certificate.verdict != "convex" and any(framework.parameter(each).carrier for each in framework.parameters()):
+        notes = (*notes, UP_TO_A_SHIFT)
+    certificate = replace(certificate, notes=notes, monotone=answers)
     if certificate.verdict != "convex" and not any(answers):
         return certificate
     doubt = framework.doubt()

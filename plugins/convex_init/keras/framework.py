@@ -27,13 +27,12 @@ from convex_init_core.graph.nodes import Constant, Graph, Node
 from convex_init_core.graph.runs import same_course
 from convex_init_core.graph.walks import alike
 from convex_init_core.repetition import doubt_of_repetition
-from convex_init_core.signal.signal_moments import measured
-from convex_init_core.theory.moments import FeatureMoments
+from convex_init_core.signal.array_numbers import ArrayNumbers
 from convex_init_core.weights.positivity import Positivity
 from convex_init_core.weights.weight_axes import Geometry
 
 
-class KerasFramework:
+class KerasFramework(ArrayNumbers):
     """One model and one set of example inputs, as the core asks for them.
 
     Args:
@@ -47,12 +46,12 @@ class KerasFramework:
 
     def __init__(self, model: Any, call: Call | None) -> None:
         """Made-up inputs have the shapes of the model's ``keras.Input``s."""
+        super().__init__()
         self.model, self.has_inputs = model, call is not None
         self.variables = Variables(model)
         self.call = call if call is not None else made_call(model, lambda made: made(**made.arrays))
         self._runner = runner_of(self.call, self.variables)
         self._graph = Graph()
-        self._moments: dict[Node, FeatureMoments | None] = {}
         self._journal: Journal | None = None
 
     # Structure
@@ -116,13 +115,6 @@ class KerasFramework:
 
     # Numbers
 
-    def moments(self, constant: Constant) -> tuple[float, float] | None:
-        """See :class:`convex_init_core.framework.Framework`."""
-        numbers = self.numbers(constant)
-        return (
-            None if numbers is None or not numbers.size else (float(numbers.mean()), float(np.square(numbers).mean()))
-        )
-
     def numbers(self, constant: Constant) -> NDArray[np.float64] | None:
         """See :class:`convex_init_core.framework.Framework`."""
         if constant.handle is None:
@@ -132,38 +124,9 @@ class KerasFramework:
         except (TypeError, ValueError):  # keys of a random generator, and the like
             return None
 
-    def measured(self, node: Node) -> FeatureMoments | None:
-        """See :class:`convex_init_core.framework.Framework`."""
-        if node.constant is not None:
-            numbers = self.numbers(node.constant)
-            return None if numbers is None else measured(numbers)
-        if not self.has_inputs:
-            return None
-        if node not in self._moments:
-            nodes = alike(self._graph, node)
-            self._moments.update(dict.fromkeys(nodes))
-            self.run(nodes, self._measure)
-        return self._moments.get(node)
-
-    def _measure(self, node: Node, values: NDArray[np.float64]) -> None:
-        self._moments[node] = measured(values)
-
-    def bounds_along(self, constant: Constant, axis: int, start: int, stop: int) -> tuple[float, float] | None:
-        """See :class:`convex_init_core.framework.Framework`."""
-        numbers = self.numbers(constant)
-        if numbers is None or stop <= start:
-            return None
-        part = numbers.take(range(start, stop), axis)
-        return float(part.min()), float(part.max())
-
-    def mean(self, name: str) -> float:
-        """See :class:`convex_init_core.framework.Framework`."""
-        return float(self._present(name).mean())
-
-    def spread(self, name: str) -> tuple[float, float]:
-        """See :class:`convex_init_core.framework.Framework`."""
-        numbers = self._present(name)
-        return float(numbers.mean()), float(numbers.var())
+    def nodes_like(self, node: Node) -> Sequence[Node]:
+        """Return the nodes that a run may measure together with this one."""
+        return alike(self._graph, node)
 
     # Runs
 
@@ -204,7 +167,7 @@ class KerasFramework:
     def _read_back(self, fill: Fill) -> None:
         """Compute the effective weight and make sure that it can be used."""
         assert fill.positivity is not None
-        effective = fill.positivity.value(self._present(fill.name))
+        effective = fill.positivity.value(self.present(fill.name))
         low, high = float(effective.min()), float(effective.max())
         if not (np.isfinite(low) and np.isfinite(high) and low >= 0.0):
             layer, dtype = self.parameter(fill.name).layer, self.variables.slots[fill.name].variable.dtype
@@ -215,7 +178,7 @@ class KerasFramework:
 
     def scale(self, name: str, factor: float | NDArray[np.float64], positivity: Positivity | None) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
-        raw = self._present(name)
+        raw = self.present(name)
         if positivity is None:
             self._assign(name, raw * factor)
             return
@@ -226,7 +189,7 @@ class KerasFramework:
 
     def shift(self, name: str, amount: float | NDArray[np.float64]) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
-        self._assign(name, self._present(name) + amount)
+        self._assign(name, self.present(name) + amount)
 
     def set_statistics(self, name: str, values: NDArray[np.float64]) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
@@ -241,7 +204,7 @@ class KerasFramework:
 
     def clip(self, name: str, low: float, high: float) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
-        self._assign(name, self._present(name).clip(low, high))
+        self._assign(name, self.present(name).clip(low, high))
 
     def mark(self, kept: Sequence[Kept]) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
@@ -260,7 +223,8 @@ class KerasFramework:
         snapshot.undo()
         self._journal = None
 
-    def _present(self, name: str) -> NDArray[np.float64]:
+    def present(self, name: str) -> NDArray[np.float64]:
+        """Return the present numbers of a parameter."""
         return wide(self.variables.slots[name].variable.value)
 
     def _to_write(self, name: str) -> keras.Variable:

@@ -102,18 +102,17 @@ class ICNNInit(ICNNInitializer):
         from convex_init.keras.draws.filling import drawn
         from convex_init.keras.model import fans
         from convex_init.keras.owners.callers import calling, layer_of
-        from convex_init.keras.owners.check import layer_flaw
+        from convex_init.keras.owners.check import note_drawn
         from convex_init.keras.owners.last_kernel import remember_kernel
 
         shape = checked_shape(shape)
-        layer = layer_of(calling(keras.Variable))
-        strides, groups = fans.layer_window(layer, self.layout, self.strides, self.groups)
+        strides, groups = fans.layer_window(layer_of(calling(keras.Variable)), self.layout, self.strides, self.groups)
         fan_in = self._fan_in(shape, strides)
         where = self._geometry(shape, strides, groups) if self.settings.needs_geometry else None
         recipe = self._recipe(fan_in, self.positivity, where)
         raw = drawn(recipe.weight, recipe.positivity, shape, wide(dtype), self._seeds())
         remember_kernel(shape, fan_in, self._key(), where)
-        if layer is not None and (flaw := layer_flaw(layer)):
+        if flaw := note_drawn(self):
             warnings.warn(flaw, UserWarning, stacklevel=2)
         return ops.cast(raw, keras.backend.standardize_dtype(dtype))
 
@@ -240,8 +239,10 @@ class ICNNBias(ICNNInitializer):
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Return a bias of ``shape``; drawn in float32 or wider, cast to ``dtype`` last."""
         from convex_init.keras.draws.filling import drawn
+        from convex_init.keras.owners.check import note_drawn
         from convex_init.keras.owners.last_kernel import kernel_of
 
+        note_drawn(self)
         fan_in, where = self.fan_in, None
         if fan_in is None or self.settings.needs_geometry:
             kernel = kernel_of(int(shape[-1]) if len(shape) else 1, self._key())

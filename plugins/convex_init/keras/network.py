@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count, pairwise
+from math import inf
 from typing import Any
 
 import keras
 from keras import layers
 
+from convex_init.keras.constraints import Between
 from convex_init.keras.draws.drawing import FREE, seed_stream
 from convex_init.keras.initializers import ICNNInit
 from convex_init.keras.layers import ConvexDense
 from convex_init.keras.owners.own_settings import keep_settings
 from convex_init.keras.serialisation import ActivationSpec, core_activation
 from convex_init_core import checks
+from convex_init_core.carrier.activations import beside_carrier
+from convex_init_core.carrier.bound import bound, check_carried_network
 from convex_init_core.methods.log_normal import solve_centred
 from convex_init_core.methods.recipes import free_recipe, positive_recipe, skip_recipe
 from convex_init_core.settings import InitSettings
-from convex_init_core.weights.positivity import Positivity
+from convex_init_core.weights.positivity import Positivity, as_positivity
 from convex_init_core.weights.weight_axes import dense_geometry
 
 
@@ -39,6 +43,10 @@ def ICNN(
     method: str = "log_normal",
     match_moments: bool = False,
     threshold: float = 0.0,
+    carrier: bool | float = False,
+    output_mean: Any = None,
+    output_variance: Any = None,
+    targets: Any = None,
     seed: int | None = None,
     name: str | None = None,
 ) -> keras.Model:
@@ -56,7 +64,7 @@ def ICNN(
         positivity: ``"projection"`` (a constraint), a map such as ``"exp"`` (the paper's exp-ICNN), or ``None`` for
             the paper's *non-convex* baseline, the same network with weights of either sign and He's initialisation.
         correlation: as for :class:`ICNNInit`, and so are the following.
-        variance: σ*².
+        variance: σ*², of what enters the activations; an output has variance 1.
         bias_noise: β.
         distribution: law of the positive weights.
         skip_share: share of what bias noise leaves that the skips carry, in (0, 1); only with ``skip``.
@@ -65,11 +73,19 @@ def ICNN(
         threshold: τ, with ``"isometric"``: spreads the bends of the layers; see
             :class:`convex_init_core.InitSettings`. :func:`convex_init.keras.apply_` keeps all of these settings that
             are not the defaults.
+        carrier: for a classifier whose outputs go to a softmax: whether the hidden weights may go down to −0.03, or how
+            far (c > 0), and those of the last layer anywhere. The logits are convex up to a shift that they have in
+            common then: :func:`as_convex` returns the network that is convex itself. It starts as an isometry.
+        output_mean: of the outputs at the start, as for :func:`convex_init.keras.apply_`, and so are the following;
+            with example inputs that function sets them by measuring.
+        output_variance: likewise.
+        targets: a sample that has both.
         seed: an integer fixes every layer's draw; ``None`` takes seeds from Keras' global state.
         name: of the model.
 
     Raises:
-        ValueError: if a width is below 1, there is no hidden layer, or a setting is out of range.
+        ValueError: if a width is below 1, there is no hidden layer, a setting is out of range, or a start of the
+            outputs is asked of the baseline.
 
     Example:
         >>> import keras
@@ -84,6 +100,13 @@ def ICNN(
     in_features, last = checks.whole("in_features", in_features), checks.whole("out_features", out_features)
     widths, skip, seed = [in_features, *inner, last], checks.truth("skip", skip), checks.seed(seed)
     phi = core_activation(activation, "activation")
+    down = bound("carrier", carrier)
+    if down > 0.0:
+        check_carried_network(
+            last, skip, as_positivity(positivity or "exp"), None if method == "log_normal" else method
+        )
+        beside_carrier(phi)
+        method = "isometric"
     given = correlation, variance, bias_noise, distribution, skip_share, method, match_moments, threshold
     chosen = InitSettings(*given)
     settings = replace(chosen, threshold=0.0)  # of one layer
@@ -114,7 +137,9 @@ def ICNN(
             beside = None
         else:
             beside = positive_recipe(n, phi, settings, positivity, skip, dense_geometry(m, n))
-            s = ConvexDense(m, positivity=positivity, kernel_initializer=kernel, name=f"positive_{k}")(features)
+            low = inf if down and k == len(inner) else down
+            keep = {"kernel_constraint": Between(-low, inf)} if low else {}
+            s = ConvexDense(m, positivity=positivity, kernel_initializer=kernel, name=f"positive_{k}", **keep)(features)
         if skip:
             recipe = free_recipe(in_features, settings) if beside is None else skip_recipe(in_features, beside)
             free = normal(recipe.statistics.weight_std)
@@ -122,10 +147,14 @@ def ICNN(
             s = layers.Add(name=f"sum_{k}")([s, across(x)])
     model = keras.Model(x, s, name=name)
     keep_settings(model, chosen)
-    if threshold > 0.0 and positivity is not None:
-        from convex_init.keras.api import apply_  # the bends of a chain are spread when all of it is there
+    asked = {"output_mean": output_mean, "output_variance": output_variance, "targets": targets}
+    start = {key: value for key, value in asked.items() if value is not None}
+    if start and positivity is None:
+        raise ValueError(f"{sorted(start)} are for the convex initialisation; the baseline has none")
+    if positivity is not None and (threshold > 0.0 or variance != 1.0 or start):
+        from convex_init.keras.api import apply_  # what concerns more than one layer waits until all are there
 
-        apply_(model, seed=seed)
+        apply_(model, seed=seed, method=method, **start)
     return model
 
 

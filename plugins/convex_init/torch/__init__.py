@@ -11,6 +11,7 @@ import torch as _torch  # noqa: F401  (so that who lacks it hears so here, and n
 
 if TYPE_CHECKING:
     from convex_init.torch.api import LayerPlan, Plan, apply_, plan
+    from convex_init.torch.carrier.convex_form import ConvexForm, as_convex
     from convex_init.torch.certificate import Certificate, assert_convex_, certify
     from convex_init.torch.init_functions import icnn_, lecun_
     from convex_init.torch.layers import ConvexConv1d, ConvexConv2d, ConvexConv3d, ConvexLinear
@@ -31,6 +32,7 @@ _ON_DEMAND = {
     "projected_parameters": "write.marks",
     **dict.fromkeys(("project_", "project_after_step"), "write.projection"),
     **dict.fromkeys(("icnn_", "lecun_"), "init_functions"),
+    **dict.fromkeys(("ConvexForm", "as_convex"), "carrier.convex_form"),
     **dict.fromkeys(("Certificate", "assert_convex_", "certify"), "certificate"),
     **dict.fromkeys(("ConvexConv1d", "ConvexConv2d", "ConvexConv3d", "ConvexLinear"), "layers"),
     **dict.fromkeys(("LevelSetPath", "level_set_path"), "level_sets"),
@@ -45,6 +47,7 @@ __all__ = [
     "ConvexConv1d",
     "ConvexConv2d",
     "ConvexConv3d",
+    "ConvexForm",
     "ConvexLinear",
     "LayerPlan",
     "LayerSignal",
@@ -53,6 +56,7 @@ __all__ = [
     "Positive",
     "SignalReport",
     "apply_",
+    "as_convex",
     "assert_convex_",
     "certify",
     "constrain_",

@@ -15,13 +15,14 @@ from torch.nn.parameter import UninitializedParameter
 from convex_init.torch.counterexample import Violation, called_at, search_violation
 from convex_init.torch.model.copies import copied
 from convex_init.torch.model.inputs import check_kinds, checked_arguments, entry_of, inputs_of_part, rebuilt
-from convex_init.torch.model.modules import without_wrapper
+from convex_init.torch.model.modules import carrier_bound_of, without_wrapper
 from convex_init.torch.trace import changed_weights, on_example_inputs, same_course, trace
 from convex_init.torch.trace.constants import Numbers
 from convex_init.torch.trace.containers import named_inputs, named_tensors
 from convex_init.torch.write.drawing import check_generator
 from convex_init_core import checks
 from convex_init_core.argument_names import refuse_unknown
+from convex_init_core.carrier.bound import UP_TO_A_SHIFT
 from convex_init_core.collector import collector_paused
 from convex_init_core.convexity.certificate import Certificate
 from convex_init_core.convexity.inputs.names import input_names, other_names
@@ -121,7 +122,7 @@ def certify(
     devices = sorted({tensor.device.index for tensor in tensors if tensor.is_cuda})
     with torch.random.fork_rng(devices):
         model = copied(model)  # some models clamp their weights, or count their calls, when they run
-        certificate = _proof(model, entry, args, kwargs, chosen, wanted, source, directions)
+        certificate = _noted(_proof(model, entry, args, kwargs, chosen, wanted, source, directions), model)
         if certificate or not search:
             return certificate
         if certificate.verdict != "convex":
@@ -130,6 +131,13 @@ def certify(
                 certificate = replace(certificate, verdict="not convex", violation=violation)
         answers = _searched_for_steps(certificate, model, entry, (args, kwargs), wanted, devices, source)
         return replace(certificate, monotone=answers)
+
+
+def _noted(certificate: Certificate, model: nn.Module) -> Certificate:
+    """Say where convexity is to be found if not here: layers beside a carrier are convex up to a common shift."""
+    if certificate.verdict == "convex" or not any(carrier_bound_of(module) for module in model.modules()):
+        return certificate
+    return replace(certificate, notes=(*certificate.notes, UP_TO_A_SHIFT))
 
 
 def _searched_for_steps(

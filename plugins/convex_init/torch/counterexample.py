@@ -123,7 +123,8 @@ def _values(
         return [called_at(function, args, kwargs, point) for point in points]
     except RuntimeError:
         with torch.no_grad():
-            return [called_at(function, args, kwargs, point) for point in points]
+            plain = [{name: tensor.detach() for name, tensor in point.items()} for point in points]
+            return [called_at(function, args, kwargs, point) for point in plain]
 
 
 def _noise(tensor: Tensor, generator: torch.Generator) -> Tensor:

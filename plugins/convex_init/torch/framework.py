@@ -62,9 +62,10 @@ class TorchFramework(Writer):
         self._tried: Graph | None = None  # of the run that showed that made-up inputs fit
         self._moments: dict[Node, FeatureMoments | None] = {}
         self._settles_after = 0
-        on_meta = any(tensor.is_meta for tensor in model.parameters())
-        sharded = any(is_sharded(tensor) for tensor in model.parameters())
-        large = sum(tensor.numel() for tensor in model.parameters()) > _LARGE
+        parameters = list(model.parameters())
+        on_meta = any(tensor.is_meta for tensor in parameters)
+        sharded = any(map(is_sharded, parameters))
+        large = sum(tensor.numel() for tensor in parameters) > _LARGE
         self._without_numbers = on_meta or (sharded and not with_numbers)
         self._gathered = sharded and with_numbers
         self.has_inputs = inputs is not None and (with_numbers or not sharded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from convex_init.torch.model.activations import ActivationLike, read_activation
 from convex_init.torch.model.fans import fan_in, geometry
 from convex_init.torch.write.positivity import Positive, mark_projected, raw_parameter, read_positivity
 from convex_init_core import checks
+from convex_init_core.carrier.bound import bound, check_carried
 from convex_init_core.theory.activation import Activation
 from convex_init_core.weights.positivity import Positivity, as_positivity
 
@@ -41,6 +43,7 @@ class _ConvexLayer(nn.Module):
         positivity: str | Positivity = "projection",
         fed_by: ActivationLike = "relu",
         method: str | None = None,
+        carrier: float = 0.0,
         **kwargs: Any,
     ) -> None:
         """Make torch's layer and put the map on its weight; see the class."""
@@ -51,12 +54,16 @@ class _ConvexLayer(nn.Module):
         kwargs |= {name: checks.whole(name, kwargs[name]) for name in self._SIZES if name in kwargs}
         super().__init__(*sizes, *args[len(sizes) :], **kwargs)
         through = as_positivity(positivity)
+        self.carrier_bound = bound("carrier", carrier)
+        if self.carrier_bound > 0.0:
+            check_carried(through, method)
+            method = "isometric"
         self.init_settings = {} if method is None else {"method": method}  # kept by apply_
         self.feeding_activation: Activation = read_activation(fed_by)  # TorchScript reads annotations of classes
         if through.reparametrises:
             parametrize.register_parametrization(self, "weight", Positive(through))
-        else:
-            mark_projected(self)
+        elif self.carrier_bound < math.inf:
+            mark_projected(self, low=-self.carrier_bound)
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None, **settings: Any) -> None:
@@ -79,7 +86,7 @@ class _ConvexLayer(nn.Module):
             fan_in=fan_in(self),
             geometry=geometry(self),
             fed_by=self.feeding_activation,
-            positivity=read_positivity(self),
+            positivity=read_positivity(self) or "projection",
             generator=generator,
             **{"method": "log_normal", **self.init_settings, **settings},
         )
@@ -99,7 +106,11 @@ class _ConvexLayer(nn.Module):
 
     def extra_repr(self) -> str:
         """Show torch's description, the map and the feeding activation."""
-        return f"{super().extra_repr()}, positivity={read_positivity(self)}, fed by {self.feeding_activation}"
+        beside = f", beside a carrier at least {-self.carrier_bound:g}" if self.carrier_bound else ""
+        return (
+            f"{super().extra_repr()}, positivity={read_positivity(self) or 'none'}, fed by {self.feeding_activation}"
+            + beside
+        )
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle parametrized layers too, which torch refuses because it makes their class at run time."""
@@ -126,6 +137,8 @@ class ConvexLinear(_ConvexLayer, nn.Linear):
         positivity: ``"projection"`` (clamp with :func:`project_after_step`) or a map: ``"exp"``, ``"softplus"``,
             ``"square"``, ``"abs"``, ``"relu"``, or a :class:`convex_init_core.Positivity`.
         fed_by: the activation that feeds the layer: a name, module or function.
+        carrier: c ≥ 0: the weights may go down to −c, and the layer is convex beside a carrier, for a network whose
+            outputs go to a softmax: see :class:`ICNN` and :func:`as_convex`. Infinite for its last layer.
         method: of initialisation, ``"log_normal"`` (the paper's) or ``"isometric"`` (for any depth); see ``icnn_``.
         **kwargs: of torch's layer.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,17 +18,20 @@ from convex_init.torch.model.fans import fan_in
 from convex_init.torch.write.drawing import Fill, fill_
 from convex_init.torch.write.positivity import raw_parameter
 from convex_init_core import checks
+from convex_init_core.carrier.activations import beside_carrier
+from convex_init_core.carrier.bound import bound, check_carried_network
 from convex_init_core.methods.log_normal import solve_centred
 from convex_init_core.request import request, settings_in
 from convex_init_core.theory.activation import Activation
 from convex_init_core.theory.activations import identity
 from convex_init_core.weights.laws import Normal
-from convex_init_core.weights.positivity import Positivity
+from convex_init_core.weights.positivity import Positivity, as_positivity
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from convex_init_core.request import Options, Settings
+    from convex_init.torch.carrier.convex_form import ConvexForm
+    from convex_init_core.request import Options, Start
 
 
 class ICNN(nn.Module):
@@ -45,20 +49,27 @@ class ICNN(nn.Module):
         skip: whether there are free maps from the input.
         positivity: ``"projection"`` (then use :func:`project_after_step`), a map such as ``"exp"`` (the paper's
             exp-ICNN), or ``None`` for the paper's *non-convex* baseline: the same network with weights of either sign.
+        carrier: for a classifier whose outputs go to a softmax: whether the hidden weights may go down to −0.03, or
+            how far (c > 0), and those of the last layer anywhere. The network is an ordinary one then, and its logits
+            are convex up to a shift that they have in common: :meth:`convex_form` returns the network with one more
+            unit in each layer, the carrier, whose weights are all non-negative and whose logits are convex. It starts
+            as an isometry, and needs :func:`project_after_step`.
         bias: whether the layers have biases; positive layers without need ``skip``, whose maps then carry the shift.
         device: of the parameters.
         dtype: of the parameters.
         **settings: of the initialisation of a convex network, as for :func:`convex_init.torch.apply_`, which keeps them
-            when it is called with the network: ``method`` (``"bounded_gain"``; ``"isometric"`` carries any depth),
+            when it is called with the network: ``method`` (``"auto"``; ``"isometric"`` carries any depth),
             ``correlation``, ``variance``, ``bias_noise``, ``distribution``, ``skip_share``, ``match_moments``,
-            ``threshold``.
+            ``threshold``, ``kinks``. And where the outputs start, for this draw alone: ``output_mean`` and
+            ``output_variance`` (1, whatever ``variance`` says of the layers before), or ``targets``.
 
     Shape:
         Input ``(*, in_features)``, output ``(*, out_features)``.
 
     Raises:
-        ValueError: if a width is below 1, there is no hidden layer, an activation or positivity may not be used, or a
-            setting is out of range or given to the baseline.
+        ValueError: if a width is below 1, there is no hidden layer, an activation or positivity may not be used, a
+            setting is out of range or given to the baseline, or ``carrier`` is asked for with one output (a regression,
+            an energy or a potential, where the shift counts), free skips or a positivity map.
         TypeError: if a setting does not exist.
 
     Example:
@@ -79,10 +90,11 @@ class ICNN(nn.Module):
         activation: nn.Module | str = "relu",
         skip: bool = False,
         positivity: str | Positivity | None = "projection",
+        carrier: bool | float = False,
         bias: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
-        **settings: Unpack[Settings],
+        **settings: Unpack[Start],
     ) -> None:
         """Make the network and initialise it; see the class."""
         super().__init__()
@@ -92,6 +104,11 @@ class ICNN(nn.Module):
         skip, bias = checks.truth("skip", skip), checks.truth("bias", bias)
         phi = activation_module(activation)
         check_dtype(dtype)
+        self.carrier_bound = bound("carrier", carrier)
+        if self.carrier_bound > 0.0:
+            check_carried_network(n_out, skip, as_positivity(positivity or "exp"), settings.get("method"))
+            beside_carrier(read_activation(phi))
+            settings["method"] = "isometric"
         options: dict[str, Any] = {"device": device, "dtype": dtype}
         pairs = list(itertools.pairwise(widths[1:]))
         self.layers = nn.ModuleList([nn.Linear(widths[0], widths[1], bias, **options)])
@@ -99,7 +116,8 @@ class ICNN(nn.Module):
             if positivity is None:
                 self.layers.append(nn.Linear(n, m, bias, **options))
             else:
-                layer = ConvexLinear(n, m, bias, positivity=positivity, fed_by=phi, **options)
+                down = math.inf if self.carrier_bound and len(self.layers) == len(inner) else self.carrier_bound
+                layer = ConvexLinear(n, m, bias, positivity=positivity, fed_by=phi, carrier=down, **options)
                 self.layers.append(layer)
         # Somewhere there must be a bias for the centring shift: in the skips if not in the layers.
         self.skips = nn.ModuleList(nn.Linear(n_in, m, not bias, **options) for _, m in pairs) if skip else None
@@ -158,6 +176,32 @@ class ICNN(nn.Module):
             if self.skips is not None:
                 s = s + self.skips[k](x)
         return s
+
+    def chain(self) -> list[tuple[str, nn.Module]]:
+        """Return the parts that the network applies one after another, with their paths.
+
+        Raises:
+            ValueError: if it has free skips, and so is no chain.
+        """
+        if self.skips is not None:
+            raise ValueError("a network with free skips is no chain; leave skip out")
+        layers = [(f"layers.{place}", layer) for place, layer in enumerate(self.layers)]
+        bends = [(f"activations.{place}", bend) for place, bend in enumerate(self.activations)]
+        return [part for pair in zip(layers, bends, strict=False) for part in pair] + layers[-1:]
+
+    def convex_form(self, example_inputs: Tensor, *, dtype: torch.dtype | None = None) -> ConvexForm:
+        """Return the network with a carrier in each layer, whose logits are convex; see :func:`as_convex`.
+
+        Args:
+            example_inputs: ``(batch, in_features)``, whose means centre the carriers.
+            dtype: of the new network; that of the inputs by default.
+
+        Raises:
+            ValueError: as :func:`as_convex`.
+        """
+        from convex_init.torch.carrier.convex_form import as_convex  # rarely needed
+
+        return as_convex(self, example_inputs, dtype=dtype)
 
     def __prepare_scriptable__(self) -> ICNN:
         """Refuse ``torch.jit.script``, which calls this: it does not compile a loop over two lists of layers.

@@ -92,7 +92,7 @@ def arguments_of(example_inputs: Any) -> Inputs:
     """Return positional and keyword inputs: a dict is keywords, a tuple or list positions, anything else one input.
 
     Raises:
-        ValueError: if there are none.
+        ValueError: if there are none, or one of them is sparse.
     """
     if example_inputs is None:
         raise ValueError(
@@ -100,9 +100,15 @@ def arguments_of(example_inputs: Any) -> Inputs:
             "model is traced"
         )
     if isinstance(example_inputs, Mapping):
-        return (), dict(example_inputs)
-    is_several = isinstance(example_inputs, (tuple, list)) and not hasattr(example_inputs, "_fields")
-    return (tuple(example_inputs) if is_several else (example_inputs,)), {}
+        args, kwargs = (), dict(example_inputs)
+    else:
+        is_several = isinstance(example_inputs, (tuple, list)) and not hasattr(example_inputs, "_fields")
+        args, kwargs = (tuple(example_inputs) if is_several else (example_inputs,)), {}
+    sparse = sys.modules.get("jax.experimental.sparse")
+    for name, array in {**dict(enumerate(args)), **kwargs}.items():
+        if sparse is not None and isinstance(array, sparse.JAXSparse):
+            raise ValueError(f"example_inputs: input {str(name)!r} is sparse; pass its .todense()")
+    return args, kwargs
 
 
 def _of_linen(module: Any, variables: Any, inputs: Inputs, method: str) -> Model:

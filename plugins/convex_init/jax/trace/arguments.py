@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import convex_init
+from convex_init_core.graph.nodes import Source
 from convex_init_core.reach import holds
 
 
@@ -127,11 +129,41 @@ def on_example_inputs(leaves: Sequence[Leaf]) -> Iterator[None]:
         ) from error
 
 
-_LIBRARIES = (*jax.__path__, *np.__path__, *convex_init.__path__)
+_OURS = tuple(convex_init.__path__)
+_LAYERS = ("call", "_run_through_graph")  # what a layer or a model of Keras does, which it knows by its path
+_LIBRARIES = (*jax.__path__, *np.__path__, *_OURS)
 
 
 def _is_between(file: str) -> bool:
     return file.startswith(_LIBRARIES) or file.startswith("<")
+
+
+def source_of(equation: Any) -> Source | None:
+    """Return file and line of the user's code that made an equation, if they are known.
+
+    What a layer of flax, equinox or Keras makes belongs to the line that calls the layer; Keras knows it by its path.
+    """
+    found = getattr(equation.source_info, "traceback", None)
+    if found is None:
+        return None
+    kits, keras = _folders("flax", "equinox"), _folders("keras")
+    for code, at in zip(*found.raw_frames(), strict=True):
+        file = code.co_filename
+        if file.startswith(_OURS) or (file.startswith(keras) and code.co_name in _LAYERS):
+            return None
+        if not (_is_between(file) or file.startswith((*kits, *keras))):
+            return file, found.code_addr2line(code, at)
+    return None
+
+
+def _folders(*kits: str) -> tuple[str, ...]:
+    """Where libraries lie that are loaded."""
+    return tuple(path for kit in kits for path in getattr(sys.modules.get(kit), "__path__", ()))
+
+
+def is_of_a_library(jaxpr: Any) -> bool:
+    """Whether the function behind a jaxpr is one of JAX, whose equations were made where it was called first."""
+    return _is_between(str(getattr(jaxpr.debug_info, "func_filename", None) or "<unknown>"))
 
 
 def path_name(path: Sequence[Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import jax
@@ -10,6 +9,7 @@ import jax
 from convex_init.jax.trace.lowering import Call, Rule
 from convex_init_core.graph.compounds.patterns import number_in
 from convex_init_core.graph.nodes import Kind, Node
+from convex_init_core.graph.programs.rules import compared, complement_of_erf, converted, is_finite, refused
 
 _SAME = {
     **{name: name for name in ("exp", "expm1", "log", "log1p", "square", "sqrt", "rsqrt", "abs", "sign", "tanh")},
@@ -45,19 +45,7 @@ def _same(op: str) -> Rule:
     return rule
 
 
-def _of_integers(call: Call) -> Sequence[Node]:
-    call.unread.clear()
-    return call.opaque("works on integers")
-
-
-def _compare(relation: str) -> Rule:
-    return lambda call: call.make("compare", *call.inputs, relation=relation)
-
-
-def _is_finite(call: Call) -> Node:
-    magnitude = call.make("abs", *call.inputs, dtype=call.inputs[0].dtype)
-    infinite = call.builder.literal(math.inf, (), call.inputs[0].dtype)
-    return call.make("compare", magnitude, infinite, relation="<")
+_of_integers = refused("works on integers")
 
 
 def _integer_pow(call: Call) -> Node | Sequence[Node]:
@@ -83,10 +71,6 @@ def _pow(call: Call) -> Node | Sequence[Node]:
 
 def _exp2(call: Call) -> Node:
     return call.make("power", call.number(2.0), *call.inputs)
-
-
-def _erfc(call: Call) -> Node:
-    return call.make("subtract", call.number(1.0), call.make("erf", *call.inputs))
 
 
 def _round(call: Call) -> Node | Sequence[Node]:
@@ -115,16 +99,7 @@ def _select(call: Call) -> Node | Sequence[Node]:
 
 def _convert(call: Call) -> Node | Sequence[Node]:
     call.read("new_dtype")
-    (data,) = call.inputs
-    if data.dtype == call.dtype:
-        return data
-    if data.kind is Kind.FLOATING and call.step.outputs[0].dtype.startswith(("float", "bfloat")):
-        return call.make("cast", data)
-    if data.kind is Kind.COMPLEX or call.dtype.startswith("complex"):
-        return call.opaque("converts complex numbers")
-    if data.kind is Kind.FLOATING and not data.is_fixed:
-        return call.opaque("cuts numbers off to integers")
-    return call.make("cast", data)
+    return converted(call)
 
 
 def _identity(*names: str) -> Rule:
@@ -135,20 +110,16 @@ def _identity(*names: str) -> Rule:
     return rule
 
 
-def _of_booleans(call: Call) -> Sequence[Node]:
-    return call.opaque("works on truth values or bits")
-
-
 RULES: dict[str, Rule] = {
     **{name: _same(op) for name, op in _SAME.items()},
-    **{name: _compare(relation) for name, relation in _RELATIONS.items()},
+    **{name: compared(relation) for name, relation in _RELATIONS.items()},
     **{name: _identity(*names) for name, names in _IDENTITIES.items()},
-    **dict.fromkeys(("and", "or", "not", "xor"), _of_booleans),
-    "is_finite": _is_finite,
+    **dict.fromkeys(("and", "or", "not", "xor"), refused("works on truth values or bits")),
+    "is_finite": is_finite,
     "integer_pow": _integer_pow,
     "pow": _pow,
     "exp2": _exp2,
-    "erfc": _erfc,
+    "erfc": complement_of_erf,
     "round": _round,
     "clamp": _clamp,
     "select_n": _select,

@@ -8,6 +8,7 @@ from typing import Any
 from convex_init.jax.trace.lowering import Call, Rule
 from convex_init_core.graph.compounds.patterns import number_in
 from convex_init_core.graph.nodes import Node
+from convex_init_core.graph.programs.rules import combined, parts, sliced, unstacked
 
 
 def _broadcast(call: Call) -> Node | Sequence[Node]:
@@ -29,11 +30,6 @@ def _reshape(call: Call) -> Node | Sequence[Node]:
     return call.make("reshape", *call.inputs)
 
 
-def _axis_of_one(call: Call) -> Node:
-    call.read("dimensions")
-    return call.make("reshape", *call.inputs)
-
-
 def _transpose(call: Call) -> Node:
     return call.make("transpose", *call.inputs, axes=tuple(map(int, call.read("permutation"))))
 
@@ -41,12 +37,7 @@ def _transpose(call: Call) -> Node:
 def _slice(call: Call) -> Node:
     starts, stops = call.read("start_indices"), call.read("limit_indices")
     steps = call.read("strides") or (1,) * len(starts)
-    return _sliced(call, call.inputs[0], starts, stops, steps)
-
-
-def _sliced(call: Call, data: Node, starts: Any, stops: Any, steps: Any) -> Node:
-    starts, stops, steps = (tuple(map(int, part)) for part in (starts, stops, steps))
-    return call.make("slice", data, starts=starts, stops=stops, steps=steps)
+    return sliced(call, call.inputs[0], starts, stops, steps)
 
 
 def _dynamic_slice(call: Call) -> Node:
@@ -58,7 +49,7 @@ def _dynamic_slice(call: Call) -> Node:
     # As JAX does: a slice that would reach beyond the array is moved back into it.
     starts = [min(max(int(n or 0), 0), full - size) for n, full, size in zip(numbers, data.shape, sizes, strict=True)]
     stops = [start + size for start, size in zip(starts, sizes, strict=True)]
-    return _sliced(call, data, starts, stops, (1,) * len(starts))
+    return sliced(call, data, starts, stops, (1,) * len(starts))
 
 
 def _dynamic_update_slice(call: Call) -> Node | Sequence[Node]:
@@ -115,52 +106,22 @@ def _pad(call: Call) -> Node:
     return call.make("pad", *call.inputs, widths=tuple((low, high) for low, high, _ in config))
 
 
-def _rev(call: Call) -> Node:
-    call.read("dimensions")
-    return call.make("rearrange", *call.inputs)
-
-
 def _split(call: Call) -> Sequence[Node]:
-    axis, start, parts = call.read("axis"), 0, []
-    for index, size in enumerate(map(int, call.read("sizes"))):
-        parts.append(_part(call, index, axis, start, start + size))
-        start += size
-    return parts
+    return parts(call, call.inputs[0], call.read("axis"), call.read("sizes"))
 
 
 def _unstack(call: Call) -> Sequence[Node]:
-    axis = int(call.read("axis"))
-    parts = (_part(call, index, axis, index, index + 1) for index in range(len(call.step.outputs)))
-    return [call.make("reshape", part, index=index) for index, part in enumerate(parts)]
-
-
-def _part(call: Call, index: int, axis: int, start: int, stop: int) -> Node:
-    (data,) = call.inputs
-    starts, stops, shape = [0] * len(data.shape), list(data.shape), list(data.shape)
-    starts[axis], stops[axis], shape[axis] = start, stop, stop - start
-    return call.make(
-        *("slice", data),
-        index=index,
-        shape=shape,
-        starts=tuple(starts),
-        stops=tuple(stops),
-        steps=(1,) * len(starts),
-    )
+    return unstacked(call, int(call.read("axis")))
 
 
 def _stack(call: Call) -> Node:
     return call.make("stack", *call.inputs, axis=int(call.read("axis")))
 
 
-def _tile(call: Call) -> Node:
-    call.read("reps")
-    return call.make("rearrange", *call.inputs)
-
-
 RULES: dict[str, Rule] = {
     "broadcast_in_dim": _broadcast,
     "reshape": _reshape,
-    "squeeze": _axis_of_one,
+    "squeeze": combined("reshape", "dimensions"),
     "transpose": _transpose,
     "slice": _slice,
     "dynamic_slice": _dynamic_slice,
@@ -169,10 +130,10 @@ RULES: dict[str, Rule] = {
     "scatter": _scatter,
     "concatenate": _concatenate,
     "pad": _pad,
-    "rev": _rev,
+    "rev": combined("rearrange", "dimensions"),
     "split": _split,
     "stack": _stack,
     "unstack": _unstack,
-    "tile": _tile,
+    "tile": combined("rearrange", "reps"),
 }
 """By name of the primitive."""

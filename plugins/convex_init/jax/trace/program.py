@@ -6,12 +6,16 @@ Whatever depends on constants alone is evaluated on the way.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
+
+from convex_init.jax.trace.arguments import is_of_a_library, source_of
+from convex_init_core.graph.nodes import Source
+from convex_init_core.graph.programs.program import Program, Slot
 
 LONGEST_LOOP = 64  # steps that are unrolled; each is a copy of the loop's body in the graph
 
@@ -32,71 +36,46 @@ _CALLS = {
 
 # Primitives that ask code outside of JAX, or draw from a state of their own, and say nothing of it by their effects.
 _OUTSIDE = frozenset(("pure_callback", "ffi_call", "rng_uniform"))
+_CHANGES = "has effects beyond its results, or runs code outside of JAX"
 
 
-@dataclass(eq=False, slots=True)
-class Slot:
-    """A place for one array: an argument, a constant or a result.
-
-    Attributes:
-        aval: its shape and dtype.
-        number: the array, if it is the same for every input and can be computed.
-        literal: whether it stands in the code.
-    """
-
-    aval: Any
-    number: Any = None
-    literal: bool = False
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the array."""
-        return tuple(self.aval.shape)
-
-    @property
-    def dtype(self) -> str:
-        """Name of the type of its elements."""
-        return str(self.aval.dtype)
+# Parameters that say on which device, in which order or with what promises something is computed, and nothing of what.
+_TECHNICAL = {
+    *("accuracy", "sharding", "out_sharding", "indices_are_sorted", "unique_indices", "is_stable", "weak_type"),
+    "ctx_mesh",
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One primitive operation: where its arguments are, and where its results go.
-
-    Attributes:
-        primitive: of JAX.
-        params: its parameters.
-        inputs: places of its arguments.
-        outputs: places of its results.
-        module: scope in which it stands.
-        has_effects: whether its results may be others next time, for the same arguments.
-    """
+    """One primitive operation; see :class:`convex_init_core.graph.programs.program.Step`."""
 
     primitive: Any
     params: dict[str, Any]
     inputs: tuple[Slot, ...]
     outputs: tuple[Slot, ...]
     module: str
-    has_effects: bool
+    changes: str
+    source: Source | None = None
 
     @property
     def name(self) -> str:
         """Of the primitive."""
         return str(self.primitive.name)
 
+    @property
+    def options(self) -> set[str]:
+        """Names of the parameters that may change what is computed."""
+        return {key for key, value in self.params.items() if value is not None} - _TECHNICAL
+
+    def option(self, name: str) -> Any:
+        """Return a parameter."""
+        return self.params.get(name)
+
     def evaluate(self, arrays: Sequence[Any]) -> list[Any]:
         """Return the results for some arguments."""
         made = self.primitive.bind(*arrays, **self.params)
         return list(made) if self.primitive.multiple_results else [made]
-
-
-@dataclass(eq=False)
-class Program:
-    """A function as a flat list of steps, with places for its arguments and results."""
-
-    inputs: list[Slot]
-    outputs: list[Slot] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
 
 
 def flat(closed: Any, numbers: Sequence[Any]) -> Program:
@@ -106,26 +85,37 @@ def flat(closed: Any, numbers: Sequence[Any]) -> Program:
         closed: what ``jax.make_jaxpr`` returns.
         numbers: the arguments that are the same for every input; ``None`` for others.
     """
-    slots = [Slot(var.aval, number) for var, number in zip(closed.jaxpr.invars, numbers, strict=True)]
+    slots = [slot_of(var.aval, number) for var, number in zip(closed.jaxpr.invars, numbers, strict=True)]
     program = Program(slots)
-    program.outputs = _inline(program, closed, slots, "")
+    program.outputs = _inline(program, closed, slots, "", None)
     return program
 
 
-def _inline(program: Program, closed: Any, arguments: Sequence[Slot], module: str) -> list[Slot]:
+def slot_of(aval: Any, number: Any = None) -> Slot:
+    """Return a place for an array of this shape and dtype."""
+    return Slot(tuple(aval.shape), str(aval.dtype), number)
+
+
+def _inline(program: Program, closed: Any, arguments: Sequence[Slot], module: str, caller: Source | None) -> list[Slot]:
+    """Add the steps of a jaxpr; those of a function of JAX count as made by its ``caller``."""
     jaxpr = closed.jaxpr
     slots: dict[Any, Slot] = dict(zip(jaxpr.invars, arguments, strict=True))
     for var, array in zip(jaxpr.constvars, closed.consts, strict=True):
-        slots[var] = Slot(var.aval, None if isinstance(array, jax.core.Tracer) else array, literal=True)
+        slots[var] = slot_of(var.aval, None if isinstance(array, jax.core.Tracer) else array)
 
     def read(atom: Any) -> Slot:
-        return Slot(atom.aval, atom.val, literal=True) if isinstance(atom, Literal) else slots[atom]
+        return slot_of(atom.aval, atom.val) if isinstance(atom, Literal) else slots[atom]
 
     for equation in jaxpr.eqns:
         inputs = tuple(map(read, equation.invars))
         where = _joined(module, equation)
         inner = _body(equation, inputs)
-        results = _step(program, equation, inputs, where) if inner is None else _inline(program, *inner, where)
+        source = caller or source_of(equation)
+        if inner is None:
+            results = _step(program, equation, inputs, where, source)
+        else:
+            is_known = is_of_a_library(inner[0].jaxpr)
+            results = _inline(program, *inner, where, source if is_known else caller)
         slots.update(zip(equation.outvars, results, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
 
@@ -163,14 +153,14 @@ def _unrolled(params: dict[str, Any], inputs: Sequence[Slot]) -> Any:
             stacked = [jnp.zeros((0, *aval.shape), aval.dtype) for aval in shapes]
         return [*carry, *stacked]
 
-    return jax.make_jaxpr(run)(*(jax.ShapeDtypeStruct(slot.aval.shape, slot.aval.dtype) for slot in inputs))
+    return jax.make_jaxpr(run)(*(jax.ShapeDtypeStruct(slot.shape, slot.dtype) for slot in inputs))
 
 
-def _step(program: Program, equation: Any, inputs: tuple[Slot, ...], module: str) -> list[Slot]:
-    outputs = [Slot(var.aval) for var in equation.outvars]
-    changes = bool(equation.effects) or _asks_outside(equation)
-    step = Step(equation.primitive, equation.params, inputs, tuple(outputs), module, changes)
-    if outputs and not step.has_effects and all(slot.number is not None for slot in inputs):
+def _step(program: Program, equation: Any, inputs: tuple[Slot, ...], module: str, source: Source | None) -> list[Slot]:
+    outputs = [slot_of(var.aval) for var in equation.outvars]
+    changes = _CHANGES if equation.effects or _asks_outside(equation) else ""
+    step = Step(equation.primitive, equation.params, inputs, tuple(outputs), module, changes, source)
+    if outputs and not step.changes and all(slot.number is not None for slot in inputs):
         for slot, number in zip(outputs, step.evaluate([slot.number for slot in inputs]), strict=True):
             slot.number = number
     program.steps.append(step)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from convex_init.jax.trace.lowering import Call, Rule
 from convex_init_core.graph.nodes import Kind, Node
+from convex_init_core.graph.programs.rules import combined, prefixes, refused
 
 
 def _reduced(op: str) -> Rule:
@@ -19,34 +20,28 @@ def _reduced(op: str) -> Rule:
     return rule
 
 
-def _windowed(op: str) -> Rule:
-    def rule(call: Call) -> Node:
-        # Where a window reaches beyond the array it meets what changes nothing: 0 in sums, an infinity in extremes.
-        call.unread -= {"window_dimensions", "window_strides", "padding", "base_dilation", "window_dilation"}
-        return call.make(op, *call.inputs)
-
-    return rule
+_WINDOW = ("window_dimensions", "window_strides", "padding", "base_dilation", "window_dilation")
 
 
 def _summed_windows(call: Call) -> Node:
     """A sum is the average over the window, with zeros where it reaches beyond the array, times its size."""
     size = math.prod(call.read("window_dimensions"))
-    average = _windowed("average")(call)
+    average = combined("average", *_WINDOW)(call)
     assert isinstance(average, Node)
     return average if size == 1 else call.make("multiply", average, call.number(float(size)))
 
 
-def _prefixes(op: str, takes_axis: bool) -> Rule:
+def _prefixes(op: str) -> Rule:
     def rule(call: Call) -> Node | Sequence[Node]:
-        (data,), axis, backwards = call.inputs, int(call.read("axis")), call.read("reverse")
-        if data.kind is not Kind.FLOATING:
-            return call.opaque("works on integers")
-        if not takes_axis:
-            return call.make(op, data)
-        made = call.make(op, call.make("rearrange", data) if backwards else data, axis=axis)
-        return call.make("rearrange", made) if backwards else made
+        axis, backwards = int(call.read("axis")), call.read("reverse")
+        return prefixes(call, op, axis, backwards) if call.is_floating else call.opaque("works on integers")
 
     return rule
+
+
+def _extreme_prefixes(op: str) -> Rule:
+    rule = combined(op, "axis", "reverse")
+    return lambda call: rule(call) if call.is_floating else refused("works on integers")(call)
 
 
 def _sort(call: Call) -> Sequence[Node]:
@@ -66,25 +61,19 @@ def _top_k(call: Call) -> Sequence[Node]:
     return [values, call.make("opaque", data, index=1, why="returns places", non_negative=True)]
 
 
-def _places(call: Call) -> Sequence[Node]:
-    call.unread.clear()
-    return call.opaque("returns places", non_negative=True)
-
-
 RULES: dict[str, Rule] = {
     "reduce_sum": _reduced("sum"),
     "reduce_max": _reduced("max"),
     "reduce_min": _reduced("min"),
     "reduce_window_sum": _summed_windows,
-    "reduce_window_max": _windowed("window_max"),
-    "reduce_window_min": _windowed("window_min"),
-    "cumsum": _prefixes("cumulative_sum", takes_axis=True),
-    "cumlogsumexp": _prefixes("cumulative_log_sum_exp", takes_axis=True),
-    "cummax": _prefixes("window_max", takes_axis=False),
-    "cummin": _prefixes("window_min", takes_axis=False),
+    "reduce_window_max": combined("window_max", *_WINDOW),
+    "reduce_window_min": combined("window_min", *_WINDOW),
+    "cumsum": _prefixes("cumulative_sum"),
+    "cumlogsumexp": _prefixes("cumulative_log_sum_exp"),
+    "cummax": _extreme_prefixes("window_max"),
+    "cummin": _extreme_prefixes("window_min"),
     "sort": _sort,
     "top_k": _top_k,
-    "argmax": _places,
-    "argmin": _places,
+    **dict.fromkeys(("argmax", "argmin"), refused("returns places", non_negative=True)),
 }
 """By name of the primitive."""

@@ -15,10 +15,11 @@ from convex_init.jax.concretizations import concretizations
 from convex_init.jax.trace.arguments import Arguments, Leaf, doubt_of, key_of, on_example_inputs, read_arguments
 from convex_init.jax.trace.known_functions import RULES, recognised
 from convex_init.jax.trace.lowering import Lowering, bounds
-from convex_init.jax.trace.program import Program, Slot, flat
+from convex_init.jax.trace.program import flat
 from convex_init_core.convexity.inputs.names import other_names
 from convex_init_core.graph.builder import Builder
 from convex_init_core.graph.nodes import Constant, Graph, Node, Place
+from convex_init_core.graph.programs.program import Program, Slot
 from convex_init_core.graph.runs import distinct, place_in
 
 # What is told of an array on the way, and may return another in its place.
@@ -165,7 +166,7 @@ def follow(
         met.add(place)
         changed = visit(place, array)
         if changed is not None:
-            values[slot] = jax.numpy.asarray(changed, dtype=slot.aval.dtype).reshape(slot.shape)
+            values[slot] = jax.numpy.asarray(changed, dtype=slot.dtype).reshape(slot.shape)
             moving.add(slot)
 
     def read(slot: Slot) -> Any:

@@ -15,12 +15,14 @@ from convex_init_core.convexity.inputs.parts import Part
 from convex_init_core.convexity.monotonicity import Monotone, searched
 
 _ROWS, _ROUNDS = 128, 12
-_FLOOR = 0.03  # values on the way to a small result may be of order 1, and are rounded as such
+_SHORTEST = 0.1  # the smallest size of a segment, the largest is 100 times that
+_ROUNDINGS, _FEW = 200.0, 8.0  # how many roundings an excess may be due to, and in a dtype of less than 13 bits
+_SHIFT, _AGREE = 0.02, 0.9  # what is no rounding is there beside the segment, too
 _CLEAR = 100.0  # times the tolerance: no need to look for a clearer counterexample
 
 
 def search_violation(
-    call: Call, convex_inputs: Mapping[str, Part | None], outputs: set[str], seed: int
+    call: Call, convex_inputs: Mapping[str, Part | None], outputs: set[str], seed: int, epsilon: float
 ) -> Violation | None:
     """Return the clearest violation found beyond rounding, or ``None``.
 
@@ -30,6 +32,7 @@ def search_violation(
         convex_inputs: those that vary, and the part of each that does.
         outputs: places of the outputs that are asked for; all if empty.
         seed: of the random segments.
+        epsilon: of the coarsest dtype in which the model computes.
     """
     rng = np.random.default_rng(seed)
     names = call.names
@@ -37,7 +40,10 @@ def search_violation(
     varied = [i for i, name in enumerate(names) if name in convex_inputs]
     parts = {i: part for i in varied if (part := convex_inputs[names[i]]) is not None}
     masks = {i: part.mask(names[i], rows[i].shape) for i, part in parts.items()}
-    size = {i: masks.get(i, 1.0) * 10.0 ** rng.uniform(-1.0, 1.0, (_ROWS, *[1] * (rows[i].ndim - 1))) for i in varied}
+    size = {
+        i: masks.get(i, 1.0) * _SHORTEST * 10.0 ** rng.uniform(0.0, 2.0, (_ROWS, *[1] * (rows[i].ndim - 1)))
+        for i in varied
+    }
     a, b = (
         {
             i: np.where(masks.get(i, True), base, 1.0) * rows[i] + size[i] * rng.standard_normal(rows[i].shape)
@@ -45,13 +51,33 @@ def search_violation(
         }
         for base in (0.0, 1.0)
     )
+
+    def holds(row: int, element: int) -> bool:
+        """Whether the excess is there for segments beside it, too.
+
+        Values on the way to a small result may be large, and are rounded as such; how large is not known. But rounding
+        is above the chord as often as below it when both ends move together by a little.
+        """
+        moved = {
+            i: (masks.get(i, 1.0) * rng.standard_normal(rows[i].shape))
+            * (_SHIFT * (_SHORTEST + np.sqrt(np.square(b[i][row] - a[i][row]).mean())))
+            for i in varied
+        }
+        ends = tuple({i: end[i][row] + moved[i] for i in varied} for end in (a, b))
+        found = _excess(call, rows, ends[0], ends[1], outputs, epsilon)[0][:, element]
+        return bool((found > 0.0).mean() > _AGREE)
+
     best: Violation | None = None
     for _ in range(_ROUNDS):
-        excess, tolerance = _excess(call, rows, a, b, outputs)
+        excess, tolerance, order_one = _excess(call, rows, a, b, outputs, epsilon)
         clarity = np.where(np.isfinite(excess), excess / tolerance, -np.inf)
         worst = clarity.max(1)
         row, element = divmod(int(clarity.argmax()), clarity.shape[1])
-        if worst[row] > 1.0 and (best is None or worst[row] > best.clarity):
+        if (
+            worst[row] > 1.0
+            and (best is None or worst[row] > best.clarity)
+            and (excess[row, element] > order_one[row, element] or holds(row, element))
+        ):
             ends = [{names[i]: end[i][row].astype(rows[i].dtype) for i in varied} for end in (a, b)]
             best = Violation(float(excess[row, element]), float(tolerance[row, element]), ends[0], ends[1], element)
         if best is not None and best.clarity > _CLEAR:
@@ -80,14 +106,23 @@ def searched_for_steps(certificate: Certificate, call: Call, seed: int) -> tuple
     return searched(certificate.monotone, run, at, np.random.default_rng(seed), epsilon)
 
 
-def _excess(call: Call, rows: list[Any], a: dict[int, Any], b: dict[int, Any], outputs: set[str]) -> tuple[Any, Any]:
-    """How far every output lies above its chord in the middle, a row for each segment, and what rounding explains."""
+def _excess(
+    call: Call, rows: list[Any], a: dict[int, Any], b: dict[int, Any], outputs: set[str], epsilon: float
+) -> tuple[Any, Any, Any]:
+    """How far every output lies above its chord in the middle, a row for each segment, and what rounding explains.
+
+    The latter first by the size of the output, then as if values of order 1 were on the way.
+    """
     middle = {i: 0.5 * (a[i] + b[i]) for i in a}
-    values = [_run(call, rows, point, outputs) for point in (a, b, middle)]
-    epsilon = float(np.finfo(np.float32).eps)
+    values = np.stack([_run(call, rows, point, outputs) for point in (a, b, middle)])
+    roundings = (_ROUNDINGS if epsilon < 2.0**-12 else _FEW) * max(1.0, values.shape[-1] ** 0.25)
     with np.errstate(invalid="ignore"):  # where an output is not finite, it tells nothing
-        scale = np.maximum.reduce([np.abs(value) for value in values]) + _FLOOR
-        return values[2] - 0.5 * (values[0] + values[1]), 200.0 * epsilon * scale
+        scale = np.abs(values).max(0) + np.finfo(np.float32).tiny
+        return (
+            values[2] - 0.5 * (values[0] + values[1]),
+            roundings * epsilon * scale,
+            roundings * epsilon * (scale + 1.0),
+        )
 
 
 def _run(call: Call, rows: list[Any], point: dict[int, Any], outputs: set[str]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from convex_init.keras.constraints import interval_of
 from convex_init.keras.model.fans import AFFINE, layer_geometry, layer_layout
 from convex_init_core.framework import Parameter
 from convex_init_core.weights.fans import has_even_overlap
@@ -126,7 +127,8 @@ class Variables:
             keeper="NonNeg",
         )
         if isinstance(variable.constraint, keras.constraints.NonNeg):
-            known = replace(known, positivity=as_positivity("projection"))
+            below = max(-interval_of(variable.constraint)[0], 0.0)  # a carrier makes up for it
+            known = replace(known, positivity=as_positivity("projection"), carrier=below)
         if role == "bias":
             return known
         own = getattr(layer, "bias", None)

@@ -37,3 +37,21 @@ def layer_of(variable: Any) -> Any:
         if any(variable is own for own in layer._trainable_variables + layer._non_trainable_variables):
             return layer
     return near
+
+
+def added_with(variable: Any, layer: Any) -> tuple[bool, Any]:
+    """Return whether it is known which constraint ``variable``, which is being initialised, has or gets, and that one.
+
+    ``add_weight`` sets it when the values are drawn already. Of a variable that a layer makes without ``add_weight``
+    it is not known: the layer may set it afterwards.
+    """
+    if any(variable is own for own in layer._trainable_variables + layer._non_trainable_variables):
+        return True, getattr(variable, "constraint", None)  # drawn after the layer has been made
+    frame = inspect.currentframe()
+    for _ in range(_DEPTH):
+        if frame is None:
+            break
+        if frame.f_code.co_name == "add_weight" and isinstance(frame.f_locals.get("self"), keras.layers.Layer):
+            return True, frame.f_locals.get("constraint")
+        frame = frame.f_back
+    return False, None

@@ -8,8 +8,7 @@ import keras
 
 from convex_init.keras.api import asked_of
 from convex_init.keras.backend.runner import wide
-from convex_init_core.checks import warn_caller
-from convex_init_core.constraints.kept import shown_interval
+from convex_init_core.constraints.present import refuse_settings, warn_of_outside
 from convex_init_core.planning.build import what_to_keep
 
 if TYPE_CHECKING:
@@ -52,18 +51,14 @@ def constrain_(model: keras.Model, example_inputs: Any = None, **options: Unpack
         UserWarning: if present numbers lie outside of their interval, so that the next step will change them, or the
             model's convexity rests on numbers that nothing keeps as they are.
     """
-    allowed = {"convex_inputs", "entry", "positive", "free", "exclude"}
-    if extra := sorted(set(options) - allowed):
-        raise TypeError(f"constrain_ takes {', '.join(sorted(allowed))}, and no {', '.join(extra)}: it draws nothing")
+    refuse_settings("constrain_", options)
     framework, asked = asked_of(model, example_inputs, options)
     kept = what_to_keep(framework, asked)
     framework.mark(kept)
-    outside = []
-    for each in kept:
-        numbers = wide(framework.variables.slots[each.name].variable.value)
-        if numbers.size and (numbers.min() < each.low or numbers.max() > each.high):
-            ends = f"between {numbers.min():g} and {numbers.max():g}, kept in {shown_interval(*each.interval)}"
-            outside.append(f"{each.name} ({ends})")
-    if outside:
-        warn_caller(f"the next step will change what lies outside of its interval now: {', '.join(outside)}")
+
+    def held(name: str) -> Any:
+        numbers = wide(framework.variables.slots[name].variable.value)
+        return numbers if numbers.size else None
+
+    warn_of_outside(kept, held, "the next step will change")
     return model

@@ -8,7 +8,8 @@ from typing import Any
 
 from convex_init.tensorflow.trace.lowering import Call, Rule
 from convex_init_core.graph.compounds.patterns import number_in, shortest
-from convex_init_core.graph.nodes import Kind, Node
+from convex_init_core.graph.nodes import Node
+from convex_init_core.graph.programs.rules import compared, complement_of_erf, converted, is_finite, refused
 
 _SAME: dict[str, tuple[str, dict[str, Any]]] = {
     **{name.capitalize(): (name, {}) for name in ("exp", "expm1", "log", "log1p", "square", "sqrt", "rsqrt", "abs")},
@@ -35,20 +36,6 @@ def _same(op: str, params: dict[str, Any]) -> Rule:
     return rule
 
 
-def _compare(relation: str) -> Rule:
-    def rule(call: Call) -> Node | Sequence[Node]:
-        call.read("incompatible_shape_error")
-        return call.make("compare", *call.inputs, relation=relation)
-
-    return rule
-
-
-def _is_finite(call: Call) -> Node:
-    (data,) = call.inputs
-    infinite = call.builder.literal(math.inf, (), data.dtype)
-    return call.make("compare", call.make("abs", data, dtype=data.dtype), infinite, relation="<")
-
-
 def _is_nan(call: Call) -> Node:
     return call.make("compare", *call.inputs, *call.inputs, relation="!=")
 
@@ -59,10 +46,6 @@ def _leaky_relu(call: Call) -> Node:
 
 def _relu6(call: Call) -> Node:
     return call.make("minimum", call.make("relu", *call.inputs), call.number(6.0))
-
-
-def _erfc(call: Call) -> Node:
-    return call.make("subtract", call.number(1.0), call.make("erf", *call.inputs))
 
 
 def _squared_difference(call: Call) -> Node | Sequence[Node]:
@@ -114,37 +97,23 @@ def _select(call: Call) -> Node | Sequence[Node]:
 
 
 def _cast(call: Call) -> Node | Sequence[Node]:
-    (data,) = call.inputs
-    if call.read("Truncate", False):
-        return call.opaque("cuts digits off")
-    if data.dtype == call.dtype:
-        return data
-    floating = call.dtype.startswith(("float", "bfloat"))
-    if data.kind is Kind.COMPLEX or call.dtype.startswith("complex"):
-        return call.opaque("converts complex numbers")
-    if data.kind is Kind.FLOATING and not floating and not data.is_fixed:
-        return call.opaque("cuts numbers off to integers")
-    return call.make("cast", data)
+    return call.opaque("cuts digits off") if call.read("Truncate") else converted(call)
 
 
 def _identity(call: Call) -> Sequence[Node]:
     return call.inputs
 
 
-def _of_booleans(call: Call) -> Sequence[Node]:
-    return call.opaque("works on truth values")
-
-
 RULES: dict[str, Rule] = {
     **{name: _same(op, params) for name, (op, params) in _SAME.items()},
-    **{name: _compare(relation) for name, relation in _RELATIONS.items()},
+    **{name: compared(relation, "incompatible_shape_error") for name, relation in _RELATIONS.items()},
     **dict.fromkeys(_IDENTITIES, _identity),
-    **dict.fromkeys(("LogicalAnd", "LogicalOr", "LogicalNot"), _of_booleans),
-    "IsFinite": _is_finite,
+    **dict.fromkeys(("LogicalAnd", "LogicalOr", "LogicalNot"), refused("works on truth values")),
+    "IsFinite": is_finite,
     "IsNan": _is_nan,
     "LeakyRelu": _leaky_relu,
     "Relu6": _relu6,
-    "Erfc": _erfc,
+    "Erfc": complement_of_erf,
     "SquaredDifference": _squared_difference,
     "AddN": _add_n,
     "BiasAdd": _bias_add,

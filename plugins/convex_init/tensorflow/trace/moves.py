@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from convex_init.tensorflow.trace.lowering import Call, Rule
 from convex_init_core.graph.nodes import Node
+from convex_init_core.graph.programs.rules import combined, parts, sliced, unstacked
 
 
 def _reshape(call: Call) -> Node:
@@ -32,28 +32,13 @@ def _broadcast(call: Call) -> Node:
     return call.make("broadcast", data)
 
 
-def _rearrange(*names: str) -> Rule:
-    """Return the rule of an operation that moves elements, in a way that these attributes tell."""
-
-    def rule(call: Call) -> Node:
-        call.unread -= {*names}
-        return call.make("rearrange", call.inputs[0])
-
-    return rule
-
-
 def _slice(call: Call) -> Node | Sequence[Node]:
     starts, sizes = call.array(1), call.array(2)
     if starts is None or sizes is None:
         return call.opaque("cuts at places that are not known")
     data = call.inputs[0]
     stops = [start + size for start, size in zip(starts, call.shape, strict=True)]
-    return _sliced(call, data, starts, stops, [1] * len(data.shape), call.shape)
-
-
-def _sliced(call: Call, data: Node, starts: Any, stops: Any, steps: Any, shape: Sequence[int], index: int = 0) -> Node:
-    starts, stops, steps = (tuple(map(int, part)) for part in (starts, stops, steps))
-    return call.make("slice", data, index=index, shape=shape, starts=starts, stops=stops, steps=steps)
+    return sliced(call, data, starts, stops, [1] * len(data.shape), call.shape)
 
 
 def _strided_slice(call: Call) -> Node | Sequence[Node]:
@@ -89,7 +74,7 @@ def _strided_slice(call: Call) -> Node | Sequence[Node]:
         _append((starts, stops, steps), 0, size, 1)
     shape = tuple(len(range(*ends)) for ends in zip(starts, stops, steps, strict=True))
     whole = shape == data.shape and set(steps) <= {1}
-    made = data if whole else _sliced(call, data, starts, stops, steps, shape)
+    made = data if whole else sliced(call, data, starts, stops, steps, shape)
     return made if shape == call.shape and made is not data else call.make("reshape", made)
 
 
@@ -110,11 +95,8 @@ def _stack(call: Call) -> Node:
 
 
 def _unstack(call: Call) -> Sequence[Node]:
-    data = call.inputs[0]
     call.read("num")
-    axis = int(call.read("axis")) % len(data.shape)
-    parts = _parts(call, data, axis, [1] * data.shape[axis])
-    return [call.make("reshape", part, index=index) for index, part in enumerate(parts)]
+    return unstacked(call, int(call.read("axis")) % len(call.inputs[0].shape))
 
 
 def _split(call: Call) -> Sequence[Node]:
@@ -124,17 +106,7 @@ def _split(call: Call) -> Sequence[Node]:
     axis = call.axes(place, len(data.shape))
     if axis is None:
         return call.opaque("has an axis that is not known")
-    return _parts(call, data, axis[0], [slot.shape[axis[0]] for slot in call.step.outputs])
-
-
-def _parts(call: Call, data: Node, axis: int, sizes: Sequence[int]) -> list[Node]:
-    parts, start = [], 0
-    for index, size in enumerate(sizes):
-        starts, stops, shape = [0] * len(data.shape), list(data.shape), list(data.shape)
-        starts[axis], stops[axis], shape[axis] = start, start + size, size
-        parts.append(_sliced(call, data, starts, stops, [1] * len(starts), shape, index))
-        start += size
-    return parts
+    return parts(call, data, axis[0], [slot.shape[axis[0]] for slot in call.step.outputs])
 
 
 def _pad(call: Call) -> Node | Sequence[Node]:
@@ -184,11 +156,11 @@ def _shape_of(call: Call) -> Sequence[Node]:
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("Reshape", "Squeeze", "ExpandDims"), _reshape),
-    **dict.fromkeys(("ReverseV2", "Roll", "Tile", "BatchToSpaceND"), _rearrange()),
-    "MirrorPad": _rearrange("mode"),
-    **dict.fromkeys(("SpaceToDepth", "DepthToSpace"), _rearrange("block_size", "data_format")),
+    **dict.fromkeys(("ReverseV2", "Roll", "Tile", "BatchToSpaceND"), combined("rearrange")),
+    "MirrorPad": combined("rearrange", "mode"),
+    **dict.fromkeys(("SpaceToDepth", "DepthToSpace"), combined("rearrange", "block_size", "data_format")),
     **dict.fromkeys(("Shape", "Size", "Rank", "ZerosLike", "OnesLike"), _shape_of),
-    "ResizeNearestNeighbor": _rearrange("align_corners", "half_pixel_centers"),
+    "ResizeNearestNeighbor": combined("rearrange", "align_corners", "half_pixel_centers"),
     "Transpose": _transpose,
     "BroadcastTo": _broadcast,
     "Slice": _slice,

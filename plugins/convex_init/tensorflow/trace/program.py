@@ -6,6 +6,7 @@ Whatever depends on constants alone is evaluated on the way.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,14 +14,42 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+import convex_init
+from convex_init_core.graph.nodes import Source
+from convex_init_core.graph.programs import program
+from convex_init_core.graph.programs.program import Slot
+
 LONGEST_LOOP = 64  # steps that are unrolled; each is a copy of the loop's body in the graph
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _BRANCHES = ("If", "StatelessIf")
 _LOOPS = ("While", "StatelessWhile")
+_TENSORFLOW = tuple(map(str, tf.__path__))
+_OURS = tuple(map(str, convex_init.__path__))
 _HOST = ("PyFunc", "EagerPyFunc", "PyFuncStateless")
 # What takes the handle of a variable and leaves its numbers; anything else may write them.
 _READERS = ("ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "Identity", "IdentityN")
+
+
+# Attributes that say of which type something is or how it is computed, and nothing of what.
+TECHNICAL = {
+    *("T", "Tidx", "TI", "Tshape", "Index", "Tperm", "Tpaddings", "Tdim", "Tdims", "Tlen", "Taxis", "Tmultiples"),
+    *("Tparams", "Tindices", "Tblock_shape", "Tcrops", "SrcT", "DstT", "dtype", "N", "U", "out_type", "index_type"),
+    *(
+        "use_cudnn_on_gpu",
+        "grad_a",
+        "grad_b",
+        "grad_x",
+        "grad_y",
+        "parallel_iterations",
+        "output_shapes",
+        "Tin",
+        "Tout",
+        "shape",
+        "Tb",
+    ),
+    *("message", "Ta", "element_dtype", "shape_type", "Tk", "out_idx", "stop_on_error"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,26 +69,9 @@ class Variable:
     changes: bool = False
 
 
-@dataclass(eq=False, slots=True)
-class Slot:
-    """A place for one tensor: an argument, a constant or a result.
-
-    Attributes:
-        shape: of the tensor; dimensions that are not known are -1.
-        dtype: name of the type of its elements.
-        number: the tensor, if it is the same for every input and can be computed.
-        resource: what a handle of a variable belongs to, in place of a number.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    number: Any = None
-    resource: Variable | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One operation: where its arguments are, and where its results go."""
+    """One operation; see :class:`convex_init_core.graph.programs.program.Step`."""
 
     operation: Any
     inputs: tuple[Slot, ...]
@@ -72,9 +84,33 @@ class Step:
         return str(self.operation.type)
 
     @property
-    def has_state(self) -> bool:
-        """Whether its results may be others next time, for the same arguments."""
-        return bool(self.operation.op_def.is_stateful) and self.name != "ReadVariableOp"
+    def changes(self) -> str:
+        """Why its results may be others next time, for the same arguments."""
+        has_state = bool(self.operation.op_def.is_stateful) and self.name != "ReadVariableOp"
+        return "has results that change from call to call" if has_state else ""
+
+    @property
+    def options(self) -> set[str]:
+        """Names of the attributes that may change what is computed."""
+        return {name for name in self.attributes if not name.startswith("_")} - TECHNICAL
+
+    def option(self, name: str) -> Any:
+        """Return an attribute; ``None`` if there is none of this name."""
+        return self.attribute(name) if name in self.attributes else None
+
+    @property
+    def source(self) -> Source | None:
+        """File and line of the user's code that made it; ``None`` where a layer does: its path says more."""
+        keras = tuple(getattr(sys.modules.get("keras"), "__path__", ()))
+        for frame in reversed(list(self.operation.traceback)):
+            file = str(frame.filename)
+            if file.startswith(_TENSORFLOW):
+                continue
+            if not file.startswith(keras):
+                return None if file.startswith(_OURS) else (file, int(frame.lineno))
+            if frame.name in ("call", "_run_through_graph"):
+                return None
+        return None
 
     @property
     def attributes(self) -> set[str]:
@@ -111,21 +147,15 @@ class Step:
 
 
 @dataclass(eq=False)
-class Program:
+class Program(program.Program):
     """A function as a flat list of steps, with places for its arguments and results.
 
     Attributes:
-        inputs: places of the arguments.
-        outputs: places of the results.
-        steps: in order.
         captured: places of tensors from outside of the function.
         written: names of the variables that the function may write.
         doubts: what the steps may do that they do not show.
     """
 
-    inputs: list[Slot]
-    outputs: list[Slot] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
     captured: list[Slot] = field(default_factory=list)
     written: set[str] = field(default_factory=set)
     doubts: list[str] = field(default_factory=list)
@@ -259,7 +289,7 @@ def _numbers(program: Program, step: Step) -> list[Any] | None:
         return [variable.tensor()]
     if step.name in ("Shape", "Size", "Rank", "ZerosLike", "OnesLike") and -1 not in step.inputs[0].shape:
         return step.evaluate([tf.zeros(step.inputs[0].shape, step.inputs[0].dtype)])
-    if step.has_state or not step.outputs or any(slot.number is None for slot in step.inputs):
+    if step.changes or not step.outputs or any(slot.number is None for slot in step.inputs):
         return None
     if step.name == "Const":
         return [tf.constant(tf.get_static_value(step.operation.outputs[0]), step.outputs[0].dtype)]

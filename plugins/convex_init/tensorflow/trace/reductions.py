@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from convex_init.tensorflow.trace.lowering import Call, Rule
 from convex_init_core.graph.nodes import Node
+from convex_init_core.graph.programs.rules import combined, prefixes, refused
 
 
 def _reduced(op: str) -> Rule:
@@ -21,13 +22,7 @@ def _reduced(op: str) -> Rule:
     return rule
 
 
-def _windowed(op: str) -> Rule:
-    def rule(call: Call) -> Node:
-        # Where a window reaches beyond the tensor, what lies outside does not count.
-        call.unread -= {"ksize", "strides", "padding", "explicit_paddings", "data_format"}
-        return call.make(op, call.inputs[0])
-
-    return rule
+_WINDOW = ("ksize", "strides", "padding", "explicit_paddings", "data_format")
 
 
 def _cumulative(call: Call) -> Node | Sequence[Node]:
@@ -37,8 +32,7 @@ def _cumulative(call: Call) -> Node | Sequence[Node]:
         return call.opaque("has an axis that is not known")
     if exclusive:  # a sum of some elements, with weights 1
         return call.make("average", data)
-    made = call.make("cumulative_sum", call.make("rearrange", data) if backwards else data, axis=axis[0])
-    return call.make("rearrange", made) if backwards else made
+    return prefixes(call, "cumulative_sum", axis[0], backwards)
 
 
 def _softmax(op: str) -> Rule:
@@ -53,30 +47,20 @@ def _top_k(call: Call) -> Sequence[Node]:
     return [values, call.make("opaque", *call.inputs, index=1, why="returns places", non_negative=True)]
 
 
-def _places(call: Call) -> Sequence[Node]:
-    call.unread.clear()
-    return call.opaque("returns places", non_negative=True)
-
-
-def _resized(call: Call) -> Node:
-    call.unread -= {"align_corners", "half_pixel_centers"}
-    return call.make("average", call.inputs[0])  # bilinear: weights between 0 and 1
-
-
 RULES: dict[str, Rule] = {
     "Sum": _reduced("sum"),
     "Mean": _reduced("mean"),
     "Max": _reduced("max"),
     "Min": _reduced("min"),
     "EuclideanNorm": _reduced("norm"),
-    **dict.fromkeys(("MaxPool", "MaxPool3D"), _windowed("window_max")),
-    **dict.fromkeys(("AvgPool", "AvgPool3D"), _windowed("average")),
+    **dict.fromkeys(("MaxPool", "MaxPool3D"), combined("window_max", *_WINDOW)),
+    **dict.fromkeys(("AvgPool", "AvgPool3D"), combined("average", *_WINDOW)),
     "Cumsum": _cumulative,
     "Softmax": _softmax("softmax"),
     "LogSoftmax": _softmax("log_softmax"),
     "TopKV2": _top_k,
-    "ArgMax": _places,
-    "ArgMin": _places,
-    "ResizeBilinear": _resized,
+    **dict.fromkeys(("ArgMax", "ArgMin"), refused("returns places", non_negative=True)),
+    # bilinear: weights between 0 and 1
+    "ResizeBilinear": combined("average", "align_corners", "half_pixel_centers"),
 }
 """By name of the operation."""

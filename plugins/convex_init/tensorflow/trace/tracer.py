@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from convex_init.tensorflow.trace.known_functions import RULES, recognised
 from convex_init.tensorflow.trace.lowering import Lowering, bounds
-from convex_init.tensorflow.trace.program import Program, Slot, Variable, flat
+from convex_init.tensorflow.trace.program import Program, Variable, flat
 from convex_init_core.graph.builder import Builder
 from convex_init_core.graph.nodes import Constant, Graph, Node, Place
+from convex_init_core.graph.programs.program import Slot
 from convex_init_core.graph.runs import distinct, place_in
 from convex_init_core.reach import holds
 
@@ -111,6 +112,7 @@ def traced(
     for name, slot in zip(shown, program.outputs, strict=True):
         lowering.builder.graph.outputs[name] = lowering.nodes[slot]
     lowering.builder.graph.doubts += [*doubts, *program.doubts]
+    lowering.builder.graph.extremes_drop_nan = True  # max_pool and top_k do, and reduce_max where XLA compiles it
     return Trace(lowering.builder.finished(), program, lowering.nodes, lowering.variables, named, concrete)
 
 

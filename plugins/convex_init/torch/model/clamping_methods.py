@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from types import FunctionType
 
 import torch
@@ -28,18 +28,22 @@ _BEYOND = frozenset(
 
 
 @torch.no_grad()
-def kept_non_negative(model: nn.Module) -> dict[str, str]:
+def kept_non_negative(model: nn.Module, modules: Mapping[str, nn.Module]) -> dict[str, str]:
     """Return the parameters that become non-negative when a method of the model is called, with the method's name.
 
     Tried are methods without required arguments of the model's own classes whose code clamps something, on a copy of
     the model whose parameters have all been made negative.
+
+    Args:
+        model: any module.
+        modules: of it, as :func:`~convex_init.torch.model.modules.all_modules` returns them.
     """
     found: dict[str, str] = {}
-    candidates = list(_candidates(model))
+    candidates = list(_candidates(modules))
     if not candidates:
         return found
     tried = copy.deepcopy(model)
-    modules = all_modules(tried)
+    copies = all_modules(tried)
     parameters = dict((*tried.named_parameters(), *hidden_parameters(tried)))
     start = {name: -(parameter.detach().abs() + 0.01) for name, parameter in parameters.items()}
     for path, name in candidates:
@@ -47,7 +51,7 @@ def kept_non_negative(model: nn.Module) -> dict[str, str]:
             parameter.data = start[key].clone()
         try:
             with torch.random.fork_rng(devices=[]):
-                getattr(modules[path], name)()
+                getattr(copies[path], name)()
         except Exception:  # whatever a foreign method raises, it then shows nothing
             continue
         now = dict((*tried.named_parameters(), *hidden_parameters(tried)))
@@ -86,9 +90,9 @@ def _takes(method: Callable[..., object], positions: int, names: Collection[str]
     return True
 
 
-def _candidates(model: nn.Module) -> Iterator[tuple[str, str]]:
+def _candidates(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, str]]:
     seen: set[int] = set()
-    for path, module in all_modules(model).items():
+    for path, module in modules.items():
         if id(module) in seen:
             continue
         seen.add(id(module))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from convex_init.torch.write.sharding import is_sharded, whole
+from convex_init_core.theory.activation import Activation
 
 _LIBRARIES = (
     "builtins",
@@ -60,7 +61,9 @@ def make_finite(model: nn.Module, keep: Collection[int] = ()) -> nn.Module:
     return model
 
 
-_UNCHANGING = frozenset((bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size))
+_UNCHANGING = frozenset(
+    (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size, Activation)
+)
 
 
 class _Copier:
@@ -145,8 +148,10 @@ class _Copier:
             made = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
         elif self.gathered and is_sharded(tensor):
             made = whole(tensor.detach()).clone()
-        elif type(tensor) is nn.Parameter and not tensor.is_inference() and not vars(tensor):
-            made = tensor.detach().clone()
+        elif type(tensor) is nn.Parameter and not tensor.is_inference():  # as its own __deepcopy__, and faster
+            made = nn.Parameter(tensor.detach().clone(), tensor.requires_grad)
+            made.__dict__.update((key, self.value(part)) for key, part in vars(tensor).items())
+            return made
         elif tensor.is_leaf and not tensor.is_inference():
             leaf: Tensor = copy.deepcopy(tensor)
             leaf.__dict__.update((key, self.value(part)) for key, part in vars(tensor).items())

@@ -73,13 +73,19 @@ def all_modules(model: nn.Module) -> dict[str, nn.Module]:
     return {**dict(model.named_modules(remove_duplicate=False)), **dict(hidden_modules(model))}
 
 
+def carrier_bound_of(module: nn.Module) -> float:
+    """Return c of a layer of ours whose weights may go down to −c beside a carrier; 0 of any other."""
+    found = vars(module).get("carrier_bound", 0.0)
+    return found if isinstance(found, float) else 0.0
+
+
 def hidden_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Yield modules in plain containers, with all of theirs; torch's ``named_modules`` does not see them."""
     named = list(model.named_modules())
     known = {id(module) for _, module in named}
     for path, module in named:
         for key, value in vars(module).items():
-            if isinstance(value, _MAY_HOLD) and not key.startswith("_"):
+            if not key.startswith("_") and isinstance(value, _MAY_HOLD):
                 yield from _modules_in(source_path(path, key), value, known)
 
 

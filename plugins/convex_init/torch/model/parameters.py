@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 
 from convex_init.torch.model.clamping_methods import kept_non_negative
 from convex_init.torch.model.fans import AFFINE, caveats
-from convex_init.torch.model.modules import Slot, all_modules, hidden_parameters, source_path
+from convex_init.torch.model.modules import Slot, all_modules, carrier_bound_of, hidden_parameters, source_path
 from convex_init.torch.write.positivity import projected_names
 from convex_init.torch.write.sharding import check_placements, is_sharded
 from convex_init_core.framework import Parameter
@@ -49,7 +49,7 @@ class Parameters:
 
     @cached_property
     def _kept(self) -> dict[str, str]:
-        return kept_non_negative(self.model)
+        return kept_non_negative(self.model, self._modules)
 
     def slot(self, name: str) -> Slot:
         """Return the place of a parameter: the module that it belongs to, and its name there."""
@@ -98,6 +98,7 @@ class Parameters:
             positivity=as_positivity("projection") if own in projected_names(module) else None,
             obstacle=_obstacle(raw, own, is_layer),
             is_frozen=not raw.requires_grad,
+            carrier=carrier_bound_of(module) if role == "weight" else 0.0,
             has_numbers=raw.device.type != "meta",
             may_take_bias=is_layer and own == "weight" and getattr(module, "bias", 0) is None and not is_sharded(raw),
             caveat=caveats(module) if own == "weight" else "",

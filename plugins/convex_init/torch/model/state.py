@@ -7,6 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 _PLAIN = (bool, int, float, str, bytes, type(None))
+_MOSTLY = frozenset(_PLAIN)  # looked up, which is faster than to ask of what class something is
+_SIZED = frozenset((list, tuple, dict, set))
 
 
 def state_of(model: nn.Module) -> dict[str, Any]:
@@ -18,12 +20,16 @@ def state_of(model: nn.Module) -> dict[str, Any]:
     for path, module in model.named_modules():
         state: dict[str, Any] = {}
         for key, value in vars(module).items():
-            if isinstance(value, _PLAIN):
+            kind = type(value)
+            if kind in _MOSTLY:
                 state[key] = value
+            elif kind in _SIZED:
+                if not key.startswith("_"):
+                    state[key] = repr(value) if len(value) < 100 else len(value)
             elif isinstance(value, Tensor):
                 state[key] = _written(value)
-            elif type(value) in (list, tuple, dict, set) and not key.startswith("_"):
-                state[key] = repr(value) if len(value) < 100 else len(value)
+            elif isinstance(value, _PLAIN):
+                state[key] = value
         for held in (module._parameters, module._buffers):
             for key, tensor in held.items():
                 state[key] = None if tensor is None else _written(tensor)

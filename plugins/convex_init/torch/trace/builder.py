@@ -68,7 +68,10 @@ class Builder:
         """
         if tensor is not None and tensor.is_nested:
             at = Place(name, module).shown(self.source)
-            raise ValueError(f"{at} makes a nested tensor, which has no shape to reason with; pad it")
+            raise ValueError(
+                f"{at} makes a nested tensor, which has no shape to reason with; make a padded one "
+                "in its place, as torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True) does"
+            )
         if tensor is not None:
             shape, dtype = tensor.shape, name_of(tensor.dtype)
         if constant is None and may_be_fixed and inputs and all(node.is_fixed for node in inputs):

@@ -24,6 +24,10 @@ from convex_init.torch.trace.visits import Visit, shown_to
 from convex_init_core.graph.nodes import Node, Place
 
 _OTHER_WAY = "so other inputs may take another way through the code"
+_UNSEEN = (
+    "has no rule: it runs functions whose own operations are not recorded; use torch.where for a choice and a Python "
+    "loop for a loop"
+)
 
 
 class Recorder(TorchDispatchMode):
@@ -123,10 +127,12 @@ class Recorder(TorchDispatchMode):
             return self._function_of_functions(func, args, kwargs or {})
 
     def _function_of_functions(self, func: Any, args: Any, kwargs: Any) -> Any:
+        self._settle()
+        self.builder.source = source()
         result = func(*args, **kwargs)
         for tensor in tensors_in(result):
             # What the functions inside look at is not known, so that it has no inputs of which all could be constants.
-            params = {"why": "has no rule", "non_negative": False}
+            params = {"why": _UNSEEN, "non_negative": False}
             place = {"name": func.__name__, "module": self._where}
             self._hold(tensor, self.builder.emit("opaque", (), params, tensor=tensor, **place))
         return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -13,8 +14,8 @@ from convex_init.torch.api import adapted, framework_of
 from convex_init.torch.model.parameters import Parameters
 from convex_init.torch.write.positivity import Positive, Within
 from convex_init.torch.write.sharding import local
-from convex_init_core.checks import warn_caller
-from convex_init_core.constraints.kept import NON_NEGATIVE, Kept, shown_interval
+from convex_init_core.constraints.kept import Kept
+from convex_init_core.constraints.present import raw_numbers, refuse_settings, warn_of_outside
 from convex_init_core.planning.build import what_to_keep
 from convex_init_core.request import request
 from convex_init_core.weights.positivity import Positivity, as_positivity
@@ -74,31 +75,22 @@ def constrain_(
             model's convexity rests on numbers that nothing keeps as they are.
     """
     through = as_positivity(positivity)
-    allowed = {"convex_inputs", "entry", "positive", "free", "exclude"}
-    if extra := sorted(set(options) - allowed):
-        raise TypeError(f"constrain_ takes {', '.join(sorted(allowed))}, and no {', '.join(extra)}: it draws nothing")
+    refuse_settings("constrain_", options)
     asked = request(**adapted(model, cast("Options", options)))
     framework = framework_of(model, example_inputs, asked.entry)
     kept = what_to_keep(framework, asked)
+    parameters = Parameters(framework.model)
     if through.reparametrises:
-        _put_behind(Parameters(framework.model), kept, through)
+        _put_behind(parameters, kept, through)
     else:
         framework.mark(kept)
-        _warn_of_outside(Parameters(framework.model), kept)
+        warn_of_outside(kept, partial(_held, parameters), "the projection will change")
     return model
 
 
-def _warn_of_outside(parameters: Parameters, kept: Sequence[Kept]) -> None:
-    found = []
-    for each in kept:
-        held = local(parameters.slot(each.name).raw.detach())
-        if held.is_meta or held.numel() == 0:
-            continue
-        low, high = map(float, torch.aminmax(held))
-        if low < each.low or high > each.high:
-            found.append(f"{each.name} (between {low:g} and {high:g}, kept in {shown_interval(*each.interval)})")
-    if found:
-        warn_caller(f"the projection will change what lies outside of its interval now: {', '.join(found)}")
+def _held(parameters: Parameters, name: str) -> Tensor | None:
+    held = local(parameters.slot(name).raw.detach())
+    return None if held.is_meta or held.numel() == 0 else held
 
 
 def _put_behind(parameters: Parameters, kept: Sequence[Kept], through: Positivity) -> None:
@@ -138,31 +130,8 @@ def _parametrization(parameters: Parameters, kept: Kept, slot: Slot, through: Po
         raise ValueError("it is behind a parametrization already: remove that, or leave positivity out")
     if weight.is_meta:
         raise ValueError("it is on the meta device and has no numbers: load them first")
-    if kept.interval != NON_NEGATIVE:
-        if not _is_inside(weight, kept):
-            raise ValueError(f"it must stay in {shown_interval(*kept.interval)}, but {_range(weight)}; {_CLAMP}")
-        return Within(*kept.interval), weight
-    takes_zero = bool(through.value(torch.zeros(()), torch) == 0.0)  # of a number, and not in the limit
-    if not bool(((weight >= 0.0) if takes_zero else (weight > 0.0)).all()):
-        zeros = bool((weight >= 0.0).all())
-        remedy = "take positivity='relu', which can, or leave positivity out" if zeros else _CLAMP
-        raise ValueError(f"{_range(weight)}, which {through} cannot give; {remedy}")
-    raw = through.inverse(weight.double(), torch).to(weight.dtype)
-    again = through.value(raw, torch)
-    if not torch.allclose(again, weight, rtol=_ROUNDING * torch.finfo(weight.dtype).eps, atol=0.0):
-        dtype = weight.dtype
-        raise ValueError(f"{through} cannot give its numbers in {dtype}; use a wider dtype, or leave positivity out")
-    return Positive(through), raw
-
-
-_ROUNDING = 256.0  # an exponential multiplies the rounding of its argument, which is below 100 in size
-_CLAMP = "clamp it first: constrain_(model), then project_(model)"
-
-
-def _is_inside(weight: Tensor, kept: Kept) -> bool:
-    return bool(((weight >= kept.low) & (weight <= kept.high)).all())
-
-
-def _range(weight: Tensor) -> str:
-    low, high = torch.aminmax(weight)
-    return f"its numbers go from {float(low):g} to {float(high):g}"
+    raw = raw_numbers(
+        *(kept, weight, through, lambda own: through.inverse(own.double(), torch).to(own.dtype), torch),
+        *(torch.finfo(weight.dtype).eps, "clamp it first: constrain_(model), then project_(model)"),
+    )
+    return (Within(*kept.interval), weight) if raw is None else (Positive(through), raw)

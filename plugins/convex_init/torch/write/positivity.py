@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from convex_init_core.constraints.kept import Interval, shown_interval
+from convex_init_core.methods.isometric import BACKGROUND
 from convex_init_core.weights.positivity import Positivity, as_positivity
 
 # A plain attribute of the module (a dict from names to intervals), which deepcopy and pickle keep, and of the parameter
@@ -53,9 +54,14 @@ class Positive(nn.Module):
         return weight
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Return the raw parameter of ``|weight|``."""
-        raw: Tensor = self.positivity.inverse(weight.abs(), torch)
-        return raw
+        """Return the raw parameter of ``|weight|``.
+
+        A weight of 0 that the map reaches in the limit only becomes a thousandth of the mean, from which it trains.
+        """
+        effective = weight.abs()
+        raw: Tensor = self.positivity.inverse(effective, torch)
+        least = BACKGROUND * effective.mean().clamp(min=1.0 / max(weight[:1].numel(), 1))
+        return raw.where(raw.isfinite(), self.positivity.inverse(least, torch))
 
     def extra_repr(self) -> str:
         """Show the map."""

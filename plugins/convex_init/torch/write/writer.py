@@ -72,12 +72,12 @@ class Writer:
     @torch.no_grad()
     def set_statistics(self, name: str, values: NDArray[np.float64]) -> None:
         """See :class:`convex_init_core.framework.Framework`."""
-        buffer = dict(self.model.named_buffers())[name]
+        buffer = self.model.get_buffer(name)
         if self._journal is not None:
             self._journal.keep(name, buffer)
         buffer.copy_(torch.from_numpy(values))
         if self._running is not None:
-            dict(self._running.named_buffers())[name].copy_(buffer)
+            self._running.get_buffer(name).copy_(buffer)
 
     def add_bias(self, name: str) -> None:
         """See :class:`convex_init_core.framework.Framework`."""

@@ -189,7 +189,7 @@ def _kind(code: CodeType) -> str:
         return "layer" if name == _BEGINS else "between"
     if file.startswith(_TORCH):
         return "layer" if "modules" in Path(file).parts and name == "forward" else "between"
-    if "keras" in Path(file).parts:
+    if file.startswith(tuple(getattr(sys.modules.get("keras"), "__path__", ()))):
         return "layer" if name in ("call", "_run_through_graph") else "between"
     return "layer" if file.startswith(_OURS) else "user"
 

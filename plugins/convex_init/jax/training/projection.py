@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -14,10 +14,11 @@ from convex_init.jax.trace.arguments import path_name
 if TYPE_CHECKING:
     import optax
 
+    from convex_init_core.constraints.kept import Kept
     from convex_init_core.planning.plan import Plan
 
 
-def projection(plan: Plan) -> optax.GradientTransformation:
+def projection(plan: Plan | Iterable[Kept]) -> optax.GradientTransformation:
     """Return a transformation after which all that a plan keeps is in its interval, ``plan.kept``.
 
     It is ``optax.keep_params_nonnegative`` on what must be non-negative, and the same for other intervals, such as
@@ -26,11 +27,13 @@ def projection(plan: Plan) -> optax.GradientTransformation:
     projects fast and slow weights. Averages of weights in an interval are in it. NaN stays NaN.
 
     Args:
-        plan: of the model, by :func:`convex_init.jax.plan`. The parameters that optax gets are found by their names in
-            it: a module of equinox or the arrays of one, the state of an nnx module, linen variables or their
-            ``"params"``, a tree of parameters; or all of them within a tree of one more level.
+        plan: of the model, by :func:`convex_init.jax.plan`, or its :func:`convex_init.jax.constraints`. The parameters
+            that optax gets are found by their names in it: a module of equinox or the arrays of one, the state of an
+            nnx module, linen variables or their ``"params"``, a tree of parameters; or all of them within a tree of
+            one more level.
 
     Raises:
+        TypeError: if it is no plan.
         ValueError: from ``init`` and ``update``, if the parameters do not hold all of these weights.
         ModuleNotFoundError: if optax is not installed.
 
@@ -48,18 +51,20 @@ def projection(plan: Plan) -> optax.GradientTransformation:
     """
     import optax
 
+    wanted = _kept(plan)
+
     def kept_in(interval: tuple[float, float]) -> optax.GradientTransformation:
         def is_in(params: Any) -> Any:
-            return jax.tree.map(lambda own: own == interval, _intervals(params, plan), is_leaf=_is_interval)
+            return jax.tree.map(lambda own: own == interval, _intervals(params, wanted), is_leaf=_is_interval)
 
         inner = optax.keep_params_nonnegative() if interval == (0.0, math.inf) else optax.stateless(_clipped(*interval))
         return optax.masked(inner, is_in)
 
-    kept = [kept_in(interval) for interval in dict.fromkeys(each.interval for each in plan.kept)]
+    kept = [kept_in(interval) for interval in dict.fromkeys(each.interval for each in wanted)]
     return optax.chain(*kept) if kept else optax.identity()  # maps may keep all that there is
 
 
-def project(model: Any, plan: Plan) -> Any:
+def project(model: Any, plan: Plan | Iterable[Kept]) -> Any:
     """Return a model, or a tree of its parameters, with all that a plan keeps clipped to its interval, ``plan.kept``.
 
     What lies in it stays as it is, −inf becomes its lower end, and NaN stays NaN, so that a diverged run is seen.
@@ -67,9 +72,10 @@ def project(model: Any, plan: Plan) -> Any:
     Args:
         model: a module of equinox or nnx, linen variables, a pair ``(fn, params)``, or parameters as for
             :func:`projection`.
-        plan: of the model.
+        plan: of the model, or its constraints.
 
     Raises:
+        TypeError: if there is no plan.
         ValueError: if it does not hold all weights that the plan projects.
 
     Example:
@@ -82,7 +88,7 @@ def project(model: Any, plan: Plan) -> Any:
     """
     if isinstance(model, tuple) and len(model) == 2 and callable(model[0]):
         return model[0], project(model[1], plan)
-    intervals = _intervals(model, plan)
+    intervals = _intervals(model, _kept(plan))
     return jax.tree.map(
         lambda own, array: jnp.clip(array, *own) if own else array, intervals, model, is_leaf=_is_interval
     )
@@ -103,14 +109,25 @@ def _is_interval(leaf: Any) -> bool:
     return isinstance(leaf, tuple) and all(isinstance(end, float) for end in leaf)
 
 
-def _intervals(params: Any, plan: Plan) -> Any:
+def _kept(plan: Plan | Iterable[Kept]) -> tuple[Kept, ...]:
+    found = plan.kept if hasattr(plan, "kept") else plan
+    kept = tuple(found) if isinstance(found, Iterable) else (found,)
+    if any(not hasattr(each, "interval") for each in kept):
+        raise TypeError(
+            "plan must be what convex_init.jax.plan(model, x) or constraints(model, x) returns, got "
+            f"{type(plan).__name__}"
+        )
+    return kept
+
+
+def _intervals(params: Any, intervals: Iterable[Kept]) -> Any:
     """Return a tree with the interval of each array that is kept, and an empty tuple for the others.
 
     The names may all have the same word before them, or several times all of them with another one.
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(params)
     found = [path_name(path) for path, _ in paths]
-    kept = {each.name: each.interval for each in plan.kept}
+    kept = {each.name: each.interval for each in intervals}
     below = dict.fromkeys(("", *(name.partition(".")[0] + "." for name in found)))
     whole = [before for before in below if {before + name for name in kept} <= {*found}]
     if kept and not whole:

@@ -1,0 +1,1 @@
+"""What keeps weights in their intervals while a model trains, and models that have their weights already."""
