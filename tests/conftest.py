@@ -18,10 +18,16 @@ from tests.foreign_warnings import forgive
 from tests.torchvision_operators import define_missing_operators
 
 TESTS = Path(__file__).resolve().parent
-FRAMEWORKS = ("torch", "keras", "tensorflow", "jax", "flax", "equinox", "optax", "ott", "ignite", "timm")
+FRAMEWORKS = ("torch", "keras", "tensorflow", "jax", "flax", "equinox", "optax", "ott", "ignite", "timm", "cvxpy")
 CLIENTS = ("cpflows", "deepinv", "hessQuik", "neuromancer")  # libraries whose classes are read
 # What the tests in a folder need: the framework of its name, or for these
-NEEDED = {"demo": "torch", "distributed": "torch", "experiments": "ignite", "clients": CLIENTS[0]}
+NEEDED = {
+    "benchmarks": "torch",
+    "demo": "torch",
+    "distributed": "torch",
+    "experiments": "ignite",
+    "clients": CLIENTS[0],
+}
 NEEDED |= {name: name for name in FRAMEWORKS}
 
 

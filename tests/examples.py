@@ -24,6 +24,7 @@ SHOWN = {
     "convex_init.jax": "apply apply_ certify icnn icnn_bias icnn_kernel plan project projection signal_report",
     "convex_init.ignite": "ConvexityGuard NonNegProjection SignalMonitor",
     "convex_init.timm": "convexify convexity_report",
+    "convex_init.cvxpy": ("conjugate conjugate_batched expression minimise minimise_batched proximal proximal_batched"),
 }
 """Of each package, separated by spaces."""
 

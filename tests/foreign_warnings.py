@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-FOLDERS = ("keras", "tensorflow", "contract")
+FOLDERS = ("command", "keras", "tensorflow", "contract", "cvxpy")
 """Of tests that run Keras, or what it traces with."""
 
 FOREIGN = (

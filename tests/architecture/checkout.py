@@ -18,7 +18,7 @@ ADAPTERS = {
     for part in ("plugins", "integrations")
     for folder in sorted((CHECKOUT / part / "convex_init").glob("*/__init__.py"))
 }
-FRAMEWORKS = {"torch", "keras", "tensorflow", "jax", "ignite", "timm"}
+FRAMEWORKS = {"torch", "keras", "tensorflow", "jax", "ignite", "timm", "cvxpy"}
 # An adapter needs the framework of its own name; two of those are themselves built on torch. The demo uses torch.
 NEEDED = {name: {name} for name in ADAPTERS} | {
     "ignite": {"ignite", "torch"},

@@ -26,8 +26,14 @@ def test_only_code_counts(source, count):
     assert code_lines(source) == count
 
 
-def test_the_table_of_the_page_leaves_out_folders_of_tests():
-    found = [("convex_init_core", 2, 1000), ("  theory", 1, 500), ("tests", 3, 3000), ("  core", 2, 2000)]
+def test_the_table_of_the_page_leaves_out_folders_of_tests_and_small_ones():
+    found = [
+        ("convex_init_core", 2, 1000),
+        ("  theory", 1, 500),
+        ("  tiny", 1, 49),
+        ("tests", 3, 3000),
+        ("  core", 2, 2000),
+    ]
     assert table(found, 1000).splitlines()[2:] == [
         "| `convex_init_core` | 2 | 1,000 | 1.00 |",
         "| … `theory` | 1 | 500 | 0.50 |",

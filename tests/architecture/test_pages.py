@@ -77,6 +77,28 @@ def test_every_name_is_where_the_table_says():
         assert set(names) <= found, question
 
 
+def recipes() -> dict[str, list[tuple[list[str], list[str]]]]:
+    """The tables of CONTRIBUTING.md that say where something is added: files, and names that are in one of them."""
+    found: dict[str, list[tuple[list[str], list[str]]]] = {}
+    for section in text_of("CONTRIBUTING.md").split("\n## Add ")[1:]:
+        title, new = section.partition("\n")[0], set(re.findall(r"^(?:`|For [^\n]*`)(\w+)", section, re.MULTILINE))
+        cells = [line.strip("|").split(" | ") for line in section.split("\n## ")[0].splitlines() if line[:3] == "| `"]
+        for files, what in cells:
+            names = [name for name in shown(what) if name.isidentifier() and name.casefold() not in new]
+            found.setdefault(title, []).append((shown(files), names))
+    return found
+
+
+def test_every_name_of_a_recipe_is_in_its_file():
+    tables = recipes()
+    assert len(tables) >= 4
+    assert sum(len(names) for rows in tables.values() for _, names in rows) >= 15
+    for title, table in tables.items():
+        for files, names in table:
+            found = set().union(*(defined((CHECKOUT / path).read_text(encoding="utf-8")) for path in files))
+            assert set(names) <= found, title
+
+
 @pytest.mark.parametrize("folder", ["convex_init_core", "plugins/convex_init", "integrations/convex_init"])
 def test_every_folder_of_the_packages_is_on_the_floor_plan(folder):
     named = {path.rstrip("/") for path in paths_in(text_of("docs/architecture.md"))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import shutil
 import subprocess
@@ -74,3 +75,13 @@ def test_a_misspelt_framework_ends_the_run(run_tests):
 def test_a_test_that_asks_for_the_data_can_be_selected_by_marker(run_tests):
     assert "1 skipped, 2 deselected" in run_tests("-m", "data", "tests/test_any.py").stdout
     assert "1 passed, 2 deselected" in run_tests("-m", "not data and not gpu", "tests/test_any.py").stdout
+
+
+def test_no_environment_has_constraints_alone():
+    """Pip installs nothing then, and says that it was given no requirement."""
+    found = configparser.ConfigParser(strict=False, interpolation=None)
+    found.read(CHECKOUT / "tox.ini", encoding="utf-8")
+    deps = {name: found[name].get("deps", "").split("\n") for name in found.sections()}
+    lines = {name: [line for line in map(str.strip, of) if line] for name, of in deps.items()}
+    assert "testenv:demo" in lines
+    assert [name for name, of in lines.items() if of and all(line.startswith("-c") for line in of)] == []

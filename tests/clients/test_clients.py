@@ -56,7 +56,7 @@ def test_the_certificate(name: str) -> None:
 @pytest.mark.parametrize("name", RUNNING)
 def test_training_ends_lower_than_from_its_own_start_but_where_it_is_known_not_to(name: str) -> None:
     client = client_named(name)
-    default, start = (at_its_best_rate(client, start, seeds=(0, 1)).error for start in (by_default, ours))
+    default, start = (at_its_best_rate(client, start, seeds=(0, 1, 2)).error for start in (by_default, ours))
     assert start < 1.0  # of a constant
     assert start < (1.5 if client.behind else 1.0) * default
 

@@ -166,8 +166,9 @@ class Description:
 
 
 def described(write: Callable[..., Value], *shapes: tuple[int, ...], **options: Any) -> Model:
-    """The model that a function of its inputs writes."""
+    """The model that a function of its inputs writes, by one method: what ``"auto"`` prefers has a test of its own."""
     description = Description()
     inputs = [description.step(Step("input", ()), shape) for shape in shapes]
     write(*inputs)
-    return Model(write.__name__, shapes, tuple(description.steps), options, tuple(description.widths))
+    chosen = {"method": "bounded_gain", **options}
+    return Model(write.__name__, shapes, tuple(description.steps), chosen, tuple(description.widths))

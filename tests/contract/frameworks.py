@@ -18,9 +18,16 @@ ABILITIES = {
     "torch": {"projection"},
     "keras": {"projection"},
     "jax": {"projection"},
+    "equinox": {"projection"},
+    "flax_nnx": {"projection"},
+    "flax_linen": {"projection"},
 }
 """What a framework can do beside planning, writing, running and training weights behind a map: ``projection`` keeps
 plain weights non-negative while they are trained (``write``, ``project``, ``detach`` of its ``Adapter``)."""
+
+
+_PACKAGES = {"jax": ("jax", "optax"), **dict.fromkeys(("flax_nnx", "flax_linen"), ("flax", "optax"))}
+_PACKAGES["equinox"] = ("equinox", "optax")
 
 
 def adapter(framework: str, model: Model) -> Any:
@@ -30,7 +37,8 @@ def adapter(framework: str, model: Model) -> Any:
 
 def skip_without(framework: str) -> None:
     """Skip where a framework, or what it runs on, is not installed."""
-    pytest.importorskip(framework, reason=f"{framework} cannot be imported", exc_type=ImportError)
+    for package in _PACKAGES.get(framework, (framework,)):
+        pytest.importorskip(package, reason=f"{package} cannot be imported", exc_type=ImportError)
 
 
 def able(ability: str) -> list[str]:

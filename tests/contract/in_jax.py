@@ -6,6 +6,7 @@ import copy
 import io
 import pickle
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import jax
@@ -105,37 +106,13 @@ def _layer(model: Model, name: str) -> dict[str, jax.Array]:
     return {"kernel": kernel, **bias}
 
 
-def _through_pickle(params: Params) -> Params:
-    return pickle.loads(pickle.dumps(params))
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A described model as a function of its parameters."""
 
+    model: Model
 
-def _through_a_checkpoint(params: Params) -> Params:
-    leaves, tree = jax.tree.flatten(params)
-    buffer = io.BytesIO()
-    np.savez(buffer, *leaves)
-    buffer.seek(0)
-    loaded = np.load(buffer)
-    return jax.tree.unflatten(tree, [jnp.asarray(loaded[name]) for name in loaded.files])
-
-
-class Adapter:
-    """A described model in JAX, as the tests of the contract ask for it."""
-
-    copies: ClassVar[dict[str, Callable[[Params], Params]]] = {
-        "deepcopy": copy.deepcopy,
-        "pickle": _through_pickle,
-        "a checkpoint": _through_a_checkpoint,
-    }
-
-    def __init__(self, model: Model) -> None:
-        self.model, self.options = model, model.options
-        self.params = {name: _layer(model, name) for name in model.layers}
-        self.inputs = tuple(model.inputs())
-        statistics = (name for name, step in model.layers.items() if step.kind == "batch_norm")
-        self.optimizer: Any = None
-        self.buffers = [f"{name}.{which}" for name in statistics for which in ("mean", "var")]
-
-    def network(self, params: Params, *inputs: jax.Array) -> jax.Array:
+    def __call__(self, params: Params, *inputs: jax.Array) -> jax.Array:
         values: list[jax.Array] = []
         for number, step in enumerate(self.model.steps):
             if step.kind == "input":
@@ -144,29 +121,97 @@ class Adapter:
                 values.append(_STEPS[step.kind](params, step, *(values[i] for i in step.inputs)))
         return values[-1]
 
+
+def _through_a_checkpoint(made: tuple[Network, Params]) -> tuple[Network, Params]:
+    leaves, tree = jax.tree.flatten(made[1])
+    buffer = io.BytesIO()
+    np.savez(buffer, *leaves)
+    buffer.seek(0)
+    loaded = np.load(buffer)
+    return made[0], jax.tree.unflatten(tree, [jnp.asarray(loaded[name]) for name in loaded.files])
+
+
+class Adapter:
+    """A described model in JAX, as the tests of the contract ask for it.
+
+    Libraries on JAX write the same :class:`Network` as modules of their own: they change what is made, and how it is
+    trained, read and copied.
+    """
+
+    copies: ClassVar[dict[str, Callable[[Any], Any]]] = {
+        "deepcopy": copy.deepcopy,
+        "pickle": lambda made: pickle.loads(pickle.dumps(made)),
+        "a checkpoint": _through_a_checkpoint,
+    }
+    field = ""
+    """What stands before a layer's name in the path of its parameters."""
+
+    def __init__(self, model: Model) -> None:
+        self.model, self.options = model, model.options
+        self.inputs = tuple(model.inputs())
+        self.buffers: list[str] = []
+        self.optimizer: Any = None
+        self.made = self.written(Network(model), {name: _layer(model, name) for name in model.layers})
+
+    def written(self, network: Network, params: Params) -> Any:
+        """What ``plan`` and the others take."""
+        statistics = (name for name, step in self.model.layers.items() if step.kind == "batch_norm")
+        self.buffers = [f"{name}.{which}" for name in statistics for which in ("mean", "var")]
+        return network, params
+
+    def taken(self, result: Any) -> Any:
+        """The model, from what ``apply`` and ``project`` return."""
+        return result
+
+    # Of the library
+
+    @property
+    def params(self) -> Params:
+        """The arrays by layer and name."""
+        return self.made[1]
+
+    def write(self, layer: str, kernel: np.ndarray) -> None:
+        self.made[1][layer]["kernel"] = jnp.asarray(kernel)
+
+    def fitted(self, optimizer: Any, loss: Callable[[Any], jax.Array], steps: int) -> Any:
+        """The model after some steps; ``loss`` is a function of its call."""
+        network, params = self.made
+        slopes = jax.jit(jax.grad(lambda params: loss(lambda x: network(params, x))))
+        state = optimizer.init(params)
+        for _ in range(steps):
+            updates, state = optimizer.update(slopes(params), state, params)
+            params = optax.apply_updates(params, updates)
+        return network, params
+
+    def state(self) -> list[str]:
+        """Names of all that is saved."""
+        return [str(path) for path, _ in jax.tree.leaves_with_path(self.made)]
+
+    # Of all
+
     def plan(self, **more: Any) -> Plan:
-        model, options = (self.network, self.params), {**self.options, **more}
-        return convex_init.jax.plan(model, self.inputs, buffers=self.buffers, **options)
+        options = {**self.options, **more}
+        return convex_init.jax.plan(self.made, self.inputs, buffers=self.buffers, **options)
 
     def apply(self, seed: int = 0, **more: Any) -> None:
-        model, options = (self.network, self.params), {**self.options, **more}
-        key = jax.random.key(seed)
-        _, self.params = convex_init.jax.apply(model, self.inputs, key=key, buffers=self.buffers, **options)
+        key, options = jax.random.key(seed), {**self.options, **more}
+        found = convex_init.jax.apply(self.made, self.inputs, key=key, buffers=self.buffers, **options)
+        self.made = self.taken(found)
 
     def report(self) -> Any:
-        return convex_init.jax.signal_report((self.network, self.params), self.inputs, buffers=self.buffers)
+        return convex_init.jax.signal_report(self.made, self.inputs, buffers=self.buffers)
 
     def certificate(self) -> Any:
         convex = self.options.get("convex_inputs")
-        return convex_init.jax.certify((self.network, self.params), self.inputs, convex, search=False)
+        return convex_init.jax.certify(self.made, self.inputs, convex, search=False)
 
     def layer_of(self, path: str) -> str:
         """The layer of the description that a path of the plan means."""
-        return path
+        return path.removeprefix(self.field)
 
     def run(self, *arrays: np.ndarray) -> np.ndarray:
         """The output in float64."""
-        return np.asarray(self.network(self.params, *(x.astype(np.float32) for x in arrays)), np.float64)
+        return np.asarray(Network(self.model)(self.params, *(x.astype(np.float32) for x in arrays)), np.float64)
 
     def raw(self, layer: str) -> np.ndarray:
         """The parameter of a layer's weight, axes as in the description."""
@@ -180,33 +225,22 @@ class Adapter:
     def bias(self, layer: str) -> np.ndarray:
         return np.asarray(self.params[layer]["bias"], np.float64)
 
-    def write(self, layer: str, kernel: np.ndarray) -> None:
-        self.params[layer]["kernel"] = jnp.asarray(kernel)
-
     def project(self) -> None:
-        self.params = convex_init.jax.project(self.params, self.plan())
+        self.made = self.taken(convex_init.jax.project(self.made, self.plan()))
 
     def train(self, x: np.ndarray, y: np.ndarray, steps: int) -> None:
         """Fit, with what keeps weights non-negative from the first call on, until it is detached."""
         if self.optimizer is None:
             self.optimizer = optax.chain(optax.adam(1e-2), convex_init.jax.projection(self.plan()))
-        slopes = jax.jit(jax.grad(lambda params: jnp.square(self.network(params, x) - y).mean()))
-        state = self.optimizer.init(self.params)
-        for _ in range(steps):
-            updates, state = self.optimizer.update(slopes(self.params), state, self.params)
-            self.params = optax.apply_updates(self.params, updates)
+        self.made = self.fitted(self.optimizer, lambda call: jnp.square(call(x) - y).mean(), steps)
 
     def detach(self) -> None:
         self.optimizer = optax.adam(1e-2)
 
-    def state(self) -> list[str]:
-        """Names of all that is saved."""
-        return [str(path) for path, _ in jax.tree.leaves_with_path(self.params)]
-
     def copied(self, way: str) -> Adapter:
         twin = copy.copy(self)
         twin.optimizer = None
-        twin.params = self.copies[way](self.params)
+        twin.made = self.copies[way](self.made)
         return twin
 
     @staticmethod

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from convex_init_core.planning.to_measure import Measured
+from convex_init_core.planning.measurement.to_measure import Measured
 from tests.contract.description import Model
 from tests.contract.frameworks import adapter
 

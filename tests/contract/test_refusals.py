@@ -21,7 +21,7 @@ BAD = {
         ValueError,
         "distribution 'cauchy' is unknown; known",
     ),
-    "an unknown method": ({"method": "magic"}, ValueError, "method 'magic' is unknown; known are bounded_gain"),
+    "an unknown method": ({"method": "magic"}, ValueError, "method 'magic' is unknown; known are auto, bounded_gain"),
     "an unknown map": ({"positivity": "sigmoid"}, ValueError, "positivity 'sigmoid'"),
     "no map": ({"positivity": 3}, TypeError, "positivity"),
     "a concave activation": ({"fed_by": "tanh"}, ValueError, "activation 'tanh'"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from convex_init_core import InitSettings, free_recipe, positive_recipe, relu
-from convex_init_core.methods.bend_spread import Bends, spread_bends
+from convex_init_core.methods.bends.bend_spread import Bends, spread_bends
 from convex_init_core.methods.isometric import Isometric
 from convex_init_core.weights.weight_axes import dense_geometry
 

@@ -99,6 +99,26 @@ def test_a_divisor_that_a_projection_may_set_to_zero_is_no_solution() -> None:
     assert of(lambda b, g, x, affine, z: b.divide(z, b.exp(g))).convex == ["output"]
 
 
+@pytest.mark.parametrize("factor", [lambda b, g: b.subtract(g, 1.0), lambda b, g: b.log(g)], ids=["g - 1", "log of g"])
+def test_the_interval_that_holds_the_present_numbers_is_chosen(factor) -> None:
+    def make(b, g, x, affine, z):
+        return b.multiply(factor(b, g), z)
+
+    assert of(make, 3.0).intervals == {"g": AT_LEAST_ONE}  # in [0, 1] it would be concave, and 0 after a clamp
+    assert of(make, 0.5).intervals == {"g": PROPORTION}
+
+
+@pytest.mark.parametrize(
+    "inverse", [lambda b, g: b.divide(1.0, g), lambda b, g: b.reciprocal(g)], ids=["1 / g", "reciprocal"]
+)
+def test_an_inverse_stays_away_from_zero_or_is_no_solution(inverse) -> None:
+    def make(b, g, x, affine, z):
+        return b.multiply(inverse(b, g), z)
+
+    assert of(make, 2.0).intervals == {"g": AT_LEAST_ONE}
+    assert "'g'" in of(make, 0.5).unsolved[0]
+
+
 def test_what_an_output_needs_that_cannot_be_convex_is_not_asked_for() -> None:
     b = Builder()
     _, _affine, z = parts(b)

@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from convex_init_core import InitSettings, depth_advice
-from convex_init_core.methods.depth_advice import carried_depth, warn_of_depth
+from convex_init_core.methods.choice.depth_advice import carried_depth, warn_of_depth
 
 CARRIED = {
     "the paper's": (InitSettings(), 4),

@@ -10,7 +10,7 @@ import pytest
 from convex_init_core.convexity.inputs.dependence import dependence
 from convex_init_core.convexity.inputs.parts import convex_inputs_of
 from tests.core.graphs.builder import Builder
-from tests.core.graphs.random_graphs import RandomGraph
+from tests.core.graphs.random_graphs.graph import RandomGraph
 
 SHAPE = (2, 4, 6)
 WRITTEN = {

@@ -231,7 +231,7 @@ def test_settings_of_independent_weights_are_refused(settings, name):
 
 def test_what_is_missing_or_wrong_is_named():
     with pytest.raises(
-        ValueError, match=r"method 'orthogonal' is unknown; known are bounded_gain, log_normal, isometric"
+        ValueError, match=r"method 'orthogonal' is unknown; known are auto, bounded_gain, log_normal, isometric"
     ):
         InitSettings(method="orthogonal")
     with pytest.raises(ValueError, match="geometry"):

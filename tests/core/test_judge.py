@@ -185,7 +185,7 @@ COMPOSITES = {
 }
 
 
-PROVED = ("softplus from its parts",)
+PROVED = ("softplus from its parts", "smoothed relu", "by a mask")
 
 
 @pytest.mark.parametrize("name", COMPOSITES)

@@ -10,7 +10,8 @@ import pytest
 
 from convex_init_core.convexity.judge import certificate_of, judge
 from tests.core.graphs.builder import NumpyFramework
-from tests.core.graphs.random_graphs import RandomGraph, lies_above_a_chord
+from tests.core.graphs.random_graphs.chords import lies_above_a_chord
+from tests.core.graphs.random_graphs.graph import RandomGraph
 
 
 def is_certified(graph: RandomGraph) -> bool:

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from convex_init_core.convexity.judge import certificate_of, judge
-from tests.core.graphs import lines, lines_of_kinds
 from tests.core.graphs.builder import Builder, NumpyFramework
-from tests.core.graphs.lines import line
+from tests.core.graphs.lines import choices, forms, functions, gates, numbers, parts, ranks
+from tests.core.graphs.lines.expressions import line
 
-CONVEX = lines.CONVEX | lines_of_kinds.CONVEX
-REFUSED = lines.REFUSED | lines_of_kinds.REFUSED
+THEMES = (choices, forms, functions, gates, numbers, parts, ranks)
+CONVEX = {name: function for theme in THEMES for name, function in theme.CONVEX.items()}
+REFUSED = {name: row for theme in THEMES for name, row in theme.REFUSED.items()}
 
 
 def excess(b: Builder, rng: np.random.Generator, size: float = 1.0) -> float:

@@ -18,7 +18,7 @@ def draw(law, count, seed=0):
 
 
 def draw_units(law, units, fan_in, seed=0):
-    return law.sample(NumpyDraw(np.random.default_rng(seed), (units * fan_in,)), row=fan_in).reshape(units, fan_in)
+    return law.sample(NumpyDraw(np.random.default_rng(seed), (units * fan_in,)), units=fan_in).reshape(units, fan_in)
 
 
 @pytest.mark.parametrize(("fan_in", "units"), SHAPES)
@@ -81,7 +81,7 @@ def test_a_draw_too_small_for_its_moments_is_left_as_drawn():
 def test_the_effective_weight_is_matched_through_every_map(distribution, positivity):
     settings = InitSettings(distribution=distribution, match_moments=True)
     recipe = positive_recipe(300, "relu", settings, positivity)
-    raw = sample_raw(recipe.weight, recipe.positivity, NumpyDraw(np.random.default_rng(1), (60_000,)), row=300)
+    raw = sample_raw(recipe.weight, recipe.positivity, NumpyDraw(np.random.default_rng(1), (60_000,)), units=300)
     weights = as_positivity(positivity).value(raw).reshape(-1, 300)
     assert weights.mean(1) == pytest.approx(recipe.statistics.weight_mean, rel=1e-9)
     assert weights.var(1) == pytest.approx(recipe.statistics.weight_variance, rel=1e-3)

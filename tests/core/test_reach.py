@@ -42,6 +42,10 @@ def test_a_change_behind_a_mask_is_seen() -> None:
     assert changes(before, python_state(model, lambda item: False))
 
 
+def test_our_own_state_is_not_the_users_in_a_checkout_either() -> None:
+    assert not [path for path in python_state(Model(python_state), lambda item: False) if path.startswith("global")]
+
+
 @pytest.mark.parametrize(
     ("folder", "is_users"),
     [("project", True), ("env/lib/python3.11/site-packages", False), ("usr/lib/python3/dist-packages", False)],
@@ -56,3 +60,12 @@ def test_the_state_of_installed_code_is_not_the_users(folder, is_users, tmp_path
     before = python_state(model, lambda item: False)
     model.kept()
     assert bool(changes(before, python_state(model, lambda item: False))) == is_users
+
+
+def test_a_counter_behind_all_that_a_deep_network_holds_is_seen() -> None:
+    layers = [[Model(None) for _ in range(900)] for _ in range(80)]  # 900 · 80 objects, and their dicts
+    counter = [Model(layers)]
+    layers.append([Model(Model(0))])
+    before = python_state(counter, lambda item: False)
+    layers[-1][0].kept.kept = 1
+    assert changes(before, python_state(counter, lambda item: False))

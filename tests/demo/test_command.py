@@ -13,8 +13,9 @@ from convex_init.__main__ import main
 from tests.demo.idx_files import write_mnist
 
 NEEDED = ("torch", "sklearn", "matplotlib", "tqdm")
-TINY = ["--depth", "2", "--width", "8", "--epochs", "2", "--seeds", "2", "--limit", "64"]
-NAMES = ["non-convex", "ICNN", "ICNN + skip", "ICNN + init", "exp-ICNN + init"]
+TINY = ["--depth", "2", "--width", "8", "--epochs", "2", "--seeds", "2"]
+IMAGES = ["--task", "digits", *TINY, "--limit", "64"]
+NAMES = ["non-convex", "ICNN", "ICNN", "ICNN + skip", "ICNN + skip"]
 
 
 def command(*arguments, prelude="", cwd=None):
@@ -50,22 +51,33 @@ def test_version(tmp_path):
     assert shown.stdout == f"convex-init {__version__}\n"
 
 
-def test_a_tiny_run_on_digits(tmp_path):
+def table_in(shown, caption):
+    """The rows of the table below a caption."""
+    lines = shown.stdout.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(caption))
+    return lines[start + 4 : start + 9]
+
+
+def test_a_tiny_run_of_everything(tmp_path):
     require(*NEEDED)
-    shown = command("demo", *TINY, "--out", str(tmp_path / "new" / "out"), cwd=tmp_path)
+    shown = command("demo", *TINY, "--limit", "64", "--out", str(tmp_path / "new" / "out"), cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
+    assert shown.stderr == ""  # no warning
     assert "8×8 digits: 64 training and 64 test images; 2 hidden layers of 8" in shown.stdout
-    assert [line.split("  ")[0] for line in shown.stdout.splitlines()[4:9]] == NAMES
-    results = json.loads((tmp_path / "new" / "out" / "demo_digits.json").read_text(encoding="utf-8"))
-    assert [network["name"] for network in results["networks"]] == NAMES
-    assert [run["seed"] for run in results["networks"][3]["runs"]] == [0, 1]
-    assert all(len(run["losses"]) == 3 for network in results["networks"] for run in network["runs"])
-    assert results["settings"]["bias_noise"] == 0.5
-    assert results["networks"][3]["initialisation"] == "bias_noise 0.5"
-    assert {"python", "torch", "numpy", "convex-init"} <= set(results["versions"])
-    assert str(tmp_path) not in json.dumps(results)
-    picture = (tmp_path / "new" / "out" / "demo_digits.png").read_bytes()
-    assert picture.startswith(b"\x89PNG")
+    for task, caption in (
+        ("digits", "8×8"),
+        ("curve", "A convex function of one"),
+        ("surface", "A convex function of t"),
+    ):
+        assert [line.split("  ")[0] for line in table_in(shown, caption)] == NAMES
+        path = tmp_path / "new" / "out" / f"demo_{task}.json"
+        results = json.loads(path.read_text(encoding="utf-8"))
+        assert [network["name"] for network in results["networks"]] == NAMES
+        assert [run["seed"] for run in results["networks"][3]["runs"]] == [0, 1]
+        assert all(len(run["losses"]) == 3 for network in results["networks"] for run in network["runs"])
+        assert {"python", "torch", "numpy", "convex-init"} <= set(results["versions"])
+        assert str(tmp_path) not in json.dumps(results)
+        assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_tiny_run_on_idx_files(tmp_path):
@@ -73,22 +85,28 @@ def test_a_tiny_run_on_idx_files(tmp_path):
     folder = write_mnist(tmp_path)
     # Without --out matplotlib is not needed, and without the digits scikit-learn is not.
     prelude = "import sys\nsys.modules.update(sklearn=None, matplotlib=None)"
-    options = ["--bias-noise", "0.25", "--distribution", "gamma", "--batch-size", "8", "--lr", "0.01"]
-    shown = command("demo", "--dataset", "mnist", "--data", str(folder), *TINY, *options, prelude=prelude)
+    options = ["--method", "isometric", "--threshold", "1", "--batch-size", "8", "--lr", "0.01"]
+    shown = command("demo", "--dataset", "mnist", "--data", str(folder), *IMAGES, *options, prelude=prelude)
     assert shown.returncode == 0, shown.stderr
     assert "MNIST: 24 training and 12 test images" in shown.stdout
-    assert shown.stdout.count("bias_noise 0.25, gamma") == 2
+    rows = table_in(shown, "MNIST")
+    assert "ours: isometric, threshold 1  " in rows[2]
+    assert "ours: isometric  " in rows[4]  # a threshold is for chains
+
+
+def test_a_method_that_is_not_made_for_the_depth_is_told_in_a_line():
+    require("torch", "tqdm")
+    shown = command("demo", *TINY, "--task", "curve", "--depth", "6", "--method", "log_normal")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stderr == ""
+    assert shown.stdout.count("ICNN of 6 layers: method 'log_normal' is known to carry") == 1
 
 
 def test_a_seed_repeats():
-    require(*NEEDED)
-    first, second = (command("demo", *TINY) for _ in range(2))
-
-    def columns(shown):
-        return [line.rsplit(None, 1)[0] for line in shown.stdout.splitlines()[4:]]  # all but the seconds
-
-    assert len(columns(first)) == 5
-    assert columns(first) == columns(second)
+    require("torch", "tqdm")
+    first, second = (table_in(command("demo", *TINY, "--task", "curve"), "A convex") for _ in range(2))
+    assert len(first) == 5
+    assert first == second
 
 
 @pytest.mark.parametrize(
@@ -98,8 +116,13 @@ def test_a_seed_repeats():
         (["--width", "many"], "--width: must be a whole number of at least 1, got 'many'"),
         (["--lr", "-1"], "--lr: must be a number above 0, got '-1'"),
         (["--lr", "inf"], "--lr: must be a number above 0, got 'inf'"),
-        (["--bias-noise", "1"], "bias_noise"),
-        (["--distribution", "cauchy"], "distribution 'cauchy' is unknown; known are log_normal"),
+        (["--task", "faces"], "--task: invalid choice: 'faces'"),
+        (["--method", "magic"], "--method: invalid choice: 'magic'"),
+        (["--threshold", "6"], "--threshold: must be a number from 0 to 5, got '6'"),
+        (["--threshold", "1", "--method", "log_normal"], "threshold=1.0 has no meaning for method 'log_normal'"),
+        (["--task", "curve", "--limit", "3"], "--limit is for images; --task curve has none"),
+        (["--task", "curve", "--data", "."], "--data is for images; --task curve has none"),
+        (["--task", "curve", "--dataset", "mnist"], "--dataset is for images; --task curve has none"),
         (["--dataset", "faces"], "--dataset: invalid choice: 'faces'"),
         (["--colour"], "unrecognized arguments: --colour"),
         (["--data", "."], "--data goes with --dataset mnist"),
@@ -145,7 +168,7 @@ def test_options_are_checked_without_a_framework(capsys):
     prelude = f"import sys\nsys.modules.update(dict.fromkeys({forbidden}))"
     shown = command("demo", "--help", prelude=prelude)
     assert shown.returncode == 0, shown.stderr
-    assert "--bias-noise" in shown.stdout
+    assert "--threshold" in shown.stdout
     assert command("demo", "--depth", "0", prelude=prelude).returncode == 2
 
 

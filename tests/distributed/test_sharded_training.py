@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+from contextlib import nullcontext
+
 import pytest
 
 pytest.importorskip("torch")
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 import convex_init.torch as ci
 from tests.distributed.test_sharded_init import Watch, assert_same, seeded
@@ -166,15 +170,32 @@ def check_data_parallel(rank, world_size):
     wrapped = nn.parallel.DistributedDataParallel(model)
     optimizer = torch.optim.Adam(wrapped.parameters(), 0.05)
     with Watch() as seen:
-        ci.project_after_step(optimizer, wrapped)
+        handle = ci.project_after_step(optimizer, wrapped)
         ci.project_(wrapped)
     assert seen.messages == 0
-    for x, y in batches(8):
-        mine = slice(rank, None, world_size)
-        optimizer.zero_grad()
-        (wrapped(x[mine]) - y[mine]).square().mean().backward()
-        optimizer.step()
-    assert least(wrapped) >= 0
+    average = AveragedModel(wrapped)
+
+    def train_here(count):
+        """Two micro-batches for each step; the gradients of the first are not exchanged by themselves."""
+        for x, y in batches(count):
+            optimizer.zero_grad()
+            for part in range(2):
+                mine = slice(rank + part * world_size, None, 2 * world_size)
+                with nullcontext() if part else wrapped.no_sync():
+                    (wrapped(x[mine]) - y[mine]).square().mean().backward()
+            optimizer.step()
+            average.update_parameters(wrapped)
+
+    train_here(8)
+    kept = copy.deepcopy(model)
+    for one in (wrapped, average.module):
+        assert least(one) >= 0
+        certificate = ci.certify(one.module, torch.zeros(4, 6))
+        assert certificate, str(certificate)
+    handle.remove()
+    train_here(4)
+    assert not ci.certify(model, torch.zeros(4, 6))  # so it was the projection that kept it convex
+    model.load_state_dict(kept.state_dict())
     return [[float(p.double().sum()), float(p.double().square().sum())] for p in model.parameters()]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from convex_init_core.methods.bend_spread import Bends
+from convex_init_core.methods.bends.bend_spread import Bends
 from experiments.convolutional import network_of
 from experiments.depth import build
 

@@ -22,6 +22,7 @@ def out(tmp_path_factory):
 @pytest.mark.parametrize("name", catalogue())
 def test_an_experiment_runs_and_reports(name, out, shared_data):
     pytest.importorskip("rdkit")
+    pytest.importorskip("selfies")
     pytest.importorskip("sklearn")
     common = ["--out", str(out)]
     run = ["run", name, "--preset", "smoke", "--data", str(shared_data), "--workers", "1", "--threads", "1"]

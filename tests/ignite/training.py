@@ -9,7 +9,7 @@ from convex_init.torch import ICNN, apply_, projected_parameters
 
 
 def network():
-    return apply_(ICNN(4, [8, 8], 1), generator=torch.Generator().manual_seed(0))
+    return apply_(ICNN(4, [8, 8], 1), method="bounded_gain", generator=torch.Generator().manual_seed(0))
 
 
 def data(batches=12):

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -99,7 +95,7 @@ def test_measured_sums_have_their_target():
     def deviant(params, x):  # far from the input that the theory expects
         return icnn(params, 10 * x)
 
-    _, new = apply((deviant, network()), X, key=KEY, calibrate=True)
+    _, new = apply((deviant, network()), X, key=KEY, calibrate=True, method="bounded_gain")
     report = signal_report((deviant, new), X)
     np.testing.assert_allclose([layer.variance for layer in report.layers], 1.0, rtol=0.01)
     np.testing.assert_allclose([layer.mean for layer in report.layers], 0.0, atol=0.01)
@@ -217,36 +213,3 @@ def test_half_precision_is_drawn_in_single_and_searched_in_single():
     _, new = apply((icnn, params), X.astype(jnp.bfloat16), key=KEY)
     assert {leaf.dtype for leaf in jax.tree.leaves(new)} == {jnp.dtype(jnp.bfloat16)}
     assert certify((lambda p, x: -icnn(p, x), new), X.astype(jnp.bfloat16)).verdict == "not convex"
-
-
-ON_DEVICES = """
-import jax, jax.numpy as jnp, numpy as np, hashlib
-from jax.sharding import NamedSharding, PartitionSpec
-from convex_init.jax import apply
-count = len(jax.devices())
-mesh = jax.make_mesh((count,), ("d",))
-spread = NamedSharding(mesh, PartitionSpec(None, "d"))
-params = {n: {"w": jax.device_put(jnp.zeros((64, 64)), spread), "b": jnp.zeros(64)} for n in "abc"}
-def fn(p, x):
-    z = jax.nn.relu(x @ p["a"]["w"] + p["a"]["b"])
-    return jax.nn.relu(z @ p["b"]["w"] + p["b"]["b"]) @ jax.nn.softplus(p["c"]["w"]) + p["c"]["b"]
-x = jax.ShapeDtypeStruct((8, 64), "float32")
-for options in {}, {"match_moments": True}, {"distribution": "gamma"}, {"method": "isometric"}:
-    _, new = apply((fn, params), x, key=jax.random.key(3), **options)
-    assert all(layer["w"].sharding.is_equivalent_to(spread, 2) for layer in new.values()), options
-    print(hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(new))).hexdigest())
-"""
-
-
-def test_numbers_do_not_depend_on_how_arrays_are_spread():
-    found = []
-    for count in (1, 2, 4, 8):
-        flags = f"--xla_force_host_platform_device_count={count}"
-        environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-        ran = subprocess.run(
-            [sys.executable, "-c", ON_DEVICES], env=environment, capture_output=True, text=True, check=False
-        )
-        assert ran.returncode == 0, ran.stderr
-        found.append(ran.stdout.split())
-    assert len(set(found[0])) == 4
-    assert found[0] == found[1] == found[2] == found[3]

@@ -13,9 +13,10 @@ from jax.ad_checkpoint import checkpoint_name
 
 from convex_init.jax.trace.known_functions import RULES
 from convex_init.jax.trace.lowering import Lowering, bounds
-from convex_init.jax.trace.program import Slot, flat
+from convex_init.jax.trace.program import flat
 from convex_init_core.graph.builder import Builder
 from convex_init_core.graph.nodes import Place
+from convex_init_core.graph.programs.program import Slot
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4)), dtype=jnp.float32)
 FEW = jnp.array([[0], [1]])
@@ -113,12 +114,12 @@ UNSEEN = {"stop_gradient", "copy_p", "pvary", "sharding_constraint", "layout_con
 def lowered(step):
     """The results of a step all of whose arguments depend on the input, and these."""
     lowering = Lowering(Builder(bounds, lambda node: None), RULES)
-    slots = tuple(Slot(slot.aval) for slot in step.inputs)
+    slots = tuple(Slot(slot.shape, slot.dtype) for slot in step.inputs)
     for index, slot in enumerate(slots):
         node = lowering.builder.leaf("input", slot.shape, slot.dtype, Place("input", str(index)), name=str(index))
         lowering.nodes[slot] = node
-    outputs = tuple(Slot(slot.aval) for slot in step.outputs)
-    lowering._lower(replace(step, inputs=slots, outputs=outputs))
+    outputs = tuple(Slot(slot.shape, slot.dtype) for slot in step.outputs)
+    lowering.lower_step(replace(step, inputs=slots, outputs=outputs))
     return [lowering.nodes[slot] for slot in outputs], [lowering.nodes[slot] for slot in slots]
 
 

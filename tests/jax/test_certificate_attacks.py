@@ -90,6 +90,12 @@ class Hidden:
 
 
 ATTACKS = {
+    "a choice that hides NaN": lambda x: jnp.where(-jnp.log(x) > 0.0, -jnp.log(x), 0.0),
+    "a choice that hides NaN on the right": lambda x: jnp.where(jnp.less(0.5, x - jnp.sqrt(x)), x - jnp.sqrt(x), 0.5),
+    "a selection that hides NaN": lambda x: lax.select_n(-jnp.log(x) > 0.0, jnp.zeros_like(x), -jnp.log(x)),
+    "a maximum without NaN": lambda x: jnp.fmax(-jnp.log(x), 0.0),
+    "the largest without NaN": lambda x: jnp.nanmax(-jnp.log(x), axis=-1),
+    "the smallest of a sort": lambda x: -jnp.sort(jnp.log(x), axis=-1)[:, :2].sum(-1),
     # The function does something else another time, or without a tracer (rows 1, 10, 14).
     "counter": counted(),
     "counter that turns at the second call": counted_in_a_list(1),
@@ -123,7 +129,7 @@ ATTACKS = {
     "squareplus of a negative number": lambda x: jax.nn.squareplus(x, -1.0),
     "turned leaky relu": lambda x: -jax.nn.leaky_relu(x, -2.0),
     "steep leaky relu": lambda x: jax.nn.leaky_relu(x, 1.5),
-    "clip with crossed bounds": lambda x: jnp.clip(x, 1.0, x),
+    "clip with crossed bounds": lambda x: jnp.clip(x, 1.0, -x),
     "norm of order below 1": lambda x: jnp.linalg.norm(x, 0.5, axis=1),
     "algorithm in 8 bits": lambda x: product(x, precision=lax.DotAlgorithmPreset.ANY_F8_ANY_F8_F32),
     "reduced precision": lambda x: lax.reduce_precision(x, 8, 7),

@@ -30,8 +30,21 @@ def layers(p, x, act=jax.nn.relu, weight=lambda p: p["positive"]):
     return act(z @ weight(p) + x @ p["free"])
 
 
+def huber(x, edge=1.0):
+    return jnp.where(x > edge, x - 0.5, jnp.where(x < -edge, -x - 0.5, 0.5 * x * x))
+
+
+def expected_relu(x, density=1.0):
+    """The mean of a ReLU of a noisy value."""
+    half = 0.5 * x * (1.0 + jax.lax.erf(x / np.sqrt(2.0)))
+    return half + density * jnp.exp(-0.5 * x**2) / np.sqrt(2.0 * np.pi)
+
+
 CONVEX = {
     "clamped weights": layers,
+    "huber in three pieces": lambda p, x: huber(x @ p["free"]) @ p["positive"],
+    "layers with a ReLU smoothed by noise": lambda p, x: layers(p, x, expected_relu),
+    "gelu and a density": lambda p, x: jax.nn.gelu(x, approximate=False) + jax.scipy.stats.norm.pdf(x),
     "softplus weights": lambda p, x: layers(p, x, jax.nn.softplus, lambda p: jax.nn.softplus(p["free"]) / 4),
     "squared weights": lambda p, x: layers(p, x, jax.nn.elu, lambda p: p["free"] ** 2),
     "relu weights": lambda p, x: layers(p, x, jax.nn.leaky_relu, lambda p: jnp.maximum(p["free"], 0.0)),
@@ -57,6 +70,9 @@ CONVEX = {
     ),
 }
 NOT_CONVEX = {
+    "huber that jumps": lambda p, x: huber(x, 1.1),
+    "huber of what is convex": lambda p, x: huber(jax.nn.elu(x)),
+    "a ReLU smoothed too little": lambda p, x: expected_relu(x, 0.9),
     "free weights": lambda p, x: layers(p, x, weight=lambda p: p["free"]),
     "concave activation": lambda p, x: layers(p, x, jax.nn.tanh),
     "gelu": lambda p, x: jax.nn.gelu(x),

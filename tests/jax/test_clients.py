@@ -38,7 +38,7 @@ def test_the_network_of_ott(options, projected):
     assert len(made.project) == projected
     roles = {layer.name: layer.role for layer in made.layers}
     assert roles["w_zs_0.kernel"] == roles["w_zs_1.kernel"] == roles["w_xs_1.diag_kernel"] == "positive"
-    assert roles["w_xs_0.quad_kernel"] == "free"
+    assert roles["w_xs_0.quad_kernel"] == roles["w_xs_1.quad_kernel"] == "skip"  # a term of its sum, not beside it
     variables = apply(module, X, key=KEY)
     assert certify((module, variables), X)
     fresh = jax.random.normal(jax.random.key(3), X.shape)

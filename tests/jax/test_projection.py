@@ -11,6 +11,7 @@ from convex_init.jax import apply, assert_convex, plan, project, projection
 from tests.jax.modules import KINDS, as_a_function, in_equinox, in_nnx
 
 optax = pytest.importorskip("optax", reason="optax cannot be imported", exc_type=ImportError)
+pytest.importorskip("optax.contrib")
 
 X = np.random.default_rng(5).normal(size=(64, 10)).astype(np.float32)
 MADE = plan(as_a_function(), X)
@@ -43,7 +44,25 @@ WRAPPED = {
     "injected hyperparameters": lambda: optax.chain(
         optax.inject_hyperparams(optax.sgd)(learning_rate=0.5), projection(MADE)
     ),
+    "groups": lambda: optax.chain(
+        optax.multi_transform({2: optax.adam(0.1), 1: optax.sgd(0.1)}, ranks), projection(MADE)
+    ),
+    "within a group": lambda: optax.multi_transform({2: chain(), 1: optax.sgd(0.1)}, ranks),
+    "masked": lambda: optax.chain(
+        optax.masked(optax.adam(0.1), lambda params: jax.tree.map(lambda leaf: leaf.ndim == 2, params)),
+        projection(MADE),
+    ),
+    "averaged updates": lambda: optax.chain(optax.adam(0.1), optax.ema(0.9), projection(MADE)),
+    "named": lambda: optax.named_chain(("adam", optax.adam(0.1)), ("kept", projection(MADE))),
+    "schedule-free": lambda: optax.chain(
+        optax.contrib.schedule_free(optax.sgd(0.1), learning_rate=0.1), projection(MADE)
+    ),
 }
+
+
+def ranks(params):
+    """Kernels and biases, as groups."""
+    return jax.tree.map(lambda leaf: leaf.ndim, params)
 
 
 @pytest.mark.parametrize("name", WRAPPED)

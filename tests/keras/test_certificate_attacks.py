@@ -103,6 +103,14 @@ def scale_from_the_input(model, x):  # (1 − 3) · relu(x)
 
 
 ATTACKS = {
+    "a choice that hides NaN": lambda model, x: ops.where(-ops.log(x) > 0, -ops.log(x), 0.0),
+    # torch's own threshold keeps NaN
+    **(
+        {}
+        if keras.backend.backend() == "torch"
+        else {"a threshold that hides NaN": lambda model, x: ops.threshold(-ops.log(x), 0.0, 0.0)}
+    ),
+    "another number for NaN": lambda model, x: ops.nan_to_num(-ops.log(x)),
     # Another call does something else (rows 6, 9 and 14).
     "counter": counted,
     "counter that turns late": counted_late,

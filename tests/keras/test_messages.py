@@ -28,7 +28,75 @@ class Never(keras.Model):
         return self.b(keras.ops.relu(self.a(x)))
 
 
+def made_by(call):
+    """A model of two layers, and what it does with them."""
+
+    class Written(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = keras.layers.Dense(8), keras.layers.Dense(1)
+
+        def call(self, x):
+            return call(self, x)
+
+    def make():
+        model = Written()
+        model(x())
+        return model
+
+    return make
+
+
+def name_of(model):
+    return model.inputs[0].name
+
+
+HERE = "test_messages.py:"
+
 REFUSALS = {
+    "a sine in the model": Refusal(
+        lambda m: ck.plan(m, x()), (HERE, "sin"), model=made_by(lambda m, x: m.b(keras.ops.sin(m.a(x))))
+    ),
+    "a product in the model": Refusal(
+        lambda m: ck.apply_(m, x()),
+        ("multiplies two values", HERE),
+        model=made_by(lambda m, x: m.b(m.a(x) * keras.ops.relu(m.a(x)))),
+    ),
+    "a layer that is not convex": Refusal(
+        lambda m: ck.apply_(m, x()),
+        ("anh in 't'",),
+        model=lambda: keras.Sequential(
+            [keras.Input((4,)), keras.layers.Dense(8), keras.layers.Activation("tanh", name="t"), keras.layers.Dense(1)]
+        ),
+    ),
+    "an output that is none": Refusal(
+        lambda m: ck.certify(m, x(), outputs="output.7"), ("outputs", "'output.7'"), model=plain
+    ),
+    "an output that is a number": Refusal(lambda m: ck.certify(m, x(), outputs=0), ("outputs", "0"), TypeError, plain),
+    "a direction": Refusal(
+        lambda m: ck.certify(m, x(), monotone={name_of(m): "up"}), ("monotone", "'non-decreasing'"), model=plain
+    ),
+    "a search by word": Refusal(lambda m: ck.certify(m, x(), search="yes"), ("search", "True"), TypeError, plain),
+    "a pattern": Refusal(
+        lambda m: ck.plan(m, x(), free="nope"),
+        ("free=", "'nope'"),
+        model=plain,
+        remedy=lambda m: ck.plan(m, x(), free="dense*"),
+    ),
+    "an argument by a wrong name": Refusal(
+        lambda m: ck.plan(m, x(), positiv="b"), ("positiv=", "positive="), TypeError, plain
+    ),
+    "a missing bias by word": Refusal(
+        lambda m: ck.apply_(m, x(), register_missing_bias="x"), ("register_missing_bias",), TypeError, plain
+    ),
+    "no samples": Refusal(lambda m: ck.apply_(m, x()[:0]), ("example_inputs", "empty"), model=plain),
+    "one sample": Refusal(lambda m: ck.signal_report(m, x()[:1]), ("two samples",), model=plain),
+    "no model": Refusal(lambda: ck.plan(None, x()), ("model", "NoneType"), TypeError),
+    "no model to certify": Refusal(lambda: ck.certify(None, x()), ("model", "NoneType"), TypeError),
+    "no model to constrain": Refusal(lambda: ck.constrain_(None), ("model", "NoneType"), TypeError),
+    "a map for what is there": Refusal(
+        lambda m: ck.constrain_(m, x(), positivity="exp"), ("no positivity", "draws nothing"), TypeError, plain
+    ),
     "no inputs": Refusal(lambda: ck.plan(Never()), ("unbuilt", "example_inputs"), remedy=lambda: ck.plan(Never(), x())),
     "another width": Refusal(lambda m: ck.plan(m, x(8, 5)), ("example_inputs", "(8, 5)"), model=plain),
     "certify another width": Refusal(lambda m: ck.certify(m, x(8, 5)), ("example_inputs", "(8, 5)"), model=plain),

@@ -49,6 +49,7 @@ def test_the_metadata_promise_numpy_alone_and_one_extra_per_purpose():
     requirements = metadata.requires("convex-init")
     assert [line for line in requirements if "extra ==" not in line] == ["numpy>=1.24"]
     extras = {
+        "all",
         "torch",
         "jax",
         "equinox",
@@ -56,6 +57,7 @@ def test_the_metadata_promise_numpy_alone_and_one_extra_per_purpose():
         "optax",
         "keras",
         "tensorflow",
+        "cvxpy",
         "ignite",
         "timm",
         "plot",

@@ -11,10 +11,11 @@ import pytest
 import tensorflow as tf
 
 from convex_init.tensorflow.trace.known_functions import RULES
-from convex_init.tensorflow.trace.lowering import TECHNICAL, Lowering, bounds
-from convex_init.tensorflow.trace.program import Slot, Step, flat
+from convex_init.tensorflow.trace.lowering import Lowering, bounds
+from convex_init.tensorflow.trace.program import TECHNICAL, Step, flat
 from convex_init_core.graph.builder import Builder
 from convex_init_core.graph.nodes import Place
+from convex_init_core.graph.programs.program import Slot
 
 X = np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32)
 IMAGE = (1, 4, 4, 1)
@@ -135,7 +136,7 @@ def lowered(step, others=()):
             lowering.nodes[slot] = node
         else:
             lowering.nodes[slot] = lowering.builder.literal(slot.number, slot.shape, slot.dtype)
-    lowering._lower(changed)
+    lowering.lower_step(changed)
     return [lowering.nodes[slot] for slot in step.outputs], [lowering.nodes[slot] for slot in step.inputs]
 
 

@@ -38,7 +38,19 @@ def looped(x):
     return tf.while_loop(lambda y: tf.reduce_sum(y) < 3.0, lambda y: (2.0 * y + 1.0,), (x,))[0]
 
 
+def hides_nan(function):
+    return lambda x: function(-tf.math.log(x))
+
+
 ATTACKS = {
+    "a choice that hides NaN": hides_nan(lambda z: tf.where(z > 0.0, z, 0.0)),
+    # Of these, some leave NaN out, and some where XLA compiles them.
+    "pool of NaN": hides_nan(lambda z: tf.nn.max_pool1d(z[:, :, None], 2, 1, "SAME")),
+    "rank of NaN": hides_nan(lambda z: tf.math.top_k(z, 1)[0]),
+    "sort of NaN": hides_nan(lambda z: tf.reduce_sum(tf.sort(z, direction="DESCENDING")[:, :2], -1)),
+    "maximum of NaN": hides_nan(lambda z: tf.reduce_max(z, axis=-1)),
+    "maximum of NaN and a number": hides_nan(lambda z: tf.maximum(0.0, z)),
+    "minimum of NaN": hides_nan(lambda z: -tf.minimum(-z, 1.0)),
     "roll by a number": lambda x: tf.roll(x, positive(x), 1),
     "axis by a number": lambda x: tf.raw_ops.ReverseV2(tensor=x, axis=[positive(x)]),
     "lengths by numbers": lambda x: tf.reverse_sequence(x, tf.repeat(positive(x), 4) * 3, seq_axis=1),

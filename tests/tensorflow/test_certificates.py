@@ -35,7 +35,19 @@ def scanned(x):
     return z
 
 
+def huber(x, edge=1.0):
+    return tf.where(x > edge, x - 0.5, tf.where(x < -edge, -x - 0.5, 0.5 * x * x))
+
+
+def expected_relu(x, density=1.0):
+    """The mean of a ReLU of a noisy value."""
+    half = 0.5 * x * (1.0 + tf.math.erf(x / np.sqrt(2.0)))
+    return half + density * tf.exp(-0.5 * x**2) / np.sqrt(2.0 * np.pi)
+
+
 CONVEX = {
+    "huber in three pieces": lambda x: huber(x @ FREE) @ POSITIVE,
+    "layers with a ReLU smoothed by noise": lambda x: layers(x, expected_relu),
     "clamped weights": layers,
     "softplus weights": lambda x: layers(x, tf.nn.softplus, lambda: tf.nn.softplus(FREE) / 4),
     "squared weights": lambda x: layers(x, tf.nn.elu, lambda: FREE**2),
@@ -72,6 +84,9 @@ def listed(x):
 
 
 NOT_CONVEX = {
+    "huber that jumps": lambda x: huber(x, 1.1),
+    "huber of what is convex": lambda x: huber(tf.nn.elu(x)),
+    "a ReLU smoothed too little": lambda x: expected_relu(x, 0.9),
     "free weights": lambda x: layers(x, weight=lambda: tf.convert_to_tensor(FREE)),
     "concave activation": lambda x: layers(x, tf.nn.tanh),
     "negated": lambda x: -layers(x),

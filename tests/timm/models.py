@@ -72,7 +72,7 @@ NOT_CONVEX = {
     "one minus": (lambda m, s: 1.0 - torch.relu(s), "rsub is concave: it subtracts"),
     "alpha": (lambda m, s: torch.add(s, torch.relu(s), alpha=-2.0), "negative"),
     "negative factor": (lambda m, s: -0.1 * torch.relu(s), "negative"),
-    "gate": (lambda m, s: s * torch.relu(s), "multiplies two"),
+    "gate": (lambda m, s: s * torch.relu(-s), "multiplies two"),
     "quotient": (lambda m, s: s / (1.0 + torch.relu(s)), "divides by a value that depends"),
     "clamped on both sides": (lambda m, s: s.clamp(0.0, 1.0), "minimum of values"),
     "sigmoid": (lambda m, s: torch.sigmoid(s), "concave"),

@@ -43,10 +43,27 @@ def layers_with_a_skip(x, W):
 
 
 CONVEX = {
+    "where minus a cube": lambda x, W, S, y: torch.where(x > 0, x, -x.pow(3) - x),
     "where zeros_like": lambda x, W, S, y: torch.where(x > 0, x, torch.zeros_like(x)),
     "where zeros": lambda x, W, S, y: torch.where(x > 0, x, torch.zeros(3, 4)),
     "where new_zeros": lambda x, W, S, y: torch.where(x > 0, x, x.new_zeros(3, 4)),
     "where full_like": lambda x, W, S, y: torch.where(x > 0.5, x, torch.full_like(x, 0.5)),
+    "log over a choice that keeps NaN": lambda x, W, S, y: torch.where((z := -x.log()) <= 0, torch.zeros(()), z),
+    "log under a maximum": lambda x, W, S, y: (-x.log()).clamp(min=0),
+    "where over softplus by hand": lambda x, W, S, y: torch.where((z := (1 + x.exp()).log() - 1) > 0, z, 0.0),
+    "where over a norm": lambda x, W, S, y: torch.where((z := x.square().sum(1).sqrt()) > 1, z, 1.0),
+    "where over weights of an exponential": lambda x, W, S, y: torch.where((z := x.exp() @ (W + 0.1)) > 1, z, 1.0),
+    "where over ELU by hand": lambda x, W, S, y: torch.where(
+        (z := torch.where(x > 0, x, x.clamp(max=0).exp() - 1) @ W) > 0, z, 0.0
+    ),
+    "gram of a thin matrix": lambda x, W, S, y: ((x @ S[:, :2] @ S[:, :2].T) * x).sum(1),
+    "gram with an affine base": lambda x, W, S, y: (((x @ S[:, :2] + S[0, :2]) @ S[:, :2].T) * x).sum(1),
+    "square of an affine base with linear terms apart": lambda x, W, S, y: (
+        ((x @ S[:, :2] @ S[:, :2].T) * x).sum(1) + 2 * (x @ (S[:, :2] @ S[0, :2])) + S[0, :2] @ S[0, :2]
+    ),
+    "gram with weights": lambda x, W, S, y: torch.einsum("bi,ij,bj->b", x, S @ torch.diag(MASK.float()) @ S.T, x),
+    "weights of squares of an affine base": lambda x, W, S, y: ((z := x @ S + S[0]) * z * MASK).sum(1),
+    "product with weights of an affine base": lambda x, W, S, y: ((z := x @ S + S[0]) * (z @ torch.diag(W[0]))).sum(1),
     "where 0*x": lambda x, W, S, y: torch.where(x > 0, x, 0 * x),
     "where zeros expand": lambda x, W, S, y: torch.where(x > 0, x, torch.zeros(1).expand_as(x)),
     "where relu of affine": lambda x, W, S, y: torch.where(x @ S > 0, x @ S, torch.zeros_like(x @ S)),

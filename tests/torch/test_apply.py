@@ -45,7 +45,7 @@ def test_apply_executes_the_plan():
         assert_follows(written.weight.detach().double().numpy(), layer.recipe.weight, epsilon=2.0**-23)
         if layer.role == "positive":
             assert_follows(written.bias.detach().double().numpy(), due.biases[layer.bias], epsilon=2.0**-23)
-    assert not model[0].bias.any()
+    assert_follows(model[0].bias.detach().double().numpy(), due.biases["0.bias"], epsilon=2.0**-23)
     assert [type(layer.recipe.weight).__name__ for layer in due.layers] == ["Normal", "Gamma", "Gamma"]
     assert list(projected_parameters(model)) == list(due.project) == ["2.weight", "4.weight"]
 
@@ -56,7 +56,7 @@ def test_applying_again_draws_anew_from_the_same_law():
     apply_(model, generator=generator())
     assert same(model, before)
     apply_(model, generator=generator(1))
-    assert not torch.isclose(model[2].weight, before[2].weight).any()
+    assert not same(model, before)
     assert list(projected_parameters(model)) == ["2.weight", "4.weight"]
 
 
@@ -90,8 +90,8 @@ def test_no_bias_is_registered_where_none_is_needed():
 
 def test_a_free_skip_carries_the_shift():
     model = ICNN(5, (30,), 3000, skip=True, bias=False)
-    apply_(model, bias_noise=0.5, generator=generator())
-    layers = {layer.path: layer for layer in plan(model, bias_noise=0.5).layers}
+    apply_(model, bias_noise=0.5, skip_share=0.5, generator=generator())
+    layers = {layer.path: layer for layer in plan(model, bias_noise=0.5, skip_share=0.5).layers}
     assert layers["layers.1"].shift_into == "skips.0"
     assert_follows(model.skips[0].bias.detach().double().numpy(), layers["layers.1"].recipe.bias, epsilon=2.0**-23)
     assert layers["skips.0"].recipe.statistics.weight_variance == pytest.approx(0.5 * 0.5 * 0.5 / 5)
@@ -160,7 +160,7 @@ def test_how_often_a_weight_is_used_is_told():
             return z
 
     inward, onward = plan(Steps()).layers
-    assert inward.note == ""
+    assert "times" not in inward.note
     assert "used 3 times" in onward.note
 
 
@@ -265,7 +265,7 @@ def test_inside_no_grad_and_inference_mode():
     for mode in (torch.no_grad, torch.inference_mode):
         with mode():
             model = apply_(mlp(), generator=generator())
-        assert model[2].weight.min() > 0.0
+        assert model[2].weight.min() >= 0.0 < model[2].weight.max()
 
 
 def test_a_model_made_in_inference_mode_is_refused_outside_of_it():

@@ -17,11 +17,15 @@ from tests.torch.attacks import (
     roundings,
     sizes_and_questions,
     states,
+    undefined,
     ways_around,
 )
 from tests.torch.attacks.models import Attack, energy
 
-KINDS = (aliases, arguments, changed_constants, containers, pieces, roundings, sizes_and_questions, ways_around)
+KINDS = (
+    *(aliases, arguments, changed_constants, containers, pieces, roundings, sizes_and_questions, undefined),
+    ways_around,
+)
 ATTACKS = {f"{kind.__name__.split('.')[-1]}: {name}": one for kind in KINDS for name, one in kind.ATTACKS.items()}
 
 

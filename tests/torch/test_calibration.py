@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 import convex_init.torch as ci
 from convex_init.torch.api import framework_of
 from convex_init_core.planning.build import execute
-from convex_init_core.planning.calibrate import calibrate
+from convex_init_core.planning.measurement.calibrate import calibrate
 from tests.torch.zoo import ZOO
 
 
@@ -164,7 +165,7 @@ def test_calibration_needs_inputs():
 
 def test_a_chain_can_be_calibrated():
     model, x = nn.Sequential(nn.Linear(5, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 16)), batch(512)
-    ci.apply_(model, x, calibrate=True, generator=seeded())
+    ci.apply_(model, x, calibrate=True, kinks="origin", generator=seeded())
     for depth in (1, 3, 5):
         s = model[:depth](x).detach()
         assert float(s.mean()) == pytest.approx(0.0, abs=1e-2)
@@ -216,3 +217,21 @@ def test_a_weight_named_free_may_not_go_through_a_map():
     chain = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 2))
     roles = [layer.role for layer in ci.plan(chain, torch.randn(64, 5), free="2").layers]
     assert roles == ["free", "free"]  # the user's word
+
+
+SCALED = {"unit": (1.0, 0.0), "large": (100.0, 0.0), "small": (0.01, 0.0), "off centre": (1.0, 50.0)}
+
+
+@pytest.mark.parametrize("case", SCALED)
+@pytest.mark.parametrize(
+    "options", [{}, {"kinks": "origin"}, {"method": "isometric"}, {"method": "bounded_gain"}], ids=str
+)
+def test_inputs_of_any_scale_give_the_same_signal(case, options):
+    scale, shift = SCALED[case]
+    widths = [5, 64, 64, 64]
+    layers = [part for n, m in pairwise(widths) for part in (nn.Linear(n, m), nn.ReLU())]
+    model, x = nn.Sequential(*layers, nn.Linear(64, 1)), scale * torch.randn(512, 5) + shift
+    ci.apply_(model, x, **options, generator=seeded())
+    found = [float(model[:depth](x).detach().var()) for depth in (1, 3, 5)]
+    # Copies of a rectified signal have a third of its variance; the rest is the spread of so few units.
+    assert all(0.15 < variance < 4.0 for variance in found), found

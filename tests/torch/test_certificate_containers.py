@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import library
 
 import convex_init.torch as ci
 from tests.torch.functions_as_models import Function, certificate_of
@@ -90,9 +91,9 @@ def custom_operation_named_relu(self, x):
 )
 def test_what_is_not_convex_gets_no_certificate(function):
     if function is custom_operation_named_relu:
-        library = torch.library.Library("convex_init_tests", "FRAGMENT")
-        library.define("relu(Tensor x) -> Tensor")
-        library.impl("relu", torch.neg, "CompositeExplicitAutograd")
+        kit = library.Library("convex_init_tests", "FRAGMENT")
+        kit.define("relu(Tensor x) -> Tensor")
+        kit.impl("relu", torch.neg, "CompositeExplicitAutograd")
         assert torch.equal(torch.ops.convex_init_tests.relu(torch.ones(1)), -torch.ones(1))
     assert not certificate_of(function, w=torch.ones(4))
 

@@ -9,7 +9,10 @@ import pytest
 import torch
 
 import convex_init.torch as ci
-from tests.torch.random_graphs import CONTEXT, WIDTH, RandomGraph, Truth, lies_above_a_chord
+from tests.core.graphs.truth import Truth
+from tests.torch.random_graphs.chords import lies_above_a_chord
+from tests.torch.random_graphs.graph import RandomGraph
+from tests.torch.random_graphs.pieces import CONTEXT, WIDTH
 
 hypothesis = pytest.importorskip("hypothesis")
 st = hypothesis.strategies

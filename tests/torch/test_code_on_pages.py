@@ -65,8 +65,9 @@ def blocks(page):
 PAGES = {
     "README.md": ("project_after_step", "level_set_path"),
     "docs/reading.md": ("print(plan(model))",),
+    "docs/published_code.md": ("leaky_relu(0.2)", "stability(784"),
     "docs/certificate.md": ("goes down to",),
-    "docs/depth.md": ('method="isometric"',),
+    "docs/depth.md": ("carrier=True",),
     "docs/level_sets.md": ("level_set_path",),
 }
 

@@ -9,6 +9,11 @@ from torch import nn
 
 import convex_init.torch as ci
 from convex_init.torch.model.clamping_methods import kept_non_negative
+from convex_init.torch.model.modules import all_modules
+
+
+def kept_by_methods_of(model):
+    return kept_non_negative(model, all_modules(model))
 
 
 class Base(nn.Module):
@@ -65,7 +70,7 @@ def test_a_method_that_clamps_is_found_and_the_model_left_alone(kind, method):
     torch.manual_seed(0)
     model = kind()
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
-    assert kept_non_negative(model) == {"b.weight": method}
+    assert kept_by_methods_of(model) == {"b.weight": method}
     assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items())
     found = {layer.path: layer for layer in ci.plan(model, torch.randn(4, 5)).layers}
     assert f"kept non-negative by {method}" in found["b"].note
@@ -104,7 +109,7 @@ class Dangerous(Base):
 
 def test_methods_that_reach_beyond_the_model_are_not_called():
     Dangerous.called.clear()
-    assert kept_non_negative(Dangerous()) == {}
+    assert kept_by_methods_of(Dangerous()) == {}
     assert Dangerous.called == []
 
 
@@ -113,8 +118,8 @@ def test_a_method_that_does_nothing_is_no_evidence():
         def clip(self):
             self.b.weight.data.clamp_(-1, 1)
 
-    assert kept_non_negative(Bounded()) == {}
-    assert kept_non_negative(Base()) == {}
+    assert kept_by_methods_of(Bounded()) == {}
+    assert kept_by_methods_of(Base()) == {}
 
 
 def test_only_what_would_be_negative_otherwise_counts():
@@ -122,7 +127,7 @@ def test_only_what_would_be_negative_otherwise_counts():
         def clip(self):
             self.b.bias.data.clamp_(min=0)
 
-    assert kept_non_negative(OnlyTheBias()) == {"b.bias": "clip()"}
+    assert kept_by_methods_of(OnlyTheBias()) == {"b.bias": "clip()"}
 
 
 def test_the_global_generator_is_left_alone():
@@ -132,7 +137,7 @@ def test_the_global_generator_is_left_alone():
 
     model = Redrawn()
     before = torch.get_rng_state()
-    kept_non_negative(model)
+    kept_by_methods_of(model)
     assert torch.equal(before, torch.get_rng_state())
 
 

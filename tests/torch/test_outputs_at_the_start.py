@@ -225,3 +225,39 @@ def test_weights_that_a_method_clamps_are_positive_where_both_signs_of_the_input
         ValueError, match=r"'layers\.0': clip_weights\(\) makes its weight non-negative, but it is free"
     ):
         ci.plan(Both("twice"), x)
+
+
+METHODS = ("auto", "bounded_gain", "log_normal", "isometric")
+
+
+@pytest.mark.parametrize("skip", [False, True], ids=["chain", "skips"])
+@pytest.mark.parametrize("activation", ["relu", "softplus"])
+@pytest.mark.parametrize("method", METHODS)
+def test_outputs_of_our_network_do_not_follow_the_variance_of_its_layers(method, activation, skip):
+    x = torch.randn(1024, SEEN)
+    found = {}
+    for variance in (1.0, 16.0):
+        torch.manual_seed(0)
+        model = ci.ICNN(SEEN, [H] * 3, 1, skip=skip, activation=activation, variance=variance, method=method)
+        found[variance] = float(model(x).detach().var())
+    # With ReLUs all but the bends scales; nothing else may make more of an output than 16 times as much.
+    assert found[16.0] < 5.0 * max(found[1.0], 0.3)
+    if activation == "relu" and not skip and method in ("auto", "isometric"):  # the same weights but for their scale
+        assert found[16.0] == pytest.approx(found[1.0], rel=0.5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_our_network_starts_where_it_is_told(method):
+    x, fresh = torch.randn(2, 4096, SEEN)
+    torch.manual_seed(0)
+    model = ci.ICNN(SEEN, [H] * 3, 1, method=method, targets=T)
+    told = ci.plan(model, targets=T).layers[-1].recipe
+    plain = ci.plan(model).layers[-1].recipe
+    assert float(told.weight.mean) == pytest.approx(3.0 * float(plain.weight.mean), rel=0.05)
+    assert float(told.bias.mean) == pytest.approx(3.0 * plain.bias.mean + 6.4, abs=0.6)
+    model.reset_parameters(output_mean=6.4, output_variance=9.0)
+    ci.apply_(model, x, targets=T)
+    assert float(model(fresh).detach().mean()) == pytest.approx(6.4, abs=0.6)
+    assert float(model(fresh).detach().var()) == pytest.approx(9.0, rel=0.3)
+    with pytest.raises(ValueError, match="are settings of the convex initialisation"):
+        ci.ICNN(SEEN, [H], 1, positivity=None, output_mean=1.0)

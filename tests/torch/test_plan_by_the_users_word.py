@@ -44,7 +44,7 @@ WAYS = {
 def test_the_user_names_the_positive_layers(way):
     torch.manual_seed(0)
     model = Dense()
-    apply_(model, positive=WAYS[way], fed_by="softplus", generator=generator())
+    apply_(model, positive=WAYS[way], fed_by="softplus", kinks="origin", generator=generator())
     assert list(projected_parameters(model)) == ["wz.0.weight", "wz.1.weight"]
     assert all(layer.weight.min() > 0.0 for layer in model.wz)
     assert all((layer.weight < 0.0).any() and not layer.bias.any() for layer in model.wx)

@@ -89,8 +89,8 @@ def test_a_maximum_is_convex_but_an_average_is_affine():
         return roles(nn.Sequential(nn.Conv1d(1, 2, 3), pool, nn.Conv1d(2, 2, 3)))
 
     assert after(nn.AvgPool1d(2))[1] == ("2", "free", "")
-    assert after(nn.MaxPool1d(2))[1] == ("2", "positive", "identity")
-    assert after(nn.AdaptiveMaxPool1d(4))[1] == ("2", "positive", "identity")
+    assert after(nn.MaxPool1d(2))[1] == ("2", "positive", "unnamed")
+    assert after(nn.AdaptiveMaxPool1d(4))[1] == ("2", "positive", "unnamed")
 
 
 def test_batch_norm_before_any_nonlinearity_is_affine():
@@ -191,7 +191,7 @@ def test_an_activation_behind_an_activation_is_one_of_both(method):
 
 def test_the_plan_prints_as_a_table():
     model = ICNN(3, (40,), 2, skip=True, bias=False)
-    text = str(plan(model, distribution="gamma", bias_noise=0.1))
+    text = str(plan(model, method="bounded_gain", distribution="gamma", bias_noise=0.1))
     lines = text.splitlines()
     assert len(lines) == 4
     assert lines[0].split()[:4] == ["layer", "role", "fan_in", "fed"]

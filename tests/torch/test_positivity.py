@@ -116,3 +116,27 @@ def test_registering_takes_absolute_values(name):
     parametrize.register_parametrization(layer, "weight", Positive(name))
     torch.testing.assert_close(layer.weight, before.abs())
     assert raw_parameter(layer) is layer.parametrizations.weight.original
+
+
+@pytest.mark.parametrize("name", ["exp", "softplus"])
+@pytest.mark.parametrize("scale", [1.0, 0.25])
+def test_a_weight_of_0_is_taken_to_where_it_trains(name, scale):
+    layer = nn.Linear(4, 3)
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(3, 4))
+    parametrize.register_parametrization(layer, "weight", Positive(as_positivity(name).scaled(scale)))
+    assert torch.allclose(layer.weight.diagonal(), torch.ones(3))
+    off = layer.weight[~torch.eye(3, 4, dtype=torch.bool)]
+    assert ((off > 0.0) & (off < 0.01)).all()
+    layer(torch.randn(5, 4)).sum().backward()
+    gradient = layer.parametrizations.weight.original.grad
+    assert gradient is not None
+    assert gradient.isfinite().all()
+    assert gradient.any()
+
+
+def test_weights_that_are_all_0_are_taken_there_too():
+    layer = nn.Linear(4, 3)
+    nn.init.zeros_(layer.weight)
+    parametrize.register_parametrization(layer, "weight", Positive("softplus"))
+    assert ((layer.weight > 0.0) & (layer.weight < 0.01)).all()

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
 import convex_init.torch as ci
-from convex_init_core.planning.to_measure import samples
+from convex_init_core.planning.measurement.to_measure import samples
 from convex_init_core.reading.fed_by import Feeding
 from tests.torch.readings import reading_of
 
@@ -55,6 +55,28 @@ def test_a_layer_with_a_map_in_its_own_forward(name, kind):
     torch.testing.assert_close(
         positivity.value(parameter, torch).detach(), function(raw), rtol=max(4 * rounding, 1e-5), atol=rounding
     )
+
+
+SLOW = {
+    "a hyperbola": lambda w: w + torch.sqrt(w * w + 1.0),
+    "a reciprocal": lambda w: torch.where(w > 0, w + 1.0, 1.0 / (1.0 - w.clamp(max=0.0))),
+    "a power of a reciprocal": lambda w: torch.where(w > 0, w + 1.0, (1.0 - w.clamp(max=0.0)) ** -1.5),
+    "an angle": lambda w: 0.5 * torch.pi + torch.atan(w),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_map_that_falls_off_slowly_takes_raw_numbers_far_out(name):
+    """Behind these, no raw number between −30 and 30 gives most of the weights that the law asks for."""
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(6, 64), nn.Softplus(), Through(64, 64, SLOW[name])), torch.randn(256, 6)
+    model.append(nn.Softplus())
+    ci.apply_(model, x, generator=torch.Generator().manual_seed(0))
+    law = ci.plan(model, x).layers[1].recipe.weight
+    weight = SLOW[name](model[2].weight.double())
+    assert 0.0 < weight.min() < 0.3 * weight.mean()
+    assert 0.5 < weight.mean() / law.mean < 2.0
+    assert 0.25 < model[:3](torch.randn(256, 6)).var() < 4.0
 
 
 class Centred(nn.Module):

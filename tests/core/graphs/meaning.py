@@ -44,12 +44,12 @@ def extreme(function: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def largest(x: Array, k: int, axis: int, sorted: bool, smallest: bool) -> Array:
-    ordered = np.sort(x, axis) if smallest else -np.sort(-x, axis)
-    return np.take(ordered, range(k), axis)
+    return np.take(sort(x, axis, not smallest), range(k), axis)
 
 
 def sort(x: Array, axis: int, descending: bool) -> Array:
-    return -np.sort(-x, axis) if descending else np.sort(x, axis)
+    ordered = np.sort(x, axis)  # NaN is the largest, as in torch and JAX
+    return np.flip(ordered, axis) if descending else ordered
 
 
 def norm(x: Array, order: float, axes: tuple[int, ...], keepdims: bool) -> Array:

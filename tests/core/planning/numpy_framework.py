@@ -292,7 +292,7 @@ class NumpyFramework:
             else:
                 unit = math.prod(raw.shape[1:])
                 draw = NumpyDraw(rng, (raw.size,))
-                raw[...] = sample_raw(fill.law, fill.positivity, draw, row=unit).reshape(raw.shape)
+                raw[...] = sample_raw(fill.law, fill.positivity, draw, units=unit).reshape(raw.shape)
 
     def clip(self, name: str, low: float, high: float) -> None:
         self.arrays[name] = self.arrays[name].clip(low, high)

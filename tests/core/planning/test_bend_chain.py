@@ -3,7 +3,7 @@
 import pytest
 
 from convex_init_core import InitSettings
-from convex_init_core.methods.bend_spread import spread_bends
+from convex_init_core.methods.bends.bend_spread import spread_bends
 from tests.core.planning.models import FEATURES, WIDTH, chain, dense, planned, residual, sample
 from tests.core.planning.numpy_framework import NumpyFramework
 

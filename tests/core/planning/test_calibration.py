@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from convex_init_core.planning.build import execute
-from convex_init_core.planning.calibrate import calibrate, correct, scale_for
-from convex_init_core.planning.to_measure import Measured, Normalised
+from convex_init_core.planning.measurement.calibrate import calibrate, correct, scale_for
+from convex_init_core.planning.measurement.to_measure import Measured, Normalised
 from tests.core.planning.models import (
     FEATURES,
     WIDTH,
@@ -110,7 +110,8 @@ def test_what_is_measured_by_default() -> None:
     few = sample(31, FEATURES)
     assert len(planned(chain()).measured) == 4
     assert planned(chain(), method="log_normal").measured == ()
-    assert planned(chain(), method="isometric").measured == ()
+    assert [str(found) for found in planned(chain(), method="isometric").measured] == ["0"]
+    assert planned(skips(), method="isometric").measured == ()
     assert planned(chain(), calibrate=False).measured == ()
     assert planned(chain(inputs=few)).measured == ()
     assert len(planned(chain(inputs=few), calibrate=True).measured) == 4

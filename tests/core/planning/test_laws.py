@@ -209,9 +209,10 @@ def test_the_isometric_method_takes_geometries() -> None:
     assert made.layers[1].recipe == positive_recipe(WIDTH, "relu", settings, geometry=where)
 
 
-def test_one_layer_alone_cannot_bound_its_gain() -> None:
-    with pytest.raises(ValueError, match="method 'bounded_gain' bounds the gain by the depth of a whole model"):
-        positive_recipe(WIDTH, "relu", InitSettings(method="bounded_gain"))
+@pytest.mark.parametrize("method", ["bounded_gain", "auto"])
+def test_one_layer_alone_knows_no_model(method: str) -> None:
+    with pytest.raises(ValueError, match=f"method '{method}' looks at a whole model, which one layer does not know"):
+        positive_recipe(WIDTH, "relu", InitSettings(method=method))
 
 
 def test_a_thousand_layers_take_no_more_time_for_each() -> None:

@@ -6,14 +6,14 @@ from convex_init_core import InitSettings, relu, softplus
 from convex_init_core.request import request
 
 
-def test_the_method_of_a_whole_model_bounds_the_gain() -> None:
-    assert request().settings.method == "bounded_gain"
+def test_the_method_of_a_whole_model_looks_at_it() -> None:
+    assert request().settings.method == "auto"
     assert InitSettings().method == "log_normal"
 
 
 def test_settings_and_arguments_come_together() -> None:
     made = request(correlation=0.3)
-    assert made.settings == InitSettings(correlation=0.3, method="bounded_gain")
+    assert made.settings == InitSettings(correlation=0.3, method="auto")
     assert request(convex_inputs="x").convex_inputs == {"x": None}
     assert request(convex_inputs=[0, "y"]).convex_inputs == {"0": None, "y": None}
     assert request(positive="a.*").positive == ("a.*",)
@@ -60,9 +60,14 @@ REFUSED = {
     "fed by a number": ({"fed_by": 3}, TypeError, "fed_by: .*3"),
     "numbers as patterns": ({"fed_by": {0: "relu"}}, TypeError, r"fed_by must map patterns .* got \[0\]"),
     "a map": ({"positivity": "sofplus"}, ValueError, "positivity 'sofplus' is unknown"),
-    "a method": ({"method": "he"}, ValueError, "method 'he' is unknown; known are bounded_gain, log_normal, isometric"),
+    "a method": ({"method": "he"}, ValueError, "method 'he' is unknown; known are auto, bounded_gain, log_normal, iso"),
+    "kinks": ({"kinks": True}, ValueError, "kinks=True is unknown; known are 'auto', 'origin', 'spread'"),
     "a range": ({"correlation": 1.0}, ValueError, "correlation must lie strictly between 0 and 1"),
-    "a threshold alone": ({"threshold": 0.5}, ValueError, "threshold=0.5 has no meaning for method 'bounded_gain'"),
+    "a threshold alone": (
+        {"threshold": 0.5, "method": "bounded_gain"},
+        ValueError,
+        "threshold=0.5 has no meaning for method 'bounded_gain'",
+    ),
     "a threshold and a choice": (
         {"threshold": 0.5, "method": "isometric", "exclude": "a"},
         ValueError,

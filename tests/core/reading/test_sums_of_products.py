@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from tests.core.reading.drawn_graphs import Drawing, close, terms
@@ -74,6 +76,42 @@ def test_a_sum_of_squares_counts_them():
     inner = g.moved("reshape", g.linear(x, "q", 24, bias=False), (4, 3, 8))
     g.add(g.reduce("sum", g.square(inner), 1), g.linear(z, "1", 8))
     assert {t.product.source: t.squares for t in g.read().sums[-1].terms} == {"q.weight": 3.0, "1.weight": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("way", "squares", "factor"),
+    [
+        ("a number inside", 3.0, 0.5),
+        ("a number inside and outside", 3.0, 2.0),
+        ("a quotient inside", 3.0, 0.25),
+        ("a mean", 3.0, 1 / 3),
+        ("a mean of scaled ones", 3.0, 1 / 6),
+        ("moved behind a number", 3.0, 0.5),
+        ("a learnt gain inside", 3.0, math.e),
+    ],
+)
+def test_a_factor_between_squares_and_their_sum_is_one_of_the_term(way, squares, factor):
+    g = Drawing()
+    x, z = stem(g)
+    squared = g.square(g.moved("reshape", g.linear(x, "q", 24, bias=False), (4, 3, 8)))
+    gain = g.exp(g.node("parameter", shape=(), array=1.0, name="gain"))
+    made = {
+        "a number inside": lambda: g.reduce("sum", g.multiply(0.5, squared), 1),
+        "a number inside and outside": lambda: g.multiply(4.0, g.reduce("sum", g.multiply(0.5, squared), 1)),
+        "a quotient inside": lambda: g.reduce("sum", g.divide(squared, 4.0), 1),
+        "a mean": lambda: g.reduce("mean", squared, 1),
+        "a mean of scaled ones": lambda: g.reduce("mean", g.multiply(0.5, squared), 1),
+        "moved behind a number": lambda: g.reduce(
+            "sum", g.moved("transpose", g.multiply(0.5, squared), (4, 8, 3), axes=(0, 2, 1)), 2
+        ),
+        "a learnt gain inside": lambda: g.reduce("sum", g.multiply(gain, squared), 1),
+    }[way]()
+    g.add(made, g.linear(z, "1", 8))
+    last = g.read().sums[-1]
+    assert {t.product.source: t.squares for t in last.terms} == {"q.weight": squares, "1.weight": 0.0}
+    found = next(t.factor.mean for t in last.terms if t.squares)
+    assert close(found, factor)
+    assert not last.present
 
 
 def test_numbers_in_the_code_are_an_offset():

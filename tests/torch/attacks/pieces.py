@@ -15,7 +15,9 @@ ATTACKS = {
     "where sub alpha": Attack(lambda self, x: torch.where(x > 0, torch.sub(x, 1.0, alpha=0.5), x * 0.5 - 1)),
     "where add alpha": Attack(lambda self, x: torch.where(x > 0, torch.add(x * 0.5, x, alpha=-1), x * 0.5)),
     "where mul": Attack(lambda self, x: torch.where(x > 0, x * -1, x * 0.5)),
-    "where pow3": Attack(lambda self, x: torch.where(x > 0, x, -x.pow(3) - x)),
+    "where pow3": Attack(lambda self, x: torch.where(x > 0, x, x.pow(3) - x)),
+    "where pow3 jumps": Attack(lambda self, x: torch.where(x > 0, x, -x.pow(3) - x + 1)),
+    "where pow3 turns": Attack(lambda self, x: torch.where(x > 0, x, -x.pow(3) + 2 * x)),
     "where lerp": Attack(lambda self, x: torch.where(x > 0, torch.lerp(x, x * 0.5, 2.0), x * 0.5)),
     "where addcmul": Attack(
         lambda self, x: torch.where(x > 0, torch.addcmul(x, x, torch.ones(()), value=-0.9), x * 0.5)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import convex_init.torch as ci
+from convex_init.torch.api import own_settings
 from convex_init.torch.model.parameters import Parameters
 from tests.golden.outcome import attempted, certified, four_digits, planned, raised, weighed
 
@@ -57,13 +58,15 @@ def _made(case: Case) -> tuple[nn.Module, Any]:
     return case.make()
 
 
-def _options(case: Case, inputs: Any) -> dict[str, Any]:
+def _options(case: Case, model: nn.Module, inputs: Any) -> dict[str, Any]:
     seen = {"example_inputs": inputs, "convex_inputs": case.convex_inputs, "entry": case.entry} if case.shown else {}
-    return {**seen, **case.options}
+    own = any("method" in settings for _, settings in own_settings(model))
+    one_method = {} if own else {"method": "bounded_gain"}  # what "auto" prefers has tests of its own
+    return {**one_method, **seen, **case.options}
 
 
 def _plan(case: Case, model: nn.Module, inputs: Any) -> dict[str, Any]:
-    decided = ci.plan(model, **_options(case, inputs))
+    decided = ci.plan(model, **_options(case, model, inputs))
     found = planned(decided)
     if not case.in_full:
         return {"number of layers": len(found["layers"]), "advice": found["advice"]}
@@ -78,7 +81,7 @@ def _plan(case: Case, model: nn.Module, inputs: Any) -> dict[str, Any]:
 
 def _applied(case: Case, **more: Any) -> tuple[nn.Module, Any]:
     model, inputs = _made(case)
-    ci.apply_(model, **_options(case, inputs), **more, generator=torch.Generator().manual_seed(1))
+    ci.apply_(model, **_options(case, model, inputs), **more, generator=torch.Generator().manual_seed(1))
     return model, inputs
 
 
@@ -103,7 +106,9 @@ def _weighed(case: Case, model: nn.Module, inputs: Any) -> dict[str, dict[str, A
     tensors = dict(model.state_dict())
     parameters = Parameters(model)
     held = {tensor.data_ptr() for tensor in tensors.values()}
-    for layer in ci.plan(model, **_options(case, inputs)).layers:  # what lies in a plain list is in no state dict
+    for layer in ci.plan(
+        model, **_options(case, model, inputs)
+    ).layers:  # what lies in a plain list is in no state dict
         raw = parameters.slot(layer.name).raw
         if raw.data_ptr() not in held:
             tensors[layer.name] = raw

@@ -32,6 +32,8 @@ def overloads(name):
     for base in (name, f"{name}_"):
         packet = getattr(torch.ops.aten, base, None)
         for overload in packet.overloads() if packet is not None and base == name else ():
+            if overload.startswith("prim_"):  # TorchScript's, which take any number for a dtype
+                continue
             found = getattr(packet, overload)
             if not found._schema.is_mutable:
                 yield found

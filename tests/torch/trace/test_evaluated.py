@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from tests.torch.certified_models import CONVEX, NOT_CONVEX
-from tests.torch.random_graphs import CONTEXT, WIDTH, RandomGraph
+from tests.torch.random_graphs.graph import RandomGraph
+from tests.torch.random_graphs.pieces import CONTEXT, WIDTH
 from tests.torch.test_certificate_idioms import CONVEX as IDIOMS
 from tests.torch.trace.evaluate import Evaluated
 from tests.torch.trace.lines import FAMILIES, Line

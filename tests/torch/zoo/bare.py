@@ -182,6 +182,6 @@ MODELS = {
     "lyapunov": Entry(Lyapunov, vectors, lyapunov_rows),
     "no bias at all": Entry(NoBiasAtAll, vectors, no_bias_rows),
     "no bias with skips": Entry(NoBiasWithSkips, vectors, no_bias_skip_rows),
-    "smoothed relu": Entry(SmoothedRelu, vectors, smoothed_rows, certified="clamp"),
+    "smoothed relu": Entry(SmoothedRelu, vectors, smoothed_rows),
     "packed pairs": Entry(PackedPairs, vectors, packed_rows, bends=lambda depth: depth - 1),
 }

@@ -28,7 +28,8 @@ def initialised(name: str, depth: int, count: int) -> tuple[nn.Module, Any, Any]
     model, shown, fresh = entry.make(depth), entry.inputs(count), entry.inputs(count)
     fresh = with_the_same_context(entry, shown, fresh)
     generator = torch.Generator().manual_seed(1)
-    ci.apply_(model, shown, convex_inputs=entry.convex_inputs, entry=entry.entry, generator=generator)
+    asked = {"method": "bounded_gain", "convex_inputs": entry.convex_inputs, "entry": entry.entry}
+    ci.apply_(model, shown, **asked, generator=generator)
     return model, shown, fresh
 
 

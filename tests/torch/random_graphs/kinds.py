@@ -3,80 +3,44 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from tests.torch.random_graphs import Made, Truth
-
-WIDTH = 4
-Run = Callable[[list[Tensor], Tensor], Tensor]
+from tests.core.graphs.truth import UNKNOWN, Truth, joined, largest, smallest
+from tests.torch.random_graphs.pieces import WIDTH, Made, Pieces
 
 
-class Holder:
-    __slots__ = ("y",)
-
-    def __init__(self, y: Tensor):
-        self.y = y
-
-
-# How context is handed over, and taken out again.
-CONTAINERS: dict[str, tuple[Callable[[Tensor], object], Callable[..., Tensor]]] = {
-    "plain": (lambda y: y, lambda y: y),
-    "list": (lambda y: [y], lambda held: held[0]),
-    "dict": (lambda y: {"a": {"b": y}}, lambda held: held["a"]["b"]),
-    "namespace": (lambda y: SimpleNamespace(y=y), lambda held: held.y),
-    "slots": (lambda y: Holder(y), lambda held: held.y),
-    "set": (lambda y: {y}, lambda held: next(iter(held))),
-    "closure": (lambda y: lambda: y, lambda held: held()),
-    "law": (lambda y: torch.distributions.Normal(y, 1.0), lambda held: held.loc),
-}
-
-
-class Kinds:
-    """Pieces; the class that has them makes random choices, truths and parameters."""
-
-    source: random.Random
-    truths: list[Truth]
-    exact: bool  # whether casts to narrow types are left out, to check what a certificate up to rounding says
-
-    def one(self, *made: tuple[Run, Truth]) -> Made:
-        return made[self.source.randrange(len(made))]
-
+class Kinds(Pieces):
     def arguments(self, i: int) -> Made:
         """Functions and operations with unusual arguments."""
         truth = self.truths[i]
         a = self.source.choice([-2.0, -1.0, -0.3, 0.0, 0.3, 1.0, 1.7, 3.0])
         t = self.source.choice([-1.0, 0.0, 2.0, 20.0])
-        unknown = self.unknown()
-        kept = truth.scaled(0 if a == 0 else math.copysign(1, a)) if a else self.affine()
-        plus = self.joined(truth, truth.scaled(math.copysign(1, a))) if a else truth
+        kept = truth.scaled(0 if a == 0 else math.copysign(1, a)) if a else Truth("affine")
+        plus = joined(truth, truth.scaled(math.copysign(1, a))) if a else truth
         rounding = self.source.choice(["floor", "trunc"])
         return self.one(
-            (lambda z, y: F.softplus(z[i], beta=a or 1.0, threshold=t), unknown),
-            (lambda z, y: F.elu(z[i], alpha=a), unknown),
-            (lambda z, y: F.celu(z[i], alpha=a or 1.0), unknown if a < 0 else truth.rising()),
-            (lambda z, y: F.leaky_relu(z[i], a), truth.rising() if 0 <= a <= 1 else unknown),
+            (lambda z, y: F.softplus(z[i], beta=a or 1.0, threshold=t), UNKNOWN),
+            (lambda z, y: F.elu(z[i], alpha=a), UNKNOWN),
+            (lambda z, y: F.celu(z[i], alpha=a or 1.0), UNKNOWN if a < 0 else truth.rising()),
+            (lambda z, y: F.leaky_relu(z[i], a), truth.rising() if 0 <= a <= 1 else UNKNOWN),
             (lambda z, y: F.threshold(z[i], a, a), truth.rising(1 if a >= 0 else 0)),
-            (lambda z, y: F.threshold(z[i], a, t), unknown if a != t else truth.rising(1 if a >= 0 else 0)),
+            (lambda z, y: F.threshold(z[i], a, t), UNKNOWN if a != t else truth.rising(1 if a >= 0 else 0)),
             (lambda z, y: torch.add(z[i], z[i], alpha=a), plus),
             (lambda z, y: torch.sub(z[i], z[i].flip(1), alpha=-a), plus),
             (lambda z, y: torch.rsub(z[i], 0.0, alpha=-a), kept),
             (lambda z, y: torch.div(z[i], a or 1.0), kept if a else truth),
-            (lambda z, y: torch.div(z[i], 1.0, rounding_mode=rounding), unknown),
+            (lambda z, y: torch.div(z[i], 1.0, rounding_mode=rounding), UNKNOWN),
             (lambda z, y: torch.addcmul(z[i], z[i], torch.ones(WIDTH, dtype=z[i].dtype), value=a), plus),
             (lambda z, y: torch.addmm(z[i], z[i], torch.eye(WIDTH, dtype=z[i].dtype), beta=a), plus),
-            (lambda z, y: torch.round(z[i], decimals=2), unknown),
-            (lambda z, y: F.hardtanh(z[i], -abs(a) - 1, abs(a)), unknown),
-            (lambda z, y: z[i].abs().pow(abs(a)), unknown),
-            (lambda z, y: z[i].norm(abs(a) + 0.5, 1, keepdim=True).expand_as(z[i]), unknown),
-            (lambda z, y: z[i].var(1, correction=int(t) - 1, keepdim=True).expand_as(z[i]), unknown),
+            (lambda z, y: torch.round(z[i], decimals=2), UNKNOWN),
+            (lambda z, y: F.hardtanh(z[i], -abs(a) - 1, abs(a)), UNKNOWN),
+            (lambda z, y: z[i].abs().pow(abs(a)), UNKNOWN),
+            (lambda z, y: z[i].norm(abs(a) + 0.5, 1, keepdim=True).expand_as(z[i]), UNKNOWN),
+            (lambda z, y: z[i].var(1, correction=int(t) - 1, keepdim=True).expand_as(z[i]), UNKNOWN),
         )
 
     def where_pieces(self, i: int) -> Made:
@@ -95,7 +59,7 @@ class Kinds:
             below = q * a if meets else q * a + s
             return torch.where(mask, above, below)
 
-        return run, self.unknown()  # what it is depends on the numbers: the check finds out
+        return run, UNKNOWN  # what it is depends on the numbers: the check finds out
 
     def aliases(self, i: int) -> Made:
         """Tensors that share memory, or whose memory is exchanged."""
@@ -134,7 +98,7 @@ class Kinds:
             return out
 
         turned = truth.scaled(-1)
-        truths = [truth, turned, turned, self.unknown(), self.unknown(), self.unknown(), self.unknown(), turned, turned]
+        truths = [truth, turned, turned, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, turned, turned]
         return run, truths[kind]
 
     def scales(self, i: int) -> Made:
@@ -143,13 +107,12 @@ class Kinds:
         ones = lambda z: torch.ones_like(z[i])  # noqa: E731
         mean = torch.full((WIDTH,), self.source.choice([-3.0, 3.0]), dtype=torch.float64)
         unit = torch.ones(WIDTH, dtype=torch.float64)
-        unknown = self.unknown()
         return self.one(
-            (lambda z, y: F.batch_norm(ones(z)[:1], mean, unit, weight=size(z)[0], eps=0.0).expand_as(z[i]), unknown),
-            (lambda z, y: F.layer_norm(y.repeat(1, 2), (WIDTH,)) * size(z), unknown),
-            (lambda z, y: F.prelu(z[i], torch.tensor([0.5, 0.0, 1.0, 1.5], dtype=torch.float64)), unknown),
-            (lambda z, y: torch.lerp(ones(z), 0 * ones(z), size(z)), unknown),
-            (lambda z, y: torch.addcmul(z[i], -ones(z), size(z)), unknown),
+            (lambda z, y: F.batch_norm(ones(z)[:1], mean, unit, weight=size(z)[0], eps=0.0).expand_as(z[i]), UNKNOWN),
+            (lambda z, y: F.layer_norm(y.repeat(1, 2), (WIDTH,)) * size(z), UNKNOWN),
+            (lambda z, y: F.prelu(z[i], torch.tensor([0.5, 0.0, 1.0, 1.5], dtype=torch.float64)), UNKNOWN),
+            (lambda z, y: torch.lerp(ones(z), 0 * ones(z), size(z)), UNKNOWN),
+            (lambda z, y: torch.addcmul(z[i], -ones(z), size(z)), UNKNOWN),
             (lambda z, y: z[i] * (y.sum(1, keepdim=True) - y.sum(1, keepdim=True).amin()), self.truths[i]),
             (lambda z, y: z[i] * (1 - torch.sigmoid(y.sum(1, keepdim=True))), self.truths[i]),
             (lambda z, y: z[i] * (1 - 2 * torch.sigmoid(y.sum(1, keepdim=True))), self.truths[i].scaled(0)),
@@ -177,7 +140,7 @@ class Kinds:
         def run(z: list[Tensor], y: Tensor) -> Tensor:
             return -z[i].abs() if ask(z[i]) else z[i].clone()
 
-        return run, self.unknown()
+        return run, UNKNOWN
 
     def casts(self, i: int) -> Made:
         """Types that round; up to that they are the identity."""
@@ -187,7 +150,7 @@ class Kinds:
         def run(z: list[Tensor], y: Tensor) -> Tensor:
             return z[i] if self.is_exact() and not narrow else z[i].to(dtype).to(torch.float64)
 
-        return run, self.unknown() if narrow else self.truths[i]
+        return run, UNKNOWN if narrow else self.truths[i]
 
     def forms(self, i: int) -> Made:
         """Squares and quadratic forms in all their spellings."""
@@ -220,7 +183,7 @@ class Kinds:
             return row[:, None].expand_as(a)
 
         truth = self.truths[i].of_affine(0 if kind in (2, 8) else 1)
-        return run, self.unknown() if flips and kind not in (5, 7) else truth
+        return run, UNKNOWN if flips and kind not in (5, 7) else truth
 
     def stabilised(self, i: int) -> Made:
         """Log-sum-exp and softplus by hand, with and without mistakes."""
@@ -246,13 +209,13 @@ class Kinds:
                 return torch.log1p(torch.exp(-a.abs())) + F.relu(-a)
             return row.expand_as(a)
 
-        truth, unknown = self.truths[i], self.unknown()
+        truth = self.truths[i]
         falling = truth.scaled(-1).rising(1)
         fits = {0: truth.rising(), 1: truth.rising(), 4: truth.rising(), 6: falling}
-        fits[2] = truth.rising() if heat == 1.0 else unknown
-        fits[3] = truth.rising() if axis == 1 else unknown
-        fits[5] = truth.rising() if heat == 1.0 else unknown
-        return run, fits[kind] if axis == 1 or kind > 3 else unknown
+        fits[2] = truth.rising() if heat == 1.0 else UNKNOWN
+        fits[3] = truth.rising() if axis == 1 else UNKNOWN
+        fits[5] = truth.rising() if heat == 1.0 else UNKNOWN
+        return run, fits[kind] if axis == 1 or kind > 3 else UNKNOWN
 
     def masks(self, i: int) -> Made:
         """Infinities before an extreme, and parts that are cut out again."""
@@ -260,26 +223,25 @@ class Kinds:
         other = self.truths[j]
         mask = torch.tensor([True, False, False, False])
         inf = math.inf
-        largest = truth if truth.shape in ("affine", "convex") else self.unknown()
-        largest = type(truth)("convex" if largest.shape == "affine" else largest.shape)
+        top, low = largest(truth, truth).unsigned(), smallest(truth, truth).unsigned()
         wide = lambda row, a: row.expand_as(a)  # noqa: E731
         return self.one(
-            (lambda z, y: wide(z[i].masked_fill(mask, -inf).amax(1, keepdim=True), z[i]), largest),
+            (lambda z, y: wide(z[i].masked_fill(mask, -inf).amax(1, keepdim=True), z[i]), top),
             (lambda z, y: wide(z[i].masked_fill(mask, -inf).logsumexp(1, keepdim=True), z[i]), truth.rising()),
-            (lambda z, y: wide(F.pad(z[i], (1, 1), value=-inf).amax(1, keepdim=True), z[i]), largest),
+            (lambda z, y: wide(F.pad(z[i], (1, 1), value=-inf).amax(1, keepdim=True), z[i]), top),
             (lambda z, y: z[i].clamp(min=-inf), truth),
             (lambda z, y: torch.cat([z[i], torch.tanh(z[j])], 1)[:, :WIDTH], truth),
             (lambda z, y: torch.stack([z[i], z[j]], 1)[:, 0], truth),
             (lambda z, y: F.relu(torch.cat([z[i], z[j]], 1)).chunk(2, 1)[0], truth.rising(1)),
-            (lambda z, y: torch.cat([z[j], z[i]], 1)[:, 2:6], self.joined(truth, other)),
+            (lambda z, y: torch.cat([z[j], z[i]], 1)[:, 2:6], joined(truth, other)),
             (lambda z, y: (torch.cat([z[i], torch.tanh(z[j])], 1) * 2.0).view(-1, 2, WIDTH)[:, 0], truth),
-            (lambda z, y: wide(z[i].masked_fill(mask, inf).amin(1, keepdim=True), z[i]), self.smallest(truth)),
+            (lambda z, y: wide(z[i].masked_fill(mask, inf).amin(1, keepdim=True), z[i]), low),
         )
 
     def losses(self, i: int) -> Made:
         """Losses of logits."""
         targets = torch.tensor([0.0, 1.0, 0.3, self.source.choice([0.5, 2.0])], dtype=torch.float64)
-        truth, unknown, wild = self.truths[i], self.unknown(), float(targets[3]) > 1.0
+        truth, wild = self.truths[i], float(targets[3]) > 1.0
         one = lambda a: torch.zeros(len(a), dtype=torch.long)  # noqa: E731
         wide = lambda row, a: row[:, None].expand_as(a)  # noqa: E731
         return self.one(
@@ -288,13 +250,13 @@ class Kinds:
              truth.of_affine()),
             (lambda z, y: wide(F.nll_loss(z[i], one(z[i]), reduction="none"), z[i]), truth.scaled(-1)),
             (lambda z, y: F.binary_cross_entropy_with_logits(z[i], targets.expand_as(z[i]), reduction="none"),
-             unknown if wild else truth.of_affine()),
+             UNKNOWN if wild else truth.of_affine()),
             (lambda z, y: F.binary_cross_entropy_with_logits(
-                z[i], targets.expand_as(z[i]), pos_weight=targets - 0.5, reduction="none"), unknown),
+                z[i], targets.expand_as(z[i]), pos_weight=targets - 0.5, reduction="none"), UNKNOWN),
             (lambda z, y: torch.zeros_like(z[i]).scatter_reduce(1, one(z[i])[:, None].expand_as(z[i]), z[i], "amax"),
-             self.largest(truth, type(truth)("affine"))),
+             largest(truth, Truth("affine"))),
             (lambda z, y: z[i].scatter_reduce(1, one(z[i])[:, None].expand_as(z[i]), z[i], "mean"), truth),
-            (lambda z, y: z[i].scatter_reduce(1, one(z[i])[:, None].expand_as(z[i]), z[i], "prod"), unknown),
+            (lambda z, y: z[i].scatter_reduce(1, one(z[i])[:, None].expand_as(z[i]), z[i], "prod"), UNKNOWN),
         )  # fmt: skip
 
 

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import math
-import random
 
 import numpy as np
 
 from convex_init_core.graph.nodes import Node
-from tests.core.graphs.builder import Builder
+from tests.core.graphs.random_graphs.pieces import ALL, ROW, Made, Pieces
 from tests.core.graphs.truth import UNKNOWN, Truth, joined, largest
 
-ROW = {"axes": (1,), "keepdims": True}
-ALL = slice(None)
 
-
-class Kinds:
-    """Pieces; the class that has them makes the random choices."""
-
-    b: Builder
-    source: random.Random
-    made: list[tuple[Node, Truth]]
-    y: Node
-
-    def wide(self, row: Node, z: Node) -> Node:
-        return self.b.broadcast(row, z.shape)
-
-    def arguments(self, z: Node, truth: Truth):
+class Kinds(Pieces):
+    def arguments(self, z: Node, truth: Truth) -> Made:
         """Functions outside of their usual parameters."""
         b = self.b
         a = self.source.choice([-2.0, -0.5, 0.0, 0.3, 1.0, 1.5])
@@ -39,11 +25,11 @@ class Kinds:
             lambda: (b.squareplus(z, b=a), truth.rising(1) if a >= 0.0 else UNKNOWN),
             lambda: (b.huber(z, delta=a), UNKNOWN),
             lambda: (b.power(b.abs(z), abs(a) + 0.5), UNKNOWN),
-            lambda: (self.wide(b.norm(z, order=abs(a) + 0.5, **ROW), z), UNKNOWN),
+            lambda: (self.wide(b.norm(z, order=abs(a) + 0.5, **ROW)), UNKNOWN),
             lambda: (b.prelu(z, np.array([0.1, a, 0.5, 1.0])), UNKNOWN if not 0 <= a <= 1 else truth.rising()),
         )
 
-    def where_pieces(self, z: Node, truth: Truth):
+    def where_pieces(self, z: Node, truth: Truth) -> Made:
         """Choices by a comparison, with pieces that meet or not."""
         b = self.b
         c, p, q, s = (self.source.choice([-1.0, -0.2, 0.0, 0.2, 1.0]) for _ in range(4))
@@ -61,7 +47,7 @@ class Kinds:
         relation = self.source.choice([">", ">=", "<", "<="])
         return b.where(b.compare(z, relation, c), above, below), UNKNOWN
 
-    def forms(self, z: Node, truth: Truth):
+    def forms(self, z: Node, truth: Truth) -> Made:
         """Squares and quadratic forms as products that sum over axes."""
         b = self.b
         root = self.rng.standard_normal((4, self.source.choice([2, 4])))
@@ -73,31 +59,29 @@ class Kinds:
         pair = {"axes": ((2,), (1,)), "batch": ((0,), (0,))}
         form, square = (UNKNOWN if flips else truth.of_affine(1)), truth.even()
         return self.one_of(
-            lambda: (self.wide(b.reshape(b.contract(row, column, **pair), (shape[0], 1)), z), square),
-            lambda: (self.wide(b.sum(b.multiply(b.multiply(z, weights), z), **ROW), z), UNKNOWN if flips else square),
-            lambda: (self.wide(b.sum(b.multiply(z, b.matmul(z, matrix)), **ROW), z), form),
+            lambda: (self.wide(b.reshape(b.contract(row, column, **pair), (shape[0], 1))), square),
+            lambda: (self.wide(b.sum(b.multiply(b.multiply(z, weights), z), **ROW)), UNKNOWN if flips else square),
+            lambda: (self.wide(b.sum(b.multiply(z, b.matmul(z, matrix)), **ROW)), form),
             lambda: (
-                self.wide(b.sum(b.multiply(z, b.add(b.matmul(z, matrix), weights)), **ROW), z),
+                self.wide(b.sum(b.multiply(z, b.add(b.matmul(z, matrix), weights)), **ROW)),
                 Truth(form.shape),
             ),
             lambda: (
                 self.wide(
                     b.reshape(
                         b.contract(b.reshape(b.matmul(z, matrix), (shape[0], 1, 4)), column, **pair), (shape[0], 1)
-                    ),
-                    z,
-                ),
+                    )),
                 form,
             ),
             lambda: (
                 self.wide(
                     b.reshape(b.sum(b.multiply(b.multiply(column, b.reshape(matrix, (1, 4, 4))), row), axes=(1, 2)),
-                              (shape[0], 1)), z), form),
+                              (shape[0], 1))), form),
             lambda: (b.multiply(b.matmul(z, matrix), b.matmul(z, matrix)), truth.of_affine(1)),
             lambda: (b.broadcast(b.sum(b.multiply(z, b.matmul(z, matrix)), axes=(0,), keepdims=True), shape), UNKNOWN),
         )  # fmt: skip
 
-    def stabilised(self, z: Node, truth: Truth):
+    def stabilised(self, z: Node, truth: Truth) -> Made:
         """Log-sum-exp and softplus by hand, with and without mistakes."""
         b, heat = self.b, self.source.choice([0.5, 1.0, 2.0])
         top = b.max(z, **ROW)
@@ -106,11 +90,11 @@ class Kinds:
         exponentials = b.exp(b.divide(b.subtract(z, top), heat))
         return self.one_of(
             lambda: (
-                self.wide(b.add(b.multiply(heat, b.log(b.sum(exponentials, **ROW))), again), z),
+                self.wide(b.add(b.multiply(heat, b.log(b.sum(exponentials, **ROW))), again)),
                 truth.rising() if right else UNKNOWN,
             ),
             lambda: (
-                self.wide(b.add(b.log(b.sum(exponentials, **ROW)), top), z),
+                self.wide(b.add(b.log(b.sum(exponentials, **ROW)), top)),
                 truth.rising() if heat == 1.0 else UNKNOWN,
             ),
             lambda: (
@@ -125,14 +109,14 @@ class Kinds:
             lambda: (b.negate(b.log(b.softmax(z, axis=1))), truth.of_affine(1)),
         )  # fmt: skip
 
-    def masks(self, z: Node, truth: Truth):
+    def masks(self, z: Node, truth: Truth) -> Made:
         """Infinities before an extreme, and parts that are cut out again."""
         b, (other, c) = self.b, self.made[self.source.randrange(len(self.made))]
         mask = np.array([True, False, False, True])
         bent = b.concatenate(z, b.tanh(other), axis=1)
         return self.one_of(
-            lambda: (self.wide(b.max(b.where(mask, -np.inf, z), **ROW), z), largest(truth, truth)),
-            lambda: (self.wide(b.log_sum_exp(b.where(mask, -np.inf, z), **ROW), z), truth.rising()),
+            lambda: (self.wide(b.max(b.where(mask, -np.inf, z), **ROW)), largest(truth, truth)),
+            lambda: (self.wide(b.log_sum_exp(b.where(mask, -np.inf, z), **ROW)), truth.rising()),
             lambda: (b.maximum(z, -np.inf), truth),
             lambda: (b.part(bent, ALL, slice(0, 4)), truth),
             lambda: (b.part(b.multiply(2.0, b.relu(bent)), ALL, slice(0, 4)), truth.rising(1)),
@@ -141,7 +125,7 @@ class Kinds:
             lambda: (b.part(b.reshape(bent, (z.shape[0] * 2, 4)), slice(0, z.shape[0])), UNKNOWN),
         )
 
-    def gates(self, z: Node, truth: Truth):
+    def gates(self, z: Node, truth: Truth) -> Made:
         """Products with context of which bounds are known."""
         b, y = self.b, self.b.sum(self.y, **ROW)
         rows = {"axes": (1,), "keepdims": True}

@@ -1,0 +1,1 @@
+"""Random graphs from allowed and forbidden pieces, and whether one of them lies above a chord."""

@@ -1,0 +1,88 @@
+"""``as_convex`` in JAX: class probabilities of dense layers from a convex function; training beside a carrier."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from convex_init.jax import apply, as_convex, certify, plan, project
+from convex_init_core import as_activation
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 5)).astype(np.float32)
+
+
+def layers(*widths, biases=True):
+    return [
+        (
+            jnp.asarray(RNG.normal(0.0, (2.0 / n) ** 0.5, (n, m)), jnp.float32),
+            jnp.asarray(RNG.normal(size=m), jnp.float32) if biases else None,
+        )
+        for n, m in pairwise(widths)
+    ]
+
+
+def logits(of, x, phi=jax.nn.relu):
+    for place, (kernel, bias) in enumerate(of):
+        x = (phi(x) if place else x) @ kernel + (0.0 if bias is None else bias)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("widths", "activation", "phi"),
+    [
+        ((5, 8, 7, 6, 3), "relu", jax.nn.relu),
+        ((5, 8, 3), "relu", jax.nn.relu),
+        ((5, 3), "relu", jax.nn.relu),
+        ((5, 8, 7, 3), as_activation("leaky_relu", negative_slope=0.2), lambda s: jax.nn.leaky_relu(s, 0.2)),
+        ((5, 8, 7, 3), "elu", jax.nn.elu),
+        ((5, 8, 7, 3), as_activation("celu", alpha=2.0), lambda s: jax.nn.celu(s, 2.0)),
+        ((5, 8, 7, 3), "softplus", jax.nn.softplus),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("biases", [True, False])
+def test_the_same_class_probabilities_from_convex_logits(widths, activation, phi, biases):
+    of = layers(*widths, biases=biases)
+    convex = as_convex(of, X, activation=activation)
+    other = 2.0 * RNG.normal(size=(30, 5)).astype(np.float32)
+    fn, params = convex
+    expected = jax.nn.softmax(logits(of, other, phi))
+    np.testing.assert_allclose(jax.nn.softmax(jax.jit(fn)(params, other)), expected, atol=2e-5)
+    assert all(float(layer["kernel"].min()) >= 0.0 for layer in params[1:])
+    certificate = certify(convex, X)
+    assert certificate, certificate
+
+
+def test_training_beside_a_carrier():
+    of = layers(5, 16, 16, 3)
+    made = plan((lambda p, x: logits(p, x), of), X, method="isometric")
+    assert [each.low for each in made.kept] == [0.0, 0.0]
+    free = made.beside_carrier(0.1)
+    assert [(each.name, each.low) for each in free.kept] == [(made.kept[0].name, -0.1)]
+    started = apply((lambda p, x: logits(p, x), of), X, method="isometric", key=jax.random.key(0))
+    moved = project(jax.tree.map(lambda a: a - 1.0, started[1]), free)
+    assert float(moved[1][0].min()) == pytest.approx(-0.1)
+    assert float(moved[2][0].min()) < -0.5
+    with pytest.raises(ValueError, match="bound must be above 0"):
+        made.beside_carrier(0.0)
+
+
+@pytest.mark.parametrize(
+    ("of", "options", "error", "message"),
+    [
+        (layers(5, 8, 1), {}, ValueError, "one output is no softmax"),
+        (layers(5, 8, 3), {"activation": "squared_softplus"}, ValueError, "slope of"),
+        (layers(5, 8, 3), {"activation": "tanh"}, ValueError, "concave"),
+        (layers(5, 8, 3), {"tolerance": -1.0}, ValueError, "tolerance"),
+        (layers(5, *[256] * 12, 3), {}, ValueError, "pass dtype float64"),
+        ([jnp.ones((5, 3))], {}, TypeError, "layers must be pairs"),
+    ],
+)
+def test_refusals(of, options, error, message):
+    with pytest.raises(error, match=message):
+        as_convex(of, X, **options)
