@@ -1,9 +1,10 @@
 """Certify 200,000 random graphs and look for counterexamples: ``python -m benchmarks.certificate_fuzz``.
 
-Three of four are graphs that the judge sees as they are (``tests/core/graphs/random_graphs.py``), one is a torch model
-that is traced first (``tests/torch/random_graphs.py``). Each is made from its own seed, so that a run can be cut into
-pieces: it goes on where the result file ends. What is convex by construction is known from the pieces, not from the
-calculus.
+Three of four are graphs that the judge sees as they are (``tests/core/graphs/random_graphs/``), one is a torch model
+that is traced first (``tests/torch/random_graphs/``). Each is made from its own seed, so that a run can be cut into
+pieces: it goes on where the result file ends. ``--parts 2 --part 0`` and ``--part 1`` may run side by side; each writes
+a scratch file of its own, and ``--join 2`` makes one result of them. What is convex by construction is known from the
+pieces, not from the calculus.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import argparse
 import json
 import random
 import re
+import tempfile
 import time
 import warnings
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,9 +26,12 @@ import convex_init.torch as ci
 from benchmarks import measure
 from convex_init_core.convexity.certificate import Certificate
 from convex_init_core.convexity.judge import certificate_of, judge
-from tests.core.graphs import random_graphs as core_graphs
 from tests.core.graphs.builder import NumpyFramework
-from tests.torch import random_graphs as torch_graphs
+from tests.core.graphs.random_graphs import chords as core_chords
+from tests.core.graphs.random_graphs.graph import RandomGraph as CoreGraph
+from tests.torch.random_graphs import chords as torch_chords
+from tests.torch.random_graphs.graph import RandomGraph as TorchGraph
+from tests.torch.random_graphs.pieces import CONTEXT, WIDTH
 
 NAME = "certificate_fuzz"
 SETTINGS = {
@@ -40,11 +46,17 @@ SETTINGS = {
 }
 
 
-def _counts() -> dict[str, Counter[str]]:
-    path = measure.RESULTS / f"{NAME}.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
+def _file(part: int, parts: int) -> Path:
+    if parts == 1:
+        return measure.RESULTS / f"{NAME}.json"
+    return Path(tempfile.gettempdir()) / f"{NAME}-{part}-of-{parts}.json"
+
+
+def _counts(path: Path | None = None) -> dict[str, Counter[str]]:
+    found = json.loads(path.read_text()) if path and path.exists() else {}
     return {
-        name: Counter(found.get(name, {})) for name in ("counts", "reasons", "reasons_of_convex", "seconds", "examples")
+        name: Counter(found.get(name, {}))
+        for name in ("counts", "violations", "reasons", "reasons_of_convex", "seconds", "examples")
     }
 
 
@@ -56,22 +68,22 @@ def _kind(reason: str) -> str:
     return re.sub(r"-?\d+(\.\d+)?(e[-+]?\d+)?", "#", reason)[:110]
 
 
-def _in_torch(number: int) -> tuple[torch_graphs.RandomGraph, Certificate, bool]:
-    graph = torch_graphs.RandomGraph(random.Random(number), well_behaved=number % 8 == 0, steps=8)
+def _in_torch(number: int) -> tuple[TorchGraph, Certificate, bool]:
+    graph = TorchGraph(random.Random(number), well_behaved=number % 8 == 0, steps=8)
     generator = torch.Generator().manual_seed(number)
-    sizes = (torch_graphs.WIDTH, torch_graphs.CONTEXT)
+    sizes = (WIDTH, CONTEXT)
     x, y = (torch.randn(2, n, dtype=torch.float64, generator=generator) for n in sizes)
     certificate = ci.certify(graph, (x, graph.context(y)), 0, search=False)
-    above = torch_graphs.lies_above_a_chord(graph, generator)
+    above = torch_chords.lies_above_a_chord(graph, generator)
     if certificate and not above:
-        above = torch_graphs.lies_above_a_chord(graph, generator, rows=64, climbs=1)
+        above = torch_chords.lies_above_a_chord(graph, generator, rows=64, climbs=1)
     return graph, certificate, above
 
 
-def _in_the_core(number: int) -> tuple[core_graphs.RandomGraph, Certificate, bool]:
-    graph = core_graphs.RandomGraph(random.Random(number), well_behaved=number % 2 == 0)
+def _in_the_core(number: int) -> tuple[CoreGraph, Certificate, bool]:
+    graph = CoreGraph(random.Random(number), well_behaved=number % 2 == 0)
     values = judge(graph.b.graph, ["x"], framework=NumpyFramework())
-    above = core_graphs.lies_above_a_chord(graph, np.random.default_rng(number))
+    above = core_chords.lies_above_a_chord(graph, np.random.default_rng(number))
     return graph, certificate_of(graph.b.graph, values), above
 
 
@@ -93,9 +105,9 @@ def one(number: int, found: dict[str, Counter[str]]) -> None:
         neither_certified_nor_violated=not certificate and not above,
     )
     if certificate and above:
-        found["examples"][f"certified and violated: {number}"] = 1
+        found["violations"][f"certified and violated: {number}"] = 1
     if convex and above:
-        found["examples"][f"convex by construction and violated: {number}"] = 1
+        found["violations"][f"convex by construction and violated: {number}"] = 1
     if not certificate:
         kind = _kind(certificate.reasons[0])
         found["reasons"][kind] += 1
@@ -109,37 +121,48 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--graphs", type=int, default=200_000)
     parser.add_argument("--minutes", type=float, default=9.0, help="stop after so long; run again to go on")
+    parser.add_argument("--parts", type=int, default=1, help="of which this run does one")
+    parser.add_argument("--part", type=int, default=0, help="counted from 0: every such graph of so many")
+    parser.add_argument("--join", type=int, metavar="PARTS", help="make one result of so many parts, and run nothing")
     options = parser.parse_args()
+    if options.join:
+        found = _counts()
+        for part in range(options.join):
+            for name, counter in _counts(_file(part, options.join)).items():
+                found[name].update(counter)
+        _write(found, options.graphs, _file(0, 1))
+        return
     warnings.simplefilter("ignore")  # of torch, for what random graphs do
     torch.set_num_threads(1)
-    found, start, written = _counts(), time.monotonic(), time.monotonic()
-    for number in range(found["counts"]["graphs"], options.graphs):
+    path = _file(options.part, options.parts)
+    found, start, written = _counts(path), time.monotonic(), time.monotonic()
+    # A part holds whole fours of numbers, of which the first is a model of torch.
+    numbers = [n for n in range(options.graphs) if n // 4 % options.parts == options.part]
+    for number in numbers[found["counts"]["graphs"] :]:
         one(number, found)
         if time.monotonic() - start > 60.0 * options.minutes:
             break
         if time.monotonic() - written > _PAUSE:  # so that little is lost if the run is ended
             found["seconds"]["total"] += time.monotonic() - written
             written = time.monotonic()
-            _write(found, options.graphs)
+            _write(found, options.graphs, path)
     found["seconds"]["total"] += time.monotonic() - written
-    _write(found, options.graphs)
+    _write(found, options.graphs, path)
 
 
-_PAUSE = 120.0  # seconds between two writings of the result
+_PAUSE = 30.0  # seconds between two writings of the result
 
 
-def _write(found: dict[str, Counter[str]], graphs: int) -> None:
+def _write(found: dict[str, Counter[str]], graphs: int, path: Path) -> None:
     counts = found["counts"]
-    measure.write(
-        NAME,
-        {
-            "environment": measure.environment("torch"),
-            "settings": SETTINGS,
-            "complete": counts["graphs"] >= graphs,
-            "completeness": counts["convex_by_construction_and_certified"] / max(counts["convex_by_construction"], 1),
-            **{name: dict(counter.most_common(40)) for name, counter in found.items()},
-        },
-    )
+    payload = {
+        "environment": measure.environment("torch"),
+        "settings": SETTINGS,
+        "complete": counts["graphs"] >= graphs,
+        "completeness": counts["convex_by_construction_and_certified"] / max(counts["convex_by_construction"], 1),
+        **{name: dict(counter.most_common(40)) for name, counter in found.items()},
+    }
+    path.write_text(json.dumps(payload, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

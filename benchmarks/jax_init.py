@@ -1,7 +1,7 @@
 """``apply`` against JAX's own initializer over the same kernels: ``python -m benchmarks.jax_init``.
 
 Both are compiled: what is timed is a draw from a new key, steady. What ``apply`` costs besides, tracing and planning,
-is given apart, once.
+is given apart, once. It is asked for by default, which is isometric weights for these chains, and for log-normal ones.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from benchmarks.measure import environment, ratio, side_by_side, write
 from convex_init.jax import apply, plan
 
 HE = jax.nn.initializers.he_normal()
+METHODS = ("auto", "log_normal")
 NETWORKS = {"mlp 5x784": (784,) * 6 + (10,), "mlp 2x4096": (4096, 4096, 4096, 1)}
 
 
@@ -39,13 +40,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
     rows = []
-    for name, widths in NETWORKS.items():
+    for (name, widths), method in itertools.product(NETWORKS.items(), METHODS):
         fn, params = network(widths)
         x = jax.ShapeDtypeStruct((32, widths[0]), jnp.float32)
         begun = time.process_time()
-        made = plan((fn, params), x, method="log_normal")
+        made = plan((fn, params), x, method=method)
         planning = time.process_time() - begun
-        ours = jax.jit(lambda key, fn=fn, params=params, x=x: apply((fn, params), x, key=key, method="log_normal")[1])
+        ours = jax.jit(
+            lambda key, fn=fn, params=params, x=x, method=method: apply((fn, params), x, key=key, method=method)[1]
+        )
 
         def of_jax(key: jax.Array, params: Any = params) -> Any:
             pairs = zip(jax.random.split(key, len(params)), params, strict=True)
@@ -61,11 +64,12 @@ def main() -> None:
         }
         seconds = side_by_side(actions, rounds=arguments.rounds, clock=time.process_time)
         found = ratio(seconds, "apply", "he_normal")
-        print(f"{name}: apply / he_normal {found}; planning {planning:.2f} s, with compilation {first:.2f} s")
+        print(f"{name}, {method}: apply / he_normal {found}; planning {planning:.2f} s, with compilation {first:.2f} s")
         rows.append(
             {
-                **{"network": name, "weights": sum(a * b for a, b in itertools.pairwise(widths))},
-                **{"layers": len(made.layers), "ratio_to_he_normal": found, "seconds": seconds},
+                **{"network": name, "method": method, "law": type(made.layers[-1].recipe.weight).__name__},
+                **{"weights": sum(a * b for a, b in itertools.pairwise(widths)), "layers": len(made.layers)},
+                **{"ratio_to_he_normal": found, "seconds": seconds},
                 **{"planning_processor_seconds": planning, "first_call_processor_seconds": first},
             }
         )

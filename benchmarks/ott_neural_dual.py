@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import os
 import statistics
 import time
@@ -24,7 +25,7 @@ import optax
 from ott.neural.methods.neuraldual import W2NeuralDual
 from ott.neural.networks.icnn import ICNN
 
-from benchmarks.measure import environment, write
+from benchmarks.measure import RESULTS, environment, write
 from convex_init.jax import apply, certify
 
 LENGTH, SPREAD, PUSH = 3.0, 0.5, 1.0
@@ -116,29 +117,52 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--resume", action="store_true", help="keep the trainings that the result file has")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # of depth
     rows: list[dict[str, Any]] = []
     solvers = {dim: solver_of(dim, arguments.steps) for dim in COMPONENTS}
-    for seed, dim, start in itertools.product(range(arguments.seeds), COMPONENTS, STARTS):
-        rows.append(trained(solvers[dim], start, dim, seed))
-        print(rows[-1], flush=True)
-    medians = {
-        f"{dim}-D, {start}": {
-            name: statistics.median(row[name] for row in rows if (row["dim"], row["start"]) == (dim, start))
-            for name in ("map_error_at_start", "map_error", "dual_loss", "distance_error")
-        }
-        for dim in COMPONENTS
-        for start in STARTS
-    }
-    for name, found in medians.items():
-        print(name, {key: round(value, 4) for key, value in found.items()})
     settings = {
         **{"steps": arguments.steps, "seeds": arguments.seeds, "batch": BATCH, "hidden": HIDDEN, "adam": RATE},
         **{"length": LENGTH, "spread": SPREAD, "push": PUSH, "components": COMPONENTS, "load": os.getloadavg()},
     }
-    found = {"settings": settings, **environment("jax", "flax", "optax", "ott-jax"), "medians": medians, "rows": rows}
-    write("ott_neural_dual", found)
+    if arguments.resume:
+        rows += _kept(settings)
+    there = {(row["seed"], row["dim"], row["start"]) for row in rows}
+    for seed, dim, start in itertools.product(range(arguments.seeds), COMPONENTS, STARTS):
+        if (seed, dim, start) in there:
+            continue
+        rows.append(trained(solvers[dim], start, dim, seed))
+        print(rows[-1], flush=True)
+        found = {"settings": settings, **environment("jax", "flax", "optax", "ott-jax"), "medians": medians(rows)}
+        write("ott_neural_dual", found | {"rows": rows})  # each time, so that a run that is ended is not lost
+
+
+def _kept(settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the result file that were trained with these settings, whatever the number of seeds and the load."""
+    there = json.loads((RESULTS / "ott_neural_dual.json").read_text())
+    varying = {"seeds", "load"}
+    then, now = (
+        {name: value for name, value in json.loads(json.dumps(of)).items() if name not in varying}
+        for of in (there["settings"], settings)
+    )
+    if then != now:
+        raise SystemExit(f"--resume: the file was made with {then}, and this run has {now}")
+    rows: list[dict[str, Any]] = there["rows"]
+    return rows
+
+
+def medians(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """By dimension and start, over seeds."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(f"{row['dim']}-D, {row['start']}", []).append(row)
+    measured = ("map_error_at_start", "map_error", "dual_loss", "distance_error")
+    return {
+        name: {what: round(statistics.median(row[what] for row in group), 4) for what in measured}
+        | {"seeds": len(group)}
+        for name, group in groups.items()
+    }
 
 
 if __name__ == "__main__":

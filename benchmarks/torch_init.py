@@ -40,7 +40,6 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name, model in networks().items():
         model.to(device)
-        decided, isometric = ci.plan(model), ci.plan(model, method="isometric")
         weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
 
         def kaiming(weights: list[nn.Parameter] = weights) -> None:
@@ -69,8 +68,6 @@ def main() -> None:
             "apply_": lambda model=model: ci.apply_(model, method="log_normal"),
             "apply_, isometric": lambda model=model: ci.apply_(model, method="isometric"),
             "apply_, matched moments": lambda model=model: ci.apply_(model, match_moments=True),
-            "executing a plan, isometric": lambda isometric=isometric: isometric.execute(),
-            "executing a plan": lambda decided=decided: decided.execute(),
         }
         if device.type == "cuda" or name == "mlp 20x128":
             actions["log_normal_"] = log_normal

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from convex_init.torch import apply_, project_
-from experiments.depth import FROZEN, METHODS
+from convex_init.torch.layers import ConvexConv2d, ConvexLinear
+from experiments.depth import CARRIER, FROZEN, METHODS
 from experiments.experiment import Run
 
 SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
@@ -73,15 +75,17 @@ def network_of(run: Run, classes: int, seed: int, examples: Tensor) -> nn.Module
     shape, channels, depth = SHAPES[run["dataset"]], run["channels"], run["depth"]
     widths = [shape[0], *[channels] * depth]
     kernels = [run.get("first_kernel", 3), *[3] * (depth - 1)]
+    down = CARRIER.get(run["method"])
     convolutions = [
-        nn.Conv2d(n, m, kernel, stride=2 if place in (0, depth // 2) else 1, padding=kernel // 2)
+        _convolution(n, m, kernel, 2 if place in (0, depth // 2) else 1, down if place else None)
         for place, ((n, m), kernel) in enumerate(zip(itertools.pairwise(widths), kernels, strict=True))
     ]
     if run.get("head", "flatten") == "mean":
         head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
     else:
         pixels = math.prod(-(-side // 4) for side in shape[1:])
-        head = nn.Sequential(nn.Flatten(), nn.Linear(channels * pixels, classes))
+        last = nn.Linear if down is None else partial(ConvexLinear, carrier=math.inf)
+        head = nn.Sequential(nn.Flatten(), last(channels * pixels, classes))
     generator = torch.Generator().manual_seed(seed)
     if run.get("skip"):
         model: nn.Module = WithSkips(shape, convolutions, head)
@@ -104,6 +108,13 @@ def network_of(run: Run, classes: int, seed: int, examples: Tensor) -> nn.Module
             he_convolutions_(model, generator)
             project_(model)
     return model
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, stride: int, carrier: float | None) -> nn.Conv2d:
+    """A convolution that leaves the image as large as the stride allows, beside a carrier where one is given."""
+    if carrier is None:
+        return nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
+    return ConvexConv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, carrier=carrier)
 
 
 @torch.no_grad()

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from convex_init.torch import ICNN, apply_, plan
+from convex_init.torch import ICNN, apply_, as_convex, plan
 from convex_init.torch.layers import ConvexLinear
 from convex_init.torch.model.parameters import Parameters
 from convex_init.torch.write.drawing import Fill, fill_
+from convex_init.torch.write.positivity import raw_parameter
 from experiments import records
 from experiments.data.images import flat_images
 from experiments.experiment import Context, Experiment, Record, Results, Run, run_key
@@ -45,6 +46,20 @@ METHODS: dict[str, dict[str, Any] | None] = {
     "isometric, hidden layers frozen": {"method": "isometric"},
     "isometric start, not projected": {"method": "isometric"},
     "ICNN, He": {**_PAPER},
+    "isometric, relu map, free last layer": {"method": "isometric"},
+    "isometric, relu map, bends apart, centred gradients": {"method": "isometric", "threshold": 1.0},
+    "isometric, relu map, bends apart, free last layer": {"method": "isometric", "threshold": 1.0},
+    "carrier, c = 0.01": {"method": "isometric"},
+    "carrier, c = 0.03": {"method": "isometric"},
+    "carrier, c = 0.1": {"method": "isometric"},
+    "carrier, c = 0.3": {"method": "isometric"},
+    "carrier, c = 0.03, bends apart": {"method": "isometric", "threshold": 1.0},
+    "carrier, c = 0.1, bends apart": {"method": "isometric", "threshold": 1.0},
+    "carrier, c = 0.03, bends half apart": {"method": "isometric", "threshold": 0.5},
+    "isometric, relu map, bends half apart": {"method": "isometric", "threshold": 0.5},
+    "isometric, relu map, bends twice apart": {"method": "isometric", "threshold": 2.0},
+    "non-convex, He, outputs times 3": None,
+    "carrier, c = 0.03, bends apart, outputs times 3": {"method": "isometric", "threshold": 1.0},
 }
 """Settings of the positive layers by method; ``None`` is the network with weights of both signs."""
 
@@ -54,7 +69,10 @@ NOT_PROJECTED = frozenset({"isometric start, not projected"})
 FROZEN = frozenset({"isometric, hidden layers frozen"})
 """Trains the first and the last layer only: it tells what the hidden layers learn."""
 
-_MAPS = {"isometric, relu map": "relu", "isometric, relu map, bends apart": "relu"}
+_MAPS = {name: "relu" for name in METHODS if "relu map" in name}
+
+CARRIER = {name: float(name.split(", ")[1].removeprefix("c = ")) for name in METHODS if name.startswith("carrier")}
+"""Down to which −c the weights of a method may go; its last layer is free."""
 
 STYLES.update(
     {
@@ -72,6 +90,20 @@ STYLES.update(
         "paper, bias noise 1/2": {"color": "#56B4E9", "linestyle": (0, (3, 1))},
         "paper": {"color": "#0072B2", "linestyle": "-"},
         "ICNN, He": {"color": "#D55E00", "linestyle": "-"},
+        "isometric, relu map, free last layer": {"color": "#88CCEE", "linestyle": "-"},
+        "isometric, relu map, bends apart, free last layer": {"color": "#88CCEE", "linestyle": (0, (5, 1.5))},
+        "isometric, relu map, bends apart, centred gradients": {"color": "#999933", "linestyle": (0, (5, 1.5))},
+        "carrier, c = 0.01": {"color": "#D55E00", "linestyle": (0, (1, 1.2))},
+        "carrier, c = 0.03": {"color": "#D55E00", "linestyle": "-"},
+        "carrier, c = 0.1": {"color": "#D55E00", "linestyle": (0, (3, 1, 1, 1))},
+        "carrier, c = 0.3": {"color": "#CC79A7", "linestyle": "-"},
+        "carrier, c = 0.03, bends apart": {"color": "#D55E00", "linestyle": (0, (5, 1.5))},
+        "carrier, c = 0.1, bends apart": {"color": "#CC79A7", "linestyle": (0, (5, 1.5))},
+        "carrier, c = 0.03, bends half apart": {"color": "#D55E00", "linestyle": (0, (3, 1, 1, 1, 1, 1))},
+        "isometric, relu map, bends half apart": {"color": "#882255", "linestyle": (0, (3, 1, 1, 1, 1, 1))},
+        "isometric, relu map, bends twice apart": {"color": "#882255", "linestyle": (0, (1, 1.2))},
+        "non-convex, He, outputs times 3": {"color": "#000000", "linestyle": "-"},
+        "carrier, c = 0.03, bends apart, outputs times 3": {"color": "#D55E00", "linestyle": (0, (8, 1, 1, 1))},
     }
 )
 
@@ -100,11 +132,12 @@ def build(run: Run, inputs: int, outputs: int, examples: torch.Tensor | None = N
         activation=ACTIVATIONS[run.get("activation", "relu")](),
         positivity=None if chosen is None else run.get("positivity", _MAPS.get(run["method"], "projection")),
         skip=run.get("skip", False),
+        carrier=CARRIER.get(run["method"], 0.0),
     )
     variance = run.get("variance", 1.0)
     if chosen is None:
         network.reset_parameters(generator)
-        return network
+        return _with_larger_outputs(network, run)
     if chosen.get("calibrate"):
         apply_(network, examples, generator=generator, **chosen)
         return network
@@ -122,10 +155,41 @@ def build(run: Run, inputs: int, outputs: int, examples: torch.Tensor | None = N
     for each in plan(network, variance=variance, **chosen).layers[1:]:
         weight = Fill(tensors.slot(each.name).raw, each.recipe.weight, each.recipe.positivity)
         fill_([weight, Fill(tensors.slot(each.bias).raw, each.recipe.bias)], generator)
+    if run["method"].endswith("free last layer"):
+        free_last_layer(network)
+    if run["method"].endswith("centred gradients"):
+        centre_gradients(network)
     if run["method"] in FROZEN:
         for layer in list(network.layers)[1:-1]:
             layer.requires_grad_(False)
+    return _with_larger_outputs(network, run)
+
+
+@torch.no_grad()
+def _with_larger_outputs(network: ICNN, run: Run) -> ICNN:
+    if run["method"].endswith("outputs times 3"):
+        network.layers[-1].weight.mul_(3.0)  # type: ignore[operator]
     return network
+
+
+@torch.no_grad()
+def free_last_layer(network: ICNN) -> None:
+    """Let the last weights have either sign: softmax does not see what a column gives to all classes alike."""
+    last = network.layers[-1]
+    assert isinstance(last, nn.Linear)
+    free = nn.Linear(last.in_features, last.out_features)
+    free.weight.copy_(last.weight)
+    free.bias.copy_(last.bias)
+    network.layers[-1] = free
+
+
+def centre_gradients(network: nn.Module) -> None:
+    """Take the mean over a row's inputs off the gradient of each positive weight."""
+    for layer in network.modules():
+        if isinstance(layer, ConvexLinear):
+            raw_parameter(layer).register_hook(  # type: ignore[no-untyped-call]
+                lambda gradient: gradient - gradient.mean(-1, keepdim=True)
+            )
 
 
 def train(run: Run, context: Context) -> Results:
@@ -143,6 +207,27 @@ def train(run: Run, context: Context) -> Results:
         "accuracy": accuracy(network, test, test_labels),
         "losses": losses,
         **_weights_of(network),
+        **(of_carrier(network, inputs[:1000], test[:1000]) if run["method"] in CARRIER else {}),
+    }
+
+
+@torch.no_grad()
+def of_carrier(network: nn.Module, examples: torch.Tensor, others: torch.Tensor) -> Results:
+    """What the convex form of a trained network adds to its logits, and what that costs in digits, on other inputs."""
+    exact, rounded = (as_convex(network, examples, dtype=dtype, tolerance=1.0) for dtype in (torch.float64, None))
+    expected = network.double()(others.double())
+    common = exact(others.double()) - expected
+    errors = [
+        float((form(x).double().softmax(1) - expected.softmax(1)).abs().max())
+        for form, x in ((rounded, others), (exact, others.double()))
+    ]
+    network.float()
+    return {
+        "carrier_row_sum": middle(exact.measured.row_sums),
+        "common_part": float(common.abs().max()),
+        "logits": float(expected.abs().max()),
+        "error_float32": errors[0],
+        "error_float64": errors[1],
     }
 
 

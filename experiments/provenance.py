@@ -6,7 +6,7 @@ import platform
 from functools import cache
 from importlib import metadata
 
-_PACKAGES = ("convex-init", "numpy", "pytorch-ignite", "rdkit", "scikit-learn", "torch")
+_PACKAGES = ("convex-init", "numpy", "pytorch-ignite", "rdkit", "scikit-learn", "selfies", "torch")
 
 
 @cache

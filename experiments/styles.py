@@ -81,12 +81,16 @@ def log_scale(axes: Any) -> None:
     axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
 
 
+_INCHES_PER_LETTER = 0.07  # at 9 points, a little more than the mean
+
+
 def legend_above(figure: Any, axes: NDArray[Any]) -> None:
     """One legend for all panels."""
     labels: dict[str, Any] = {}
     for each in axes.flat:
         labels.update(zip(*reversed(each.get_legend_handles_labels()), strict=True))
-    columns = min(2 * axes.shape[1], 5)  # what fits above the panels
+    widest = _INCHES_PER_LETTER * (max(map(len, labels)) + 6)  # with its line
+    columns = max(1, min(2 * axes.shape[1], 5, int(figure.get_figwidth() / widest)))  # what fits above the panels
     figure.legend(labels.values(), labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=9)
 
 

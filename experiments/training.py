@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from convex_init.ignite import NonNegProjection
-from convex_init.torch import projected_parameters
+from convex_init.torch import project_after_step, projected_parameters
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 AT_ONCE = 4096  # samples in one forward pass of an evaluation
@@ -77,9 +77,10 @@ def fit(
         return value.detach()
 
     course = Course(len(inputs), schedule)
-    projected = list(projected_parameters(network).values()) if project else []
+    if project and projected_parameters(network):
+        project_after_step(optimizer, network)
     order = Batches(len(inputs), schedule.batch_size, seed, inputs.device)
-    loop(step, order, course, schedule, projected, after_epoch, tensorboard)
+    loop(step, order, course, schedule, (), after_epoch, tensorboard)
     return course.losses()
 
 

@@ -9,7 +9,7 @@ import torch
 
 from experiments.convolutional import network_of
 from experiments.data.images import flat_images
-from experiments.depth import NOT_PROJECTED, RATES, Scope, declare, of_last_epoch
+from experiments.depth import CARRIER, NOT_PROJECTED, RATES, Scope, declare, of_carrier, of_last_epoch
 from experiments.depth_report import depth_report
 from experiments.experiment import Context, Results, Run
 from experiments.training import Schedule, accuracy, fit
@@ -20,7 +20,8 @@ _FROZEN = "isometric, hidden layers frozen"
 _BENDS = "isometric, bends apart"
 
 
-def _execute(run: Run, context: Context) -> Results:
+def train(run: Run, context: Context) -> Results:
+    """Train on images: settings as for :func:`experiments.convolutional.network_of`, and of the schedule."""
     images = flat_images(run["dataset"], context, run["limit"], 2000)
     inputs, labels, test, test_labels = (
         torch.from_numpy(part).to(context.device)
@@ -35,6 +36,7 @@ def _execute(run: Run, context: Context) -> Results:
         "loss": of_last_epoch(losses, run["epochs"]),
         "accuracy": accuracy(network, test, test_labels),
         "losses": losses,
+        **(of_carrier(network, inputs[:500], test[:500]) if run["method"] in CARRIER else {}),
     }
 
 
@@ -79,4 +81,4 @@ def _scopes(preset: str) -> list[Scope]:
     ]
 
 
-EXPERIMENT = declare("depth_cnn", "Depth: plain convolutional networks", _scopes, depth_report, _execute)
+EXPERIMENT = declare("depth_cnn", "Depth: plain convolutional networks", _scopes, depth_report, train)

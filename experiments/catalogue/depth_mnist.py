@@ -15,6 +15,7 @@ _ALL = (*_DEEP, "log-normal, matched", "paper, bias noise 1/2", "paper")
 _ALONE = ("isometric start, not projected", "isometric, hidden layers frozen")
 _BENDS = ("isometric, bends apart",)
 _BOTH = ("isometric, relu map, bends apart",)
+_CARRIER = ("carrier, c = 0.03, bends apart",)
 _MEASURED = ("log-normal, matched, measured",)
 _LAWS = ("gamma, matched", "spike-and-slab, matched")
 
@@ -54,6 +55,8 @@ def _scopes(preset: str) -> list[Scope]:
         Scope(_settings(preset, 784, 50, (*_DEEP, *_BOTH)), RATES[:2], 5),
         Scope(_settings(preset, 256, 50, _DEEP), RATES[:2], 5),
         Scope(_settings(preset, 256, 100, _DEEP), RATES[:2]),
+        *(Scope(_settings(preset, 784, depth, _CARRIER), RATES[:2], 5) for depth in (5, 7, 10, 20)),
+        *(Scope(_settings(preset, 784, depth, _DEEP[:1]), (3e-5,)) for depth in (5, 7, 10, 20)),
         Scope(_settings(preset, 256, 7, _ALL), slow, 5),
         Scope(_settings(preset, 256, 3, _ALL), slow, 5),
     ]

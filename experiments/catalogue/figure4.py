@@ -13,6 +13,7 @@ from convex_init.torch import level_set_path
 from experiments.data.tox21 import ASSAYS, read_tox21
 from experiments.descriptors import features
 from experiments.experiment import Context, Experiment, Record, Results, Run, run_key
+from experiments.molecules import drug_likeness, picture
 from experiments.page import Page
 from experiments.tox21 import DESCRIPTORS, SETTINGS, WithDropout, network_of, train
 from experiments.training import outputs_of
@@ -83,14 +84,14 @@ def execute(run: Run, context: Context) -> Results:
                 "target": data.test.smiles[target],
                 "toxicity": float(torch.sigmoid(logits[0])),
                 "toxicity of the target": _toxicity(network, tested[target], column),
-                _TARGETS_QED: _drug_likeness(data.test.smiles[target]),
+                _TARGETS_QED: drug_likeness(data.test.smiles[target]),
                 "toxicities": torch.sigmoid(logits).tolist(),
                 "deviation": float((logits - logits[0]).abs().max()),
                 "toxicity range": float(torch.sigmoid(logits).max() - torch.sigmoid(logits).min()),
                 "nearest": [smiles[index] for index in nearest],
                 "distances": distances.tolist(),
                 "to the target": np.linalg.norm(path.points[:, pair].cpu().numpy() - tested[target], axis=1).tolist(),
-                "qed": [_drug_likeness(smiles[index]) for index in nearest],
+                "qed": [drug_likeness(smiles[index]) for index in nearest],
             }
         )
     return {"deviation": path.deviation, "on_floor": float(on_floor.mean()), "paths": found}
@@ -120,14 +121,6 @@ def _nearest(points: NDArray[Any], real: NDArray[Any]) -> tuple[NDArray[np.int64
 
     distances, indices = NearestNeighbors(n_neighbors=1).fit(real).kneighbors(points)
     return indices[:, 0], distances[:, 0]
-
-
-def _drug_likeness(smiles: str) -> float:
-    from rdkit import Chem
-    from rdkit.Chem import QED
-
-    qed: Any = QED.qed  # RDKit is typed in part
-    return float(qed(Chem.MolFromSmiles(smiles)))
 
 
 def report(records: Sequence[Record], page: Page) -> None:
@@ -201,7 +194,7 @@ def _drawn(records: Sequence[Record]) -> Any:
         compounds.append((path["target"], f"target: QED {path[_TARGETS_QED]:.2f}"))
         for place, (smiles, title) in enumerate(compounds):
             below = part.add_subplot(grid[1, place if place < len(compounds) - 1 else _DRAWN])
-            below.imshow(_image(smiles), interpolation="lanczos")
+            below.imshow(picture(smiles), interpolation="lanczos")
             below.set_axis_off()
             below.set_title(title, fontsize=8)
     return figure
@@ -213,19 +206,6 @@ def _evenly(nearest: Sequence[str]) -> list[int]:
     if len(changes) <= _DRAWN:
         return changes
     return [changes[round(place)] for place in np.linspace(0, len(changes) - 1, _DRAWN)]
-
-
-def _image(smiles: str) -> Any:
-    import io
-
-    from PIL import Image
-    from rdkit import Chem
-    from rdkit.Chem.Draw import rdMolDraw2D
-
-    drawer = rdMolDraw2D.MolDraw2DCairo(300, 300)
-    drawer.DrawMolecule(Chem.MolFromSmiles(smiles))
-    drawer.FinishDrawing()
-    return Image.open(io.BytesIO(drawer.GetDrawingText()))
 
 
 EXPERIMENT = Experiment(

@@ -1,0 +1,75 @@
+"""The tables of docs/field*.md and README.md about the field: ``python -m experiments.field_tables`` writes them.
+
+They are made from the result files. A table stands on a page between ``<!-- field table: NAME -->`` and
+``<!-- /field table -->``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments import records
+from experiments.command import RESULTS
+from experiments.field.kinds import kind_rows, use_rows
+from experiments.field.ratios import against, best_rival, cells, errors, is_complete, shape_of
+from experiments.field.report import USED, tally_rows
+from experiments.field.start_cells import head_and_rows
+from experiments.styles import middle, shown
+
+PAGES = (*(Path(f"docs/{name}.md") for name in ("field", "field_cells", "field_start")), Path("README.md"))
+COUNTED = (
+    "auto", "auto, targets", "bounded_gain", "bounded_gain, spread", "spike_and_slab, spread", "isometric",
+    "isometric, spread", "default", "U(0, 0.001)", "default behind softplus/fan_in",
+)  # fmt: skip
+IN_SHORT = ("default", "U(0, 0.001)", "default behind softplus/fan_in", "auto", "auto, targets")
+_CAUSES = (("double integrator", "2 × 32, skips"), ("log-sum-exp, 16 inputs", "3 × 64"))
+
+
+def tables() -> dict[str, str]:
+    """Return every table by its name."""
+    found = cells(records.read(RESULTS / "cpu" / "field.jsonl"))
+    head, rows = tally_rows(found)
+    by_cell = []
+    for of in found.values():
+        ours = against(of, "auto")
+        if ours is not None:
+            record = of["auto"]
+            rival = best_rival(of)
+            name = f"{record['settings']['task']}, {shape_of(record)}"
+            error = shown(middle(errors(of[rival])), 4)
+            star = "" if is_complete(of) else " *"
+            by_cell.append((name, record["settings"]["half"], rival + star, error, ours.shown()))
+    made = {
+        "tally": _markdown(head, [row for row in rows if row[0] in COUNTED]),
+        "in short": _markdown(head, [row for row in rows if row[0] in IN_SHORT]),
+        "auto": _markdown(("cell", "half", "best rival", "its error", "auto, ratio"), by_cell),
+    }
+    every = [of for of in found.values() if best_rival(of)]
+    made["kinds"] = _markdown(*kind_rows(every, "auto"))
+    made["uses"] = _markdown(*use_rows(every, USED))
+    starts = records.read(RESULTS / "cpu" / "field_start.jsonl")
+    for place, cell in enumerate(_CAUSES):
+        columns, lines = head_and_rows(starts)
+        made[f"start {place}"] = _markdown(columns, lines[cell])
+    return made
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+_BETWEEN = re.compile(r"(<!-- field table: (.*?) -->\n).*?(<!-- /field table -->)", re.DOTALL)
+
+
+def written(page: str) -> str:
+    """Return the page with its tables made anew."""
+    made = tables()
+    return _BETWEEN.sub(lambda match: f"{match[1]}{made[match[2]]}\n{match[3]}", page)
+
+
+if __name__ == "__main__":
+    for path in PAGES:
+        path.write_text(written(path.read_text(encoding="utf-8")), encoding="utf-8")
