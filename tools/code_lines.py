@@ -20,10 +20,11 @@ BEGIN, END = "<!-- code lines -->", "<!-- /code lines -->"
 PARTS = (
     CORE,
     *("plugins/convex_init/torch", "plugins/convex_init/jax", "plugins/convex_init/tensorflow"),
-    *("plugins/convex_init/keras", "plugins/convex_init/demo"),
-    *("integrations/convex_init/ignite", "integrations/convex_init/timm"),
+    *("plugins/convex_init/keras", "plugins/convex_init/command", "plugins/convex_init/demo"),
+    *("integrations/convex_init/cvxpy", "integrations/convex_init/ignite", "integrations/convex_init/timm"),
     *("tests", "experiments", "benchmarks", "tools", "examples"),
 )
+_SMALL = 0.05  # of the core: no row of the page for such a folder
 LAYOUT = {
     *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT),
     *(tokenize.ENCODING, tokenize.ENDMARKER),
@@ -60,13 +61,13 @@ def rows(folders: list[Path]) -> list[tuple[str, int, int]]:
 
 
 def table(found: list[tuple[str, int, int]], of_core: int) -> str:
-    """Return rows as Markdown; folders of tests and the like are left out."""
+    """Return rows as Markdown; small folders and those within tests and the like are left out."""
     lines = ["| part | files | lines | per line of the core |", "|---|---:|---:|---:|"]
     of_code = False
     for name, files, count in found:
         is_inner = name.startswith("  ")
         of_code = of_code if is_inner else name.startswith(("convex_init", "plugins", "integrations"))
-        if of_code or not is_inner:
+        if not is_inner or (of_code and count >= _SMALL * of_core):
             shown = f"… `{name.strip()}`" if is_inner else f"`{name}`"
             lines.append(f"| {shown} | {files} | {count:,} | {count / of_core:.2f} |")
     return "\n".join(lines)

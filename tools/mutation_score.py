@@ -1,8 +1,8 @@
 """Which small faults the tests notice: ``python -m tools.mutation_score core [--mutants 250] [--seed 0]``.
 
 Samples mutants of one part of the library (the operators of cosmic-ray, and swapped arguments), and runs for each the
-test files that reach its line, in a copy of the checkout. Writes counts and survivors to
-``results/mutation_score.json``, part by part; a ``remark`` that was written there beside a survivor stays.
+test files that reach its line, in a copy of the checkout; ``--minutes`` ends the sample early. Writes counts and
+survivors to ``results/mutation_score.json``, part by part; a ``remark`` that was written beside a survivor stays.
 ``--again tests/core/test_new.py`` tries tests on the survivors that have none. Needs
 ``pip install cosmic-ray coverage``.
 """
@@ -41,6 +41,15 @@ _KERAS_TESTS = (
     "agrees_with_torch examples fans initializers methods network_and_report saving signal_through_layers training"
 )
 _PLANS = [path.stem.removeprefix("test_") for path in sorted((CHECKOUT / "tests" / "torch").glob("test_plan_*.py"))]
+# The judge's own tests, the quickest first; those of other folders reach it, too, and would take an hour.
+_JUDGED = (
+    "calculus constraints convex_functions input_parts judge judge_fuzz judge_lines judge_models "
+    "not_convex_reasons operations values"
+)
+_CERTIFIED = (
+    "attacks certificate certificate_attacks certificate_containers certificate_edges certificate_idioms evidence "
+    "monotone proofs"
+)
 _NUMPY = ["numpy", "mpmath", "scipy.integrate", "scipy.stats"]
 PARTS: dict[str, tuple[list[str], list[str], list[str]]] = {
     "core": (
@@ -52,12 +61,26 @@ PARTS: dict[str, tuple[list[str], list[str], list[str]]] = {
         folder: ([f"convex_init_core/{folder}/**/*.py"], ["tests/core", *tests], [*_NUMPY, "torch"])
         for folder, tests in {
             "graph": ["tests/torch/trace/test_evaluated.py"],
-            "convexity": [f"tests/torch/test_certificate{name}.py" for name in ("", "_attacks", "_edges", "_idioms")],
             "reading": [f"tests/torch/test_{name}.py" for name in ("reading", "reading_of_kinds", *_PLANS)],
-            "planning": [f"tests/torch/test_{name}.py" for name in ("calibration", "contract", "methods", *_PLANS)],
             "reporting": ["tests/torch/test_signal_report.py"],
         }.items()
     },
+    "convexity": (
+        ["convex_init_core/convexity/**/*.py"],
+        [
+            *(f"tests/core/test_{name}.py" for name in _JUDGED.split()),
+            *(f"tests/torch/test_{name}.py" for name in _CERTIFIED.split()),
+        ],
+        [*_NUMPY, "torch"],
+    ),
+    "planning": (
+        ["convex_init_core/planning/**/*.py"],
+        [
+            *("tests/core/planning", "tests/contract/test_plans_and_reports.py", "tests/contract/test_refusals.py"),
+            *(f"tests/torch/test_{name}.py" for name in ("calibration", "all_or_nothing", "methods", *_PLANS)),
+        ],
+        [*_NUMPY, "torch"],
+    ),
     "torch": (
         [f"plugins/convex_init/torch/{name}.py" for name in _TORCH.split()],
         [f"tests/torch/test_{name}.py" for name in _TORCH_TESTS.split()],
@@ -186,7 +209,7 @@ def copied(places: list[str], folder: str) -> Path:
     return root
 
 
-def score(part: str, root: Path, count: int, seed: int) -> None:
+def score(part: str, root: Path, count: int, seed: int, minutes: float) -> None:
     """Try a sample of all mutants of a part and write what lived."""
     patterns, places, _ = PARTS[part]
     begun = time.monotonic()
@@ -203,6 +226,9 @@ def score(part: str, root: Path, count: int, seed: int) -> None:
     lived: list[Mutant] = []
     per_file: dict[str, dict[str, int]] = collections.defaultdict(lambda: {"tried": 0, "killed": 0})
     for number, mutant in enumerate(sample, start=1):
+        if time.monotonic() - begun > 60.0 * minutes:
+            sample = sample[: number - 1]
+            break
         reaching = tests_for(root, mutant, found)
         alive = survives(root, mutant, reaching, 60.0 + 3.0 * sum(found[test][0] for test in reaching))
         per_file[mutant.file]["tried"] += 1
@@ -268,6 +294,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--mutants", type=int, default=250)
+    parser.add_argument("--minutes", type=float, default=120.0, help="stop after so long; what was tried counts")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--again", nargs="+", metavar="TEST", help="run these against the survivors on file")
     chosen = parser.parse_args()
@@ -280,7 +307,7 @@ def main() -> None:
         if chosen.again:
             try_again(chosen.part, root, chosen.again)
         else:
-            score(chosen.part, root, chosen.mutants, chosen.seed)
+            score(chosen.part, root, chosen.mutants, chosen.seed, chosen.minutes)
 
 
 if __name__ == "__main__":
