@@ -62,8 +62,10 @@ def proven(node: Node, values: Values, order: Mapping[Node, int]) -> Value | Non
 _LAST = ("add", "subtract", "multiply", "divide", "where", "maximum", "minimum", "square", "power", "negate")
 
 
-def _pieces(node: Node, base: Node, inside: Sequence[Node], values: Values) -> tuple[list[_Piece], list[_Piece]]:
-    """The function piece by piece, from −∞ to ∞, and at the places between the pieces.
+def _pieces(
+    node: Node, base: Node, inside: Sequence[Node], values: Values
+) -> tuple[list[_Piece], list[list[_Piece]]]:
+    """The function piece by piece, from −∞ to ∞, and what it may be at the places between the pieces.
 
     Raises:
         NotKnown: if it is not made of terms that are followed.
@@ -79,7 +81,10 @@ def _pieces(node: Node, base: Node, inside: Sequence[Node], values: Values) -> t
             found[low, high] = _Piece(low, high, _terms(node, inside, values, Side(low, high, plain, base)))
         except Turns as turns:
             cuts = sorted({*cuts, *turns.places})
-    joints = [_Piece(at, at, _terms(node, inside, values, Side(at, at, plain, base))) for at in cuts[1:-1]]
+    joints = [
+        [_Piece(at, at, _terms(node, inside, values, Side(at, at, plain, base, sign))) for sign in (-1.0, 0.0, 1.0)]
+        for at in cuts[1:-1]
+    ]
     return [found[span] for span in pairwise(cuts)], joints
 
 
@@ -92,7 +97,7 @@ def _terms(node: Node, inside: Sequence[Node], values: Values, side: Side) -> Te
     return side.of(node)
 
 
-def _claim(pieces: Sequence[_Piece], joints: Sequence[_Piece]) -> ElementWise | None:
+def _claim(pieces: Sequence[_Piece], joints: Sequence[Sequence[_Piece]]) -> ElementWise | None:
     """What is claimed of the function for the calculus; ``None`` if it is not seen to be convex.
 
     Raises:
@@ -103,9 +108,9 @@ def _claim(pieces: Sequence[_Piece], joints: Sequence[_Piece]) -> ElementWise | 
         if not slope.slope.is_non_negative(piece.low, piece.high):
             return None
     for at, (before, after), (falling, rising) in zip(joints, pairwise(pieces), pairwise(slopes), strict=True):
-        place = at.low
+        place = before.high
         for beside in (before, after):
-            if abs(_gap(beside.terms, at.terms, place)) > _slack(beside.terms, at.terms, place):
+            if any(abs(_gap(beside.terms, one.terms, place)) > _slack(beside.terms, one.terms, place) for one in at):
                 return None
         if _gap(falling, rising, place) < -_slack(falling, rising, place):
             return None

@@ -12,6 +12,9 @@ from convex_init_core.graph.nodes import Node
 from convex_init_core.graph.precision import keeps_numbers
 
 
+_FAINTEST = -16.0  # exponent; smaller ones may underflow to 0, in half precision first
+
+
 class Turns(Exception):
     """Between the two places a choice changes: they have to be looked at one by one."""
 
@@ -28,12 +31,14 @@ class Side:
         low: where it begins; may be −∞.
         high: where it ends; may be ∞. The same as ``low`` for what holds at that place alone.
         plain: what has the rounding that counts, to make others from.
+        at_zero: the sign that a choice finds at one place in what is 0 there but for rounding.
     """
 
-    def __init__(self, low: float, high: float, plain: Terms, base: Node) -> None:
+    def __init__(self, low: float, high: float, plain: Terms, base: Node, at_zero: float = 0.0) -> None:
         """Start with the argument itself."""
-        self.low, self.high, self.plain = low, high, plain
+        self.low, self.high, self.plain, self.at_zero = low, high, plain, at_zero
         self._known: dict[Node, Terms | None] = {base: plain.plain(0.0, 1.0)}
+        self._numbers: dict[float, Terms] = {}
 
     def learn(self, node: Node, number: float | None) -> None:
         """Find the terms of a node from those of its inputs.
@@ -46,7 +51,7 @@ class Side:
             Turns: if a choice changes between the places.
         """
         if number is not None:
-            self._known[node] = self.plain.plain(number)
+            self._known[node] = self.number(number)
             return
         try:
             self._known[node] = self._found(node)
@@ -64,10 +69,14 @@ class Side:
             raise NotKnown
         return found
 
+    def number(self, number: float) -> Terms:
+        """Return the terms of a number: the same object for the same number."""
+        return self._numbers.setdefault(number, self.plain.plain(number))
+
     def _found(self, node: Node) -> Terms:
         if node.name == "where":
             condition, if_true, if_false = node.inputs
-            return self.of(if_true if self._number(self.of(condition)) != 0.0 else if_false)
+            return self.of(if_true if self._plain_number(self.of(condition)) != 0.0 else if_false)
         if node.name == "cast" and not keeps_numbers(node):
             raise NotKnown
         parts = [self.of(part) for part in node.inputs]
@@ -102,6 +111,31 @@ class Side:
             raise NotKnown  # it has a sign there, and rounding or underflow hide it
         return math.copysign(1.0, number)
 
+    def order(self, one: Terms, other: Terms) -> float:
+        """Return the sign of a difference as it is computed, for a choice that may jump.
+
+        Raises:
+            Turns: if it changes.
+            NotKnown: if it is not seen, or rounding or underflow may turn it somewhere between the two places.
+        """
+        difference = one + other.times(-1.0)
+        if one is other or not any(size for part in difference.parts.values() for size in part.sizes):
+            return 0.0
+        sign = self.sign(difference)
+        if self.low == self.high:
+            return sign or self.at_zero
+        if sign == 0.0 or self._fades(difference.kept):
+            raise NotKnown
+        return sign
+
+    def _fades(self, kept: dict[Factor, Polynomial]) -> bool:
+        """Whether an exponential, with nothing beside it, comes so near to 0 that it may underflow."""
+        if Factor() in kept:
+            return False
+        ((factor, above),) = kept.items()
+        ends = [factor.inner[1] * place for place in (self.low, self.high)]
+        return min(ends) + math.log(abs(above.numbers[0])) < _FAINTEST
+
     def _turns(self, kept: dict[Factor, Polynomial], rounding: float) -> list[float]:
         if set(kept) == {Factor()}:
             found = kept[Factor()].zeros(self.low, self.high, rounding)
@@ -111,7 +145,7 @@ class Side:
             raise NotKnown
         return [place for place in found if self.low < place < self.high]
 
-    def _number(self, of: Terms) -> float:
+    def _plain_number(self, of: Terms) -> float:
         polynomial = of.polynomial.numbers
         if len(polynomial) > 1:
             raise NotKnown
@@ -137,7 +171,7 @@ class Side:
 
     def hinge(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
         """``relu``."""
-        return parts[0] if self.sign(parts[0]) >= 0.0 else self.plain.plain(0.0)
+        return parts[0] if self.sign(parts[0]) >= 0.0 else self.number(0.0)
 
     def size(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
         """``|s|``."""
@@ -145,17 +179,17 @@ class Side:
 
     def side(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
         """``sign(s)``."""
-        return self.plain.plain(self.sign(parts[0]))
+        return self.number(self.order(parts[0], self.number(0.0)))
 
     def leaky(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
         """``max(s, αs)`` for α as a parameter or an input."""
-        slope = float(str(params["slope"])) if "slope" in params else self._number(parts[1])
+        slope = float(str(params["slope"])) if "slope" in params else self._plain_number(parts[1])
         return parts[0].times(1.0 if self.sign(parts[0]) >= 0.0 else slope)
 
     def replaced(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
         """``s`` above a place, else a number."""
-        at, value = float(str(params["at"])), float(str(params["value"]))
-        return parts[0] if self.sign(parts[0] + self.plain.plain(-at)) > 0.0 else self.plain.plain(value)
+        at, value = self.number(float(str(params["at"]))), self.number(float(str(params["value"])))
+        return parts[0] if self.order(parts[0], at) > 0.0 else value
 
     def rounded_corner(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
         """Huber's function."""
@@ -173,11 +207,11 @@ class Side:
     def compared(self, parts: list[Terms], params: Mapping[str, object]) -> Terms:
         """1 where a relation holds, else 0."""
         relation = str(params["relation"])
-        sign = self.sign(parts[0] + parts[1].times(-1.0))
+        sign = self.order(parts[0], parts[1])
         holds = {">": sign > 0.0, ">=": sign >= 0.0, "<": sign < 0.0, "<=": sign <= 0.0}
         if relation not in holds:
             raise NotKnown
-        return self.plain.plain(float(holds[relation]))
+        return self.number(float(holds[relation]))
 
 
 def _vanishes(of: Terms, place: float) -> bool:

@@ -119,7 +119,7 @@ class Terms:
 
     def times(self, factor: float) -> Terms:
         """Return the product with a number."""
-        return self._with({one: part.times(factor) for one, part in self.parts.items()})
+        return self if factor == 1.0 else self._with({one: part.times(factor) for one, part in self.parts.items()})
 
     def __mul__(self, other: Terms) -> Terms:
         """Return the product.
