@@ -54,6 +54,15 @@ TURNED = {
     "what cancels": (lambda b, s: chosen(b, lost(b, s), ">=", 0.0), NEAR_ZERO),
     "what cancels, not below": (lambda b, s: chosen(b, lost(b, s), "<", 0.0, -1.0), NEAR_ZERO),
     "what cancels, between two": (lambda b, s: chosen(b, b.add(lost(b, s), s), ">=", s), NEAR_ZERO),
+    "two exponentials": (lambda b, s: chosen(b, b.exp(s), ">", b.expm1(s)), FAR),
+    "two cubes": (
+        lambda b, s: chosen(b, b.add(b.power(b.multiply(s, 1e4), 3.0), 1.0), ">", b.power(b.multiply(s, 1e4), 3.0)),
+        FAR,
+    ),
+    "two squares": (
+        lambda b, s: chosen(b, b.add(b.square(b.multiply(s, 1e9)), 1.0), ">", b.square(b.multiply(s, 1e9))),
+        NEAR_ZERO,
+    ),
 }
 CERTAIN = {
     "elu above a number over its bound": lambda b, s: b.where(b.compare(b.elu(s), ">", -1.5), b.relu(s), 3.0),

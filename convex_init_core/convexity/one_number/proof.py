@@ -62,9 +62,7 @@ def proven(node: Node, values: Values, order: Mapping[Node, int]) -> Value | Non
 _LAST = ("add", "subtract", "multiply", "divide", "where", "maximum", "minimum", "square", "power", "negate")
 
 
-def _pieces(
-    node: Node, base: Node, inside: Sequence[Node], values: Values
-) -> tuple[list[_Piece], list[list[_Piece]]]:
+def _pieces(node: Node, base: Node, inside: Sequence[Node], values: Values) -> tuple[list[_Piece], list[list[_Piece]]]:
     """The function piece by piece, from −∞ to ∞, and what it may be at the places between the pieces.
 
     Raises:

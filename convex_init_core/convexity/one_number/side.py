@@ -118,23 +118,29 @@ class Side:
             Turns: if it changes.
             NotKnown: if it is not seen, or rounding or underflow may turn it somewhere between the two places.
         """
+        if one is other:
+            return 0.0
         difference = one + other.times(-1.0)
-        if one is other or not any(size for part in difference.parts.values() for size in part.sizes):
+        cancelled = difference.cancelled
+        if not difference.kept and not cancelled:
             return 0.0
         sign = self.sign(difference)
         if self.low == self.high:
             return sign or self.at_zero
-        if sign == 0.0 or self._fades(difference.kept):
+        if sign == 0.0 or any(factor != Factor() or degree for factor, degree in cancelled):
+            raise NotKnown  # what cancels may be as large as it likes, and its rounding, too
+        if self._fades(difference.kept, difference.rounding * sum(cancelled.values())):
             raise NotKnown
         return sign
 
-    def _fades(self, kept: dict[Factor, Polynomial]) -> bool:
-        """Whether an exponential, with nothing beside it, comes so near to 0 that it may underflow."""
+    def _fades(self, kept: dict[Factor, Polynomial], noise: float) -> bool:
+        """Whether an exponential, with nothing beside it, comes so near to 0 that rounding or underflow hide it."""
         if Factor() in kept:
             return False
         ((factor, above),) = kept.items()
-        ends = [factor.inner[1] * place for place in (self.low, self.high)]
-        return min(ends) + math.log(abs(above.numbers[0])) < _FAINTEST
+        least = min(factor.inner[1] * place for place in (self.low, self.high))
+        faintest = max(_FAINTEST, math.log(STEPS * noise)) if noise else _FAINTEST
+        return least + math.log(abs(above.numbers[0])) < faintest
 
     def _turns(self, kept: dict[Factor, Polynomial], rounding: float) -> list[float]:
         if set(kept) == {Factor()}:

@@ -109,6 +109,17 @@ class Terms:
         found = {factor: part.without_rounding(self.rounding) for factor, part in self.parts.items()}
         return {factor: part for factor, part in found.items() if part.numbers}
 
+    @property
+    def cancelled(self) -> dict[tuple[Factor, int], float]:
+        """The sizes of what came to 0 but for rounding, by factor and power of s."""
+        kept = self.kept
+        return {
+            (factor, degree): size
+            for factor, part in self.parts.items()
+            for degree, size in enumerate(part.sizes)
+            if size and not (factor in kept and kept[factor].numbers[degree : degree + 1] not in ((), (0.0,)))
+        }
+
     def __add__(self, other: Terms) -> Terms:
         """Return the sum."""
         parts = dict(self.parts)
