@@ -11,7 +11,6 @@ from convex_init_core.convexity.one_number.terms import Factor, NotKnown, Terms
 from convex_init_core.graph.nodes import Node
 from convex_init_core.graph.precision import keeps_numbers
 
-
 _FAINTEST = -16.0  # exponent; smaller ones may underflow to 0, in half precision first
 
 
