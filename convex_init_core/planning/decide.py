@@ -24,7 +24,7 @@ from convex_init_core.planning import refusals
 from convex_init_core.planning.decisions import UNNAMED, Decision, Decisions, add_bias
 from convex_init_core.planning.facts import Facts, shows_input
 from convex_init_core.planning.measurement.kinks import NOTHING_TO_SPREAD, kinked_sums
-from convex_init_core.planning.outputs.last_sums import output_sums
+from convex_init_core.planning.outputs.returned_sums import output_sums
 from convex_init_core.reading.factors import Numbers
 from convex_init_core.reading.signals import Signals, as_factor
 from convex_init_core.request import Chosen, Request

@@ -12,8 +12,7 @@ from convex_init_core.tables import fitted, html_table
 
 if TYPE_CHECKING:
     from convex_init_core.methods.recipe import Recipe
-    from convex_init_core.planning.measurement.kinks import Spread
-    from convex_init_core.planning.measurement.to_measure import Measured, Normalised
+    from convex_init_core.planning.measurement.to_measure import Measurement
     from convex_init_core.request import Request
     from convex_init_core.settings import InitSettings
     from convex_init_core.weights.laws import Normal
@@ -108,7 +107,7 @@ class Plan:
     layers: tuple[LayerPlan, ...]
     request: Request
     biases: dict[str, Normal] = field(default_factory=dict)
-    measured: tuple[Measured | Normalised | Spread, ...] = ()
+    measured: tuple[Measurement, ...] = ()
     left: dict[str, str] = field(default_factory=dict)
     advice: str = ""
     chose: str = ""

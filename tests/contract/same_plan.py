@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from convex_init_core.planning.measurement.to_measure import Measured
+from convex_init_core.planning.outputs.level import Level
 from tests.contract.description import Model
 from tests.contract.frameworks import adapter
 
@@ -60,8 +60,9 @@ def in_any_order(outcome: dict[str, Any]) -> dict[str, Any]:
 
 
 def _measured(found: Any, layer_of: Callable[[str], str]) -> str:
-    """The layers of a sum, or that the statistics of a normalisation are."""
-    return ", ".join(map(layer_of, found.paths)) if isinstance(found, Measured) else "statistics"
+    """The layers of a sum, or that an output's mean or the statistics of a normalisation are."""
+    layers = ", ".join(map(layer_of, getattr(found, "paths", ())))
+    return f"output behind {layers}" if isinstance(found, Level) else layers or "statistics"
 
 
 def _row(found: dict[str, Any], layer_of: Callable[[str], str]) -> dict[str, Any]:

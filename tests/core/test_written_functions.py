@@ -81,6 +81,12 @@ def where_it_touches(b, s, there, place=0.0, factor=1.0, strictly=False):
     return b.where(b.compare(parabola, relation, 0.0), *((elsewhere, at_zero) if strictly else (at_zero, elsewhere)))
 
 
+def cut_erf(b, s, rate, place):
+    """``erf(k (s − c))`` up to c, and 0 from there."""
+    rising = b.erf(b.multiply(b.subtract(s, place), rate))
+    return b.where(b.compare(s, "<", place), rising, 0.0)
+
+
 CONVEX = {
     "expected relu": (expected_relu, UP, Sign.NON_NEGATIVE),
     "expected relu with a denser density": (lambda b, s: expected_relu(b, s, 1.5), UP, Sign.NON_NEGATIVE),
@@ -126,6 +132,9 @@ NOT_CONVEX = {
         b.subtract(b.multiply(b.square(s), -0.1), 1.0),
     ),
     "the sign of a square": lambda b, s: b.add(b.abs(s), b.sign(b.square(s))),
+    "erf cut where it is steep, far from 0": lambda b, s: cut_erf(b, s, 20.0, 2.0),
+    "the same, farther": lambda b, s: cut_erf(b, s, 200.0, 2.0),
+    "the same, much farther": lambda b, s: cut_erf(b, s, 1e4, 4.0),
     "laplace, too strong": lambda b, s: laplace(b, s, 0.51),
     "laplace, concave": lambda b, s: laplace(b, s, -0.5),
     "log cosh of another rate": lambda b, s: log_cosh(b, s, -2.1),

@@ -38,10 +38,16 @@ class Polynomial:
         )
 
     def __mul__(self, other: Polynomial) -> Polynomial:
-        """Return the product."""
+        """Return the product.
+
+        Raises:
+            OverflowError: if a coefficient underflows to 0.
+        """
         if not self.numbers or not other.numbers:
             return Polynomial()
         numbers, sizes = np.convolve(self.numbers, other.numbers), np.convolve(self.sizes, other.sizes)
+        if np.any((sizes == 0.0) & (np.convolve(np.sign(self.sizes), np.sign(other.sizes)) > 0.0)):
+            raise OverflowError("a coefficient underflows")
         return Polynomial(tuple(map(float, numbers)), tuple(map(float, sizes)))
 
     def times(self, factor: float) -> Polynomial:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from convex_init_core.convexity.one_number.polynomial import STEPS, Polynomial
 
+_WIDEST = 300.0  # exponent: e³⁰⁰ and its square are finite, and so are their inverses
+
 ONE, EXP, ERF, ATAN, RATIO, LOG, SOFTPLUS, SIGMOID, BELL = (
     *("one", "exp", "erf", "atan", "ratio", "log", "softplus", "sigmoid", "bell"),
 )
@@ -207,7 +209,13 @@ class Terms:
 
 
 def exponential(inner: tuple[float, ...]) -> tuple[Factor, Polynomial]:
-    """Return ``exp(u)`` as a factor and the number that the constant of u makes."""
+    """Return ``exp(u)`` as a factor and the number that the constant of u makes.
+
+    Raises:
+        NotKnown: if that number, or a product of two of them, leaves the range of floating-point numbers.
+    """
+    if abs(inner[0]) > _WIDEST:
+        raise NotKnown
     return Factor(EXP, (0.0, *inner[1:])), Polynomial.of(math.exp(inner[0]))
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from convex_init_core.planning.measurement.kinks import Spread, spread
-from convex_init_core.planning.measurement.to_measure import Measured, Normalised
+from convex_init_core.planning.measurement.to_measure import Measured, Measurement, Normalised
+from convex_init_core.planning.outputs.level import Level
 from convex_init_core.planning.refusals import shown
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Correction:
     values: NDArray[np.float64]
 
 
-def calibrate(framework: Framework, measured: Sequence[Measured | Normalised | Spread]) -> None:
+def calibrate(framework: Framework, measured: Sequence[Measurement]) -> None:
     """Scale and shift each sum in the order of the signal, so that it has its mean and variance on the inputs.
 
     The mean is 0, or what is wanted of an output; that of a residual identity is kept. The model runs once, each
@@ -63,9 +64,9 @@ def calibrate(framework: Framework, measured: Sequence[Measured | Normalised | S
         _Pass(framework, part).run()
 
 
-def _passes(measured: Sequence[Measured | Normalised | Spread]) -> Iterator[list[Measured | Normalised | Spread]]:
+def _passes(measured: Sequence[Measurement]) -> Iterator[list[Measurement]]:
     """Split what is measured into parts that one run is enough for."""
-    part: list[Measured | Normalised | Spread] = []
+    part: list[Measurement] = []
     for found in measured:
         part.append(found)
         if isinstance(found, Measured) and found.is_last:
@@ -78,9 +79,9 @@ def _passes(measured: Sequence[Measured | Normalised | Spread]) -> Iterator[list
 class _Pass:
     """One run of the model."""
 
-    def __init__(self, framework: Framework, measured: Sequence[Measured | Normalised | Spread]) -> None:
+    def __init__(self, framework: Framework, measured: Sequence[Measurement]) -> None:
         self.framework = framework
-        self.at: dict[Node, list[Measured | Normalised | Spread]] = {}
+        self.at: dict[Node, list[Measurement]] = {}
         self.waiting: dict[Node, int] = {}  # how many sums a present value is still needed for
         self.values: dict[Node, NDArray[np.float64]] = {}
         for found in measured:
@@ -100,6 +101,8 @@ class _Pass:
                 if not np.isfinite(values).all():
                     raise ValueError(f"{found}: the sum is not finite on example_inputs; nothing was written")
                 corrected = spread(self.framework, found, values)
+            elif isinstance(found, Level):
+                self._set_level(found, values)
             else:
                 corrected = self._sum(found, values)
         if node in self.waiting:
@@ -111,6 +114,16 @@ class _Pass:
         if len(rows) >= _ENOUGH:
             self.framework.set_statistics(found.mean, rows.mean(axis=0))
             self.framework.set_statistics(found.variance, rows.var(axis=0, ddof=1))
+
+    def _set_level(self, found: Level, values: NDArray[np.float64]) -> None:
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"{', '.join(map(shown, found.paths))}: the output is not finite on example_inputs; nothing was written"
+            )
+        off = found.mean - float(values.mean())
+        if abs(off) > _CLOSE * max(float(values.std()), abs(found.mean)):
+            name, factor = found.bias
+            self.framework.shift(name, off / factor)
 
     def _sum(self, found: Measured, total: NDArray[np.float64]) -> NDArray[np.float64] | None:
         fixed, kept = self._present(found, total)
@@ -153,7 +166,7 @@ class _Pass:
         return fixed, kept
 
 
-def _running(found: Measured | Normalised | Spread) -> Iterator[Node]:
+def _running(found: Measurement) -> Iterator[Node]:
     """The values that the run has to show beside the sum itself."""
     if isinstance(found, Measured):
         yield from (node for node, _, _ in found.present if node.constant is None)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from convex_init_core.planning.facts import readers
 from convex_init_core.planning.measurement.kinks import Spread
 from convex_init_core.planning.measurement.sizes import SAMPLES, axis_of_units, samples
+from convex_init_core.planning.outputs.level import Level, level_of
 from convex_init_core.planning.refusals import behind_moves, shown
 from convex_init_core.reading.axes_of_weight import axes_of_weight
 from convex_init_core.weights.laws import Normal
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 LEFT_ALONE = 1.5
 """By this factor may the measured variance of a sum be off before its theory is overruled, by default."""
+
+
+Measurement: TypeAlias = "Measured | Normalised | Spread | Level"
 
 
 @dataclass(frozen=True)
@@ -105,16 +109,15 @@ class Normalised:
         return self.at
 
 
-def to_measure(
-    reading: Reading, decisions: Decisions, request: Request, has_inputs: bool
-) -> tuple[Measured | Normalised | Spread, ...]:
+def to_measure(reading: Reading, decisions: Decisions, request: Request, has_inputs: bool) -> tuple[Measurement, ...]:
     """Return the sums that are to be measured, in the order of the signal.
 
     With ``calibrate`` these are all. By default, they are those without a theory and, with the method
-    ``"bounded_gain"``, those that are off by more than :data:`LEFT_ALONE` on enough samples; and the statistics of
-    batch normalisations. Of an isometric network without free skips these are the free layers that see the input, so
-    that inputs of any scale give the signal that the others keep; that is not centred, and has not the variance that is
-    measured for.
+    ``"bounded_gain"``, those that are off by more than :data:`LEFT_ALONE` on enough samples; the statistics of batch
+    normalisations; and an output that lies behind a maximum or a log-sum-exp.
+
+    Of an isometric network without free skips these are the free layers that see the input, so that inputs of any
+    scale give the signal that the others keep; that is not centred, and has not the variance that is measured for.
 
     Args:
         reading: of the model.
@@ -126,7 +129,7 @@ def to_measure(
         return ()
     exactly = bool(request.calibrate)
     readers_of = readers(reading)
-    chosen: list[Measured | Normalised | Spread] = []
+    chosen: list[Measurement] = []
     for found in reading.sums:
         if found in decisions.kinked and samples(found) >= SAMPLES:
             chosen.append(_spread(found, decisions, request))
@@ -147,7 +150,23 @@ def to_measure(
         )
         if exactly or found in decisions.doubtful or by_default:
             chosen.append(_measured(reading, found, decisions, exactly, readers_of, request))
+    if exactly or request.outputs.is_asked or _scales_by_itself(decisions, request):
+        level = level_of(reading, decisions, request.outputs.shared_mean)
+        if level is not None and level.root.size >= SAMPLES:
+            _note(level, decisions)
+            chosen.append(level)
     return tuple(chosen)
+
+
+def _note(level: Level, decisions: Decisions) -> None:
+    """Say it in the plan, at the layer whose bias it is."""
+    name, _ = level.bias
+    carriers = [found for found, bias in decisions.carrier.items() if bias == name]
+    for term in (term for found in carriers for term in found.terms):
+        decision = decisions.of_weight.get(term.product.source)
+        if decision is not None:
+            decision.notes.append(f"the mean of {level.root.label} is set by the bias {name!r}")
+            return
 
 
 def _scales_by_itself(decisions: Decisions, request: Request) -> bool:
