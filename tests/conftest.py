@@ -19,7 +19,7 @@ from tests.torchvision_operators import define_missing_operators
 
 TESTS = Path(__file__).resolve().parent
 FRAMEWORKS = ("torch", "keras", "tensorflow", "jax", "flax", "equinox", "optax", "ott", "ignite", "timm", "cvxpy")
-CLIENTS = ("cpflows", "deepinv", "hessQuik", "neuromancer")  # libraries whose classes are read
+CLIENTS = ("cpflows", "deepinv", "hessQuik", "neuromancer", "klax", "jaxmat")  # libraries whose classes are read
 # What the tests in a folder need: the framework of its name, or for these
 NEEDED = {
     "benchmarks": "torch",

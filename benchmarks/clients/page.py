@@ -1,4 +1,4 @@
-"""The table of ``docs/clients.md``, from the result file."""
+"""The tables of ``docs/clients.md``, from the result files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "clients.md"
-BEGIN, END = "<!-- table: begin (python -m benchmarks.clients --page) -->", "<!-- table: end -->"
+BEGIN, END = "<!-- table: begin (python -m benchmarks.{} --page) -->", "<!-- table: end -->"
 HEADER = ("class", "positive", "variances at the start", "certificate", "error from its default", "from ours", "ratio")
 
 
@@ -45,8 +45,13 @@ def _cells(name: str, client: dict[str, Any]) -> list[str]:
     ]
 
 
-def write_page(result: dict[str, Any]) -> None:
-    """Put the table between its marks on the page."""
-    text = PAGE.read_text()
-    before, rest = text.split(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{table(result)}\n{END}{rest.split(END)[1]}")
+def write_page(result: dict[str, Any], module: str = "clients") -> None:
+    """Put the table between its marks on the page.
+
+    Args:
+        result: what the result file has.
+        module: that measures it.
+    """
+    text, begin = PAGE.read_text(), BEGIN.format(module)
+    before, rest = text.split(begin)
+    PAGE.write_text(f"{before}{begin}\n{table(result)}\n{END}{rest.partition(END)[2]}")

@@ -1,4 +1,4 @@
-"""Networks of other libraries, unmodified: OTT's ``ICNN`` and the ones of klax."""
+"""Networks of other libraries, unmodified: OTT's ``ICNN`` and those of klax and jaxmat."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_start_of_ott_is_larger_by_far():
 
 
 def _klax():
-    return pytest.importorskip("klax", reason="klax cannot be imported", exc_type=ImportError)
+    return pytest.importorskip("klax", reason="klax cannot be imported: it needs Python 3.12", exc_type=ImportError)
 
 
 def test_the_convex_network_of_klax():
@@ -90,6 +90,33 @@ def test_the_partially_convex_network_of_klax():
     }
     new = apply(model, (X, P), key=KEY, convex_inputs=0)
     assert certify(new, (X, P), 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "roles"),
+    [
+        ("ICNN", {"Ws.0": "positive", "Ws.1": "positive", "final_W": "positive"}),
+        (
+            "ICNNSkip",
+            dict.fromkeys(("Ws.0", "Us.0", "Ws.1", "Us.1", "final_W", "final_U"), "positive"),
+        ),
+        (
+            "HomogeneousICNN",
+            {"Ws.0": "positive", "Us.0": "skip", "Ws.1": "positive", "Us.1": "skip", "final_W": "positive"},
+        ),
+    ],
+)
+def test_the_energies_of_jaxmat(name, roles):
+    icnn = pytest.importorskip("jaxmat.nn.icnn", reason="jaxmat cannot be imported", exc_type=ImportError)
+    model = (lambda model, x: jax.vmap(model)(x)), getattr(icnn, name)(4, [32, 32], KEY)
+    made = plan(model, X)
+    assert {layer.name: layer.role for layer in made.layers} == roles
+    assert not made.project  # all go through softplus
+    call, new = apply(model, X, key=KEY)
+    assert certify((call, new), X)
+    fresh = jax.random.normal(jax.random.key(3), X.shape)
+    assert 0.25 < float(call(new, fresh).var()) < 4.0
+    assert float(call(model[1], fresh).var()) > 1e5  # its own start: N(0, 1) behind softplus
 
 
 @pytest.mark.parametrize("how", [jnp.sum, jnp.mean])
