@@ -95,3 +95,30 @@ def check_wrapped(rank):
 
 def test_wrappers_that_came_too_early(world):
     assert all(world.run(check_wrapped))
+
+
+class Scaled(nn.Module):
+    """Each unit of a branch has a learnt factor, and its activation a learnt slope: laws depend on both."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 2)
+        self.factor, self.bend = nn.Parameter(torch.linspace(-2.0, 0.0, 8)), nn.PReLU(8, init=0.5)
+
+    def forward(self, x):
+        return self.last(self.bend(self.factor.exp() * self.second(self.bend(self.first(x)))))
+
+
+def check_the_plan(rank):
+    from torch.distributed.fsdp import fully_shard
+
+    torch.manual_seed(0)
+    model, x = Scaled(), torch.randn(16, 6)
+    whole = str(ci.plan(model, x, calibrate=False))
+    assert "prelu(0.5)" in whole
+    fully_shard(model)
+    assert str(ci.plan(model, x, calibrate=False)) == whole
+
+
+def test_a_sharded_model_has_the_plan_of_the_whole_one(world):
+    world.run(check_the_plan)

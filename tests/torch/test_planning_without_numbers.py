@@ -11,6 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 import convex_init.torch as ci
+from convex_init.torch import framework
+from tests.torch.zoo import ZOO, unlike
 
 WIDTH = 16_000
 SMALL = 50_000_000  # bytes; one weight would be 512,000,000 or more
@@ -92,19 +94,59 @@ def test_a_billion_parameters_are_planned_without_one_number(kind: str, given: b
     assert [layer.to_dict()["fan_in"] for layer in made.layers if layer.role == "positive"] == [WIDTH] * 5
 
 
-def test_a_small_copy_of_it_gets_the_same_laws() -> None:
-    """The way of reading is no other: below the limit the model is run with its numbers."""
-    from convex_init.torch import framework
-
-    def rows() -> list[dict[str, Any]]:
-        model = nn.Sequential(nn.Linear(4, 8), Seeing(seen), nn.Linear(8, 8), Seeing(seen), nn.Linear(8, 1))
-        return ci.plan(model, torch.ones(16, 4), calibrate=False).to_dict()
-
+def test_below_the_limit_a_model_is_run_with_its_numbers() -> None:
     seen: list[str] = []
-    expected = rows()
+    model = nn.Sequential(nn.Linear(4, 8), Seeing(seen), nn.Linear(8, 8), Seeing(seen), nn.Linear(8, 1))
+    ci.plan(model, torch.ones(16, 4))
     assert set(seen) == {"cpu"}
-    seen.clear()
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(framework, "_LARGE", 10)
-        assert rows() == expected
-    assert set(seen) == {"meta"}
+
+
+MODELS = {**ZOO, **unlike.MODELS}
+
+
+@pytest.mark.filterwarnings("ignore:method 'log_normal' is known:UserWarning")
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_that_is_read_without_numbers_gets_the_same_plan(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slopes, factors and statistics that it holds are few numbers, on which laws depend."""
+    entry = MODELS[name]
+
+    def planned() -> dict[str, Any]:
+        torch.manual_seed(0)
+        model, inputs = entry.make(3 if 3 in entry.depths else entry.depths[0]), entry.inputs(32)
+        try:
+            return ci.plan(model, inputs, convex_inputs=entry.convex_inputs, entry=entry.entry).to_dict()
+        except ValueError as refusal:
+            return {"refused": str(refusal), "layers": [], "biases": {}}
+
+    with_numbers = planned()
+    monkeypatch.setattr(framework, "_LARGE", 0)
+    without = planned()
+    assert without["layers"] == [
+        {key: pytest.approx(value, rel=1e-5) if isinstance(value, float) else value for key, value in row.items()}
+        for row in with_numbers["layers"]
+    ]
+    assert list(without["biases"]) == list(with_numbers["biases"])
+    assert {**without, "layers": [], "biases": {}} == {**with_numbers, "layers": [], "biases": {}}
+
+
+class Rotated(nn.Module):
+    """A factor that is computed in a way that the core has no numbers of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last, self.angles = nn.Linear(4, 8), nn.Linear(8, 1), nn.Parameter(torch.ones(8))
+        self.seen: list[str] = []
+        self.bend = Seeing(self.seen)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.bend(self.first(x)) * self.angles.cumsum(0).square())
+
+
+def test_a_factor_that_needs_a_run_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Rotated()
+    expected = str(ci.plan(model, torch.ones(16, 4), calibrate=False))
+    assert set(model.seen) == {"cpu"}
+    model.seen.clear()
+    monkeypatch.setattr(framework, "_LARGE", 0)
+    assert str(ci.plan(model, torch.ones(16, 4), calibrate=False)) == expected
+    assert set(model.seen) == {"meta", "cpu"}

@@ -19,6 +19,7 @@ from convex_init.torch.model.fans import geometry_of
 from convex_init.torch.model.inputs import entry_of, inputs_of_part, mapped, numpy_of
 from convex_init.torch.model.state import state_of
 from convex_init.torch.trace import look, on_example_inputs, trace
+from convex_init.torch.trace.small_numbers import add_small_numbers
 from convex_init.torch.write.sharding import is_sharded, whole
 from convex_init.torch.write.writer import Writer
 from convex_init_core.framework import Observed, Parameter, Visit
@@ -66,7 +67,8 @@ class TorchFramework(Writer):
         on_meta = any(tensor.is_meta for tensor in parameters)
         sharded = any(map(is_sharded, parameters))
         large = sum(tensor.numel() for tensor in parameters) > _LARGE
-        self._without_numbers = on_meta or (sharded and not with_numbers)
+        self._is_sharded = sharded and not with_numbers and not on_meta
+        self._without_numbers = on_meta or self._is_sharded
         self._gathered = sharded and with_numbers
         self.has_inputs = inputs is not None and (with_numbers or not sharded)
         self._try_without_numbers = large and not on_meta and not with_numbers
@@ -87,11 +89,15 @@ class TorchFramework(Writer):
         if self._try_without_numbers and not moved:
             try:
                 self._graph = self._traced(self._copy(on_meta=True), self._on_meta())
-                return self._graph
+                if self._settles_after == 0 and add_small_numbers(self._graph, self.model):
+                    return self._graph
             except (RuntimeError, NotImplementedError, TypeError):  # it looks at numbers, so it gets some
-                self._try_without_numbers = False
+                pass
+            self._try_without_numbers, self._settles_after = False, 0
         with on_example_inputs():
             graph = self._traced(self._copy(on_meta=self._without_numbers), self._moved() if moved else self._given())
+        if self._is_sharded and self._settles_after == 0:
+            add_small_numbers(graph, self.model)
         if not moved:
             self._graph = graph
         return graph
