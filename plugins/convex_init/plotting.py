@@ -13,6 +13,7 @@ from convex_init_core.reporting.report import LayerSignal
 
 _COLUMNS = 8  # layers in a row of the picture
 _DEVIATIONS = 4.0  # of the theory's normal curve that are drawn
+_SHOWN = 0.99  # of the pre-activations: the few far out would squeeze all others into one bar
 
 
 class SignalReport(report.SignalReport):
@@ -21,7 +22,7 @@ class SignalReport(report.SignalReport):
     def plot(self, path: str | Path | None = None) -> Any:
         """Draw histograms of the pre-activations above feature-correlation matrices (Fig. 1 and 6 of the paper).
 
-        A line shows the normal density of the mean and variance that the theory predicts, where it predicts any.
+        The histograms show the middle 99 % of the numbers. A line shows the normal density of the mean and variance that the theory predicts, where it predicts any.
 
         Args:
             path: where to save the picture; folders are made. Not saved if ``None``.
@@ -54,7 +55,7 @@ def draw_report(shown: report.SignalReport, path: str | Path | None = None) -> A
             top.set_axis_off()
             bottom.set_axis_off()
     for block in range(blocks):
-        axes[2 * block, 0].set_ylabel("pre-activations", fontsize=8)
+        axes[2 * block, 0].set_ylabel(f"pre-activations (middle {_SHOWN:.0%})", fontsize=8)
         axes[2 * block + 1, 0].set_ylabel("feature correlations", fontsize=8)
     drawn = [axis for axis in axes[::2].flat if axis.lines]
     if drawn:
@@ -72,7 +73,11 @@ def _draw_histogram(axis: Any, layer: LayerSignal) -> None:
     sample = np.asarray(layer.sample, dtype=np.float64)
     finite = sample[np.isfinite(sample)]
     if finite.size:
-        axis.hist(finite, bins=60, density=True, color="tab:blue")
+        low, high = np.quantile(finite, [0.5 - _SHOWN / 2, 0.5 + _SHOWN / 2])
+        shown = finite[(finite >= low) & (finite <= high)]
+        weights = np.full(shown.size, 1.0 / finite.size)
+        heights, edges = np.histogram(shown, bins=60, weights=weights)
+        axis.stairs(heights / np.diff(edges), edges, fill=True, color="tab:blue")
     theory = layer.predicted
     if theory.variance > 0.0 and math.isfinite(theory.mean):
         std = math.sqrt(theory.variance)
