@@ -192,6 +192,19 @@ def with_own(options: Mapping[str, Any], own: Iterable[tuple[str, Mapping[str, A
     return found
 
 
+def check_names(options: Mapping[str, object], function: Callable[..., Any]) -> None:
+    """Refuse an argument that neither a request nor the function which takes it has; the nearest may be of either.
+
+    Raises:
+        TypeError: naming it, and what to pass in its place.
+    """
+    if set(options) <= {*_KNOWN, *_SOURCES}:
+        return
+    parameters = inspect.signature(function).parameters.values()
+    own = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD and each.name != "self"]
+    refuse(options, (*own, *_KNOWN, *_SOURCES))
+
+
 _SOURCES = ("seed", "generator", "key", "rng", "random_state")
 
 

@@ -22,7 +22,8 @@ class SignalReport(report.SignalReport):
     def plot(self, path: str | Path | None = None) -> Any:
         """Draw histograms of the pre-activations above feature-correlation matrices (Fig. 1 and 6 of the paper).
 
-        The histograms show the middle 99 % of the numbers. A line shows the normal density of the mean and variance that the theory predicts, where it predicts any.
+        The histograms show the middle 99 % of the numbers. A line shows the normal density of the mean and variance
+        that the theory predicts, where it predicts any.
 
         Args:
             path: where to save the picture; folders are made. Not saved if ``None``.

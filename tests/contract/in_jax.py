@@ -198,8 +198,8 @@ class Adapter:
         found = convex_init.jax.apply(self.made, self.inputs, key=key, buffers=self.buffers, **options)
         self.made = self.taken(found)
 
-    def report(self) -> Any:
-        return convex_init.jax.signal_report(self.made, self.inputs, buffers=self.buffers)
+    def report(self, **more: Any) -> Any:
+        return convex_init.jax.signal_report(self.made, self.inputs, buffers=self.buffers, **more)
 
     def certificate(self) -> Any:
         convex = self.options.get("convex_inputs")

@@ -149,8 +149,8 @@ class Adapter:
     def apply(self, seed: int = 0, **more: Any) -> None:
         convex_init.keras.apply_(self.network, self.inputs, seed=seed, **{**self.options, **more})
 
-    def report(self) -> Any:
-        return convex_init.keras.signal_report(self.network, self.inputs)
+    def report(self, **more: Any) -> Any:
+        return convex_init.keras.signal_report(self.network, self.inputs, **more)
 
     def certificate(self) -> Any:
         convex = self.options.get("convex_inputs")

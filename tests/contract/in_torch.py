@@ -160,8 +160,8 @@ class Adapter:
         generator = torch.Generator().manual_seed(seed)
         convex_init.torch.apply_(self.network, self.inputs, generator=generator, **{**self.options, **more})
 
-    def report(self) -> Any:
-        return convex_init.torch.signal_report(self.network, self.inputs)
+    def report(self, **more: Any) -> Any:
+        return convex_init.torch.signal_report(self.network, self.inputs, **more)
 
     def certificate(self) -> Any:
         convex = self.options.get("convex_inputs")

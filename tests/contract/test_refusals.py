@@ -29,6 +29,8 @@ BAD = {
     "no activation": ({"fed_by": 3}, TypeError, "fed_by"),
     "the old word": ({"activation": "relu"}, TypeError, "activation= is called fed_by="),
     "a misspelt word": ({"corelation": 0.5}, TypeError, r"no argument corelation=; did you mean correlation=\?"),
+    "a misspelt word of the function": ({"example_input": 0}, TypeError, r"did you mean example_inputs=\?"),
+    "another old word": ({"batch": 0}, TypeError, "batch= is called example_inputs="),
     "a mode": ({"calibrate": "yes"}, TypeError, "calibrate must be True, False or None"),
     "a pattern without a layer": ({"free": "nowhere"}, ValueError, "nowhere"),
     "a sum of settings": ({"method": "isometric", "distribution": "gamma"}, ValueError, "distribution='gamma'.*method"),
@@ -46,6 +48,11 @@ def test_bad_arguments_are_named_and_nothing_is_written(framework, case):
         found.apply(**arguments)
     for layer, kernel in zip(("free", *POSITIVE), before, strict=True):
         np.testing.assert_array_equal(found.raw(layer), kernel)
+
+
+def test_a_misspelt_argument_of_a_report_is_named(framework):
+    with pytest.raises(TypeError, match=r"no argument los=; did you mean loss=\?"):
+        adapter(framework, network()).report(los=None)
 
 
 def test_a_law_with_zeros_does_not_go_behind_exp(framework):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tracemalloc
 
 import jax
@@ -16,8 +17,7 @@ DEPTH = 4
 
 def network() -> dict[str, list[dict[str, jax.Array]]]:
     widths = [8, *[WIDTH] * DEPTH, 1]
-    pairs = zip(widths, widths[1:], strict=False)
-    return {"layers": [{"w": jnp.zeros(pair), "b": jnp.zeros(pair[1])} for pair in pairs]}
+    return {"layers": [{"w": jnp.zeros(pair), "b": jnp.zeros(pair[1])} for pair in itertools.pairwise(widths)]}
 
 
 def icnn(params, x):

@@ -20,7 +20,7 @@ from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
 from convex_init_core.reporting.build import report
 from convex_init_core.reporting.report import LayerSignal
-from convex_init_core.request import Options, Request, refuse_source, request
+from convex_init_core.request import Options, Request, check_names, refuse_source, request
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -58,6 +58,7 @@ def plan(model: Any, example_inputs: Any, *, buffers: Collection[str] = (), **op
         >>> [(layer.path, layer.role) for layer in convex_init.jax.plan((icnn, params), jnp.ones((2, 4))).layers]
         [('first', 'free'), ('last', 'positive')]
     """
+    check_names(options, plan)
     framework, asked = asked_of(model, example_inputs, buffers, options)
     return build.plan(framework, asked)
 
@@ -119,6 +120,7 @@ def apply(
     """
     refuse_source(options, _TAKES_A_KEY)
     root_of(key)
+    check_names(options, apply)
     framework, asked = asked_of(model, example_inputs, buffers, options)
     made = build.plan(framework, asked)
     if made.measured and isinstance(key, jax.core.Tracer):
@@ -198,6 +200,7 @@ def signal_report(
         >>> [layer.path for layer in convex_init.jax.signal_report((fn, params), x).layers]
         ['first', 'last']
     """
+    check_names(options, signal_report)
     framework, asked = asked_of(model, example_inputs, buffers, options)
     if not framework.has_inputs:
         raise ValueError("model and example_inputs must hold arrays: a report measures the signal on them")

@@ -19,7 +19,7 @@ from convex_init_core.convexity.inputs.names import input_names
 from convex_init_core.convexity.inputs.parts import Part, convex_inputs_of
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
-from convex_init_core.request import Options, refuse_source, request, with_own
+from convex_init_core.request import Options, check_names, refuse_source, request, with_own
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -42,6 +42,7 @@ def plan(model: keras.Model, example_inputs: Any = None, **options: Unpack[Optio
         >>> [(layer.path, layer.role) for layer in made.layers]
         [('a', 'free'), ('b', 'positive')]
     """
+    check_names(options, plan)
     framework, asked = asked_of(model, example_inputs, options)
     return build.plan(framework, asked)
 
@@ -116,6 +117,7 @@ def apply_(
         >>> bool(keras.ops.all(model.layers[1].kernel >= 0))
         True
     """
+    check_names(options, apply_)
     whole_seed = checks.seed(seed)
     framework, asked = asked_of(model, example_inputs, options)
     own = list(own_settings(model))

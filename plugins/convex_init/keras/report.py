@@ -11,7 +11,7 @@ from convex_init.keras.api import asked_of
 from convex_init.plotting import SignalReport
 from convex_init_core.reporting.build import report
 from convex_init_core.reporting.report import LayerSignal
-from convex_init_core.request import Options
+from convex_init_core.request import Options, check_names
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -47,6 +47,7 @@ def signal_report(
         >>> [layer.path for layer in report.layers]
         ['free', 'positive_1']
     """
+    check_names(options, signal_report)
     if example_inputs is None:
         raise ValueError("example_inputs are needed: a report measures the signal on them")
     framework, asked = asked_of(model, example_inputs, options)

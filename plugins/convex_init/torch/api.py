@@ -26,7 +26,7 @@ from convex_init_core import checks
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
 from convex_init_core.planning.refusals import shown
-from convex_init_core.request import Options, Request, refuse_source, request, with_own
+from convex_init_core.request import Options, Request, check_names, refuse_source, request, with_own
 from convex_init_core.theory.activation import Activation
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def plan(model: nn.Module, example_inputs: Any = None, **options: Unpack[Options
         >>> [(layer.path, layer.role) for layer in convex_init.torch.plan(model).layers]
         [('0', 'free'), ('2', 'positive')]
     """
+    check_names(options, plan)
     asked = request(**adapted(model, options))
     framework = framework_of(model, example_inputs, asked.entry)
     _check_biases(framework.model, asked)
@@ -129,6 +130,7 @@ def apply_(
         True
     """
     check_generator(generator)
+    check_names(options, apply_)
     asked = request(**adapted(model, options))
     framework = framework_of(model, example_inputs, asked.entry, writes=True)
     _check_biases(framework.model, asked)

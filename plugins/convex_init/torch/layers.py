@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -14,6 +15,7 @@ from convex_init.torch.model.activations import ActivationLike, read_activation
 from convex_init.torch.model.fans import fan_in, geometry
 from convex_init.torch.write.positivity import Positive, mark_projected, raw_parameter, read_positivity
 from convex_init_core import checks
+from convex_init_core.argument_names import refuse
 from convex_init_core.carrier.bound import bound, check_carried
 from convex_init_core.theory.activation import Activation
 from convex_init_core.weights.positivity import Positivity, as_positivity
@@ -49,6 +51,8 @@ class _ConvexLayer(nn.Module):
         """Make torch's layer and put the map on its weight; see the class."""
         if "activation" in kwargs:
             raise TypeError("activation= is called fed_by=: the layer applies none, it names what feeds the layer")
+        own = inspect.signature(super().__init__).parameters
+        refuse(kwargs, ("positivity", "fed_by", "method", "carrier", *own))
         check_dtype(kwargs.get("dtype"))
         sizes = [checks.whole(name, size) for name, size in zip(self._SIZES, args, strict=False)]
         kwargs |= {name: checks.whole(name, kwargs[name]) for name in self._SIZES if name in kwargs}

@@ -21,7 +21,7 @@ from convex_init_core import checks
 from convex_init_core.carrier.activations import beside_carrier
 from convex_init_core.carrier.bound import bound, check_carried_network
 from convex_init_core.methods.log_normal import solve_centred
-from convex_init_core.request import request, settings_in
+from convex_init_core.request import check_names, request, settings_in
 from convex_init_core.theory.activation import Activation
 from convex_init_core.theory.activations import identity
 from convex_init_core.weights.laws import Normal
@@ -98,6 +98,7 @@ class ICNN(nn.Module):
     ) -> None:
         """Make the network and initialise it; see the class."""
         super().__init__()
+        check_names(settings, ICNN)
         inner = checks.widths("hidden", hidden)
         n_in, n_out = checks.whole("in_features", in_features), checks.whole("out_features", out_features)
         widths = [n_in, *inner, n_out]

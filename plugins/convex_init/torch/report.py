@@ -11,7 +11,7 @@ from convex_init.plotting import SignalReport
 from convex_init.torch.api import adapted, framework_of
 from convex_init_core.reporting.build import report
 from convex_init_core.reporting.report import LayerSignal
-from convex_init_core.request import Options, request
+from convex_init_core.request import Options, check_names, request
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -46,6 +46,7 @@ def signal_report(
         >>> [layer.path for layer in report.layers]
         ['layers.0', 'layers.1', 'layers.2']
     """
+    check_names(options, signal_report)
     if example_inputs is None:
         raise ValueError("example_inputs are needed: a report measures the signal on them")
     asked = request(**adapted(model, options))
