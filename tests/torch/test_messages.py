@@ -221,14 +221,6 @@ REFUSALS = {
     "no geometry": Refusal(
         lambda: ci.icnn_(torch.empty(3, 4), geometry="dense", method="isometric"), ("geometry",), TypeError
     ),
-    "a misspelt argument of a network": Refusal(
-        lambda: ci.ICNN(3, [4], activaton="relu"), ("activaton=", "activation=?"), TypeError
-    ),
-    "a misspelt setting of a network": Refusal(lambda: ci.ICNN(3, [4], corelation=0.5), ("correlation=?",), TypeError),
-    "a misspelt argument of a layer": Refusal(
-        lambda: ci.ConvexLinear(3, 4, positivty="exp"), ("positivty=", "positivity=?"), TypeError
-    ),
-    "one of torch's layer": Refusal(lambda: ci.ConvexConv2d(3, 4, 3, strde=2), ("strde=", "stride=?"), TypeError),
     "a weight without numbers": Refusal(lambda: ci.icnn_(torch.empty(3, 4, device="meta")), ("weight", "to_empty")),
     "a sine in the model": Refusal(lambda m: ci.plan(m, x()), ("sin in the model's forward", HERE), model=SIN),
     "a gradient": Refusal(
