@@ -1,7 +1,7 @@
 """The same for networks of JAX libraries: ``python -m benchmarks.clients_jax [--seeds 3] [--page]``, on Python 3.12.
 
-OTT, klax and jaxmat, unmodified: two hundred steps of Adam from the library's own start and from ours, each at its own best
-rate. What has to be non-negative and has no map is projected after each step, from either start.
+OTT, klax and jaxmat, unmodified: two hundred steps of Adam from the library's own start and from ours, each at its own
+best rate. What has to be non-negative and has no map is projected after each step, from either start.
 """
 
 from __future__ import annotations
