@@ -39,12 +39,14 @@ class Needed:
         why: likewise, the operation that needs it.
         unsolved: why the others are not.
         convex: names of the outputs that are convex (or concave) if all parameters stay there, whatever their numbers.
+        concave: those of them that are concave, and not convex.
     """
 
     intervals: dict[str, Interval] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
     unsolved: tuple[str, ...] = ()
     convex: list[str] = field(default_factory=list)
+    concave: tuple[str, ...] = ()
 
 
 def needed(
@@ -72,6 +74,11 @@ def needed(
     for preferred, must_be_convex in _STRATEGIES:
         search = _Search(graph, names, given or {}, is_mapped, framework, preferred, must_be_convex)
         attempt = search.run(outputs, convex_inputs)
+        if attempt.concave:  # on purpose, unless the present signs make it convex
+            search = _Search(graph, names, given or {}, is_mapped, framework, _as_they_are, False)
+            other = search.run(outputs, convex_inputs)
+            if len(other.convex) >= len(attempt.convex) and len(other.concave) < len(attempt.concave):
+                return other
         if attempt.convex:
             return attempt
         found = found if found.unsolved else attempt
@@ -150,7 +157,9 @@ class _Search:
                 before = intervals.get(name, ANY)
                 intervals[name] = together(before, interval) or before
                 why.setdefault(name, node.at)
-        return Needed(intervals, why, tuple(dict.fromkeys(value.reason for value in unknown.values())), convex)
+        concave = tuple(name for name in convex if not self.values[outputs[name]].curvature.is_convex)
+        reasons = tuple(dict.fromkeys(value.reason for value in unknown.values()))
+        return Needed(intervals, why, reasons, convex, concave)
 
     def _is_unknown(self, node: Node) -> bool:
         return self.values[node].curvature is Curvature.UNKNOWN

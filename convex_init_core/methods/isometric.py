@@ -74,7 +74,7 @@ class Isometric:
     @property
     def sources_of_output(self) -> int:
         """The least number of sources that an output sums; 1 where outputs copy."""
-        return max(self._sources // self._targets, 1)
+        return max(self._sources // max(self._targets, 1), 1)
 
     @property
     def fan_in(self) -> float:

@@ -231,3 +231,8 @@ def obstacles(names: Iterable[str], facts: Facts) -> Iterator[str]:
         parameter = facts.parameter(name)
         if parameter.obstacle:
             yield f"{shown(parameter.layer)}: {parameter.obstacle}"
+        elif 0 in parameter.shape:
+            yield (
+                f"{shown(parameter.layer)}: its {parameter.role or 'shape'} of {parameter.shape} has no elements; give "
+                "the layer inputs and outputs, or leave it out with exclude="
+            )

@@ -119,6 +119,13 @@ def test_an_inverse_stays_away_from_zero_or_is_no_solution(inverse) -> None:
     assert "'g'" in of(make, 0.5).unsolved[0]
 
 
+@pytest.mark.parametrize("numbers", [2.0, -2.0])
+def test_the_present_sign_decides_between_convex_and_concave(numbers: float) -> None:
+    found = of(lambda b, g, x, affine, z: b.subtract(0.0, b.multiply(g, z)), numbers)
+    assert found.intervals == {"g": NON_POSITIVE if numbers < 0.0 else NON_NEGATIVE}
+    assert found.concave == (() if numbers < 0.0 else ("output",))
+
+
 def test_what_an_output_needs_that_cannot_be_convex_is_not_asked_for() -> None:
     b = Builder()
     _, _affine, z = parts(b)

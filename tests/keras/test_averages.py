@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from convex_init.keras import ICNN, ConvexityGuard, NonNeg, NonNegProjection, project_
+from convex_init.keras import ICNN, ConvexityGuard, NonNeg, NonNegProjection, apply_, constrain_, project_
 from convex_init.keras.constraints import averages
 from tests.contract.convexity import convexity_violation
 from tests.keras.arrays import array, network, normal
@@ -162,3 +162,13 @@ def test_callbacks_refuse_a_model_without_such_weights(callback):
     model = keras.Sequential([keras.Input((6,)), layers.Dense(3)])
     with pytest.raises(ValueError, match="no weight with a NonNeg constraint"):
         fit(model, "sgd", [callback()])
+
+
+@pytest.mark.parametrize("through", [apply_, constrain_])
+def test_kerass_own_constraint_becomes_ours(through):
+    model = through(of_kerass_own(network()))
+    assert all(type(layer.kernel.constraint) is NonNeg for layer in model.layers[1:])
+    assert all(layer.kernel_constraint is layer.kernel.constraint for layer in model.layers[1:])
+    seen = Lowest()
+    fit(model, keras.optimizers.SGD(0.1, **EMA), [seen])
+    assert seen.weight >= 0.0 and seen.average >= 0.0

@@ -77,6 +77,16 @@ def test_what_fits_is_quiet():
         check_initializers(None)
 
 
+def test_a_wrapper_that_holds_the_kernel_of_its_layer_too_is_quiet():
+    model = keras.Sequential([keras.Input((4,)), layers.SpectralNormalization(layers.Dense(3, **icnn()))])
+    assert check_initializers(model) is model
+    with pytest.warns(UserWarning, match="lonely has an ICNNInit kernel"):
+        lonely = layers.SpectralNormalization(layers.Dense(3, kernel_initializer=ICNNInit(), name="lonely"))
+        lonely.build((None, 4))
+    with pytest.raises(ValueError, match="^lonely has an ICNNInit kernel"):
+        check_initializers(lonely)
+
+
 def test_what_apply_has_put_right_is_right():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(8, activation="relu")])
     with pytest.warns(UserWarning, match="has an ICNNInit kernel"):

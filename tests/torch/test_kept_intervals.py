@@ -143,3 +143,14 @@ def test_marks_with_both_ends():
     torch.nn.utils.parametrize.register_parametrization(layer, "weight", nn.Softplus(), unsafe=True)
     with pytest.raises(ValueError, match=r"weight is marked to be kept in \[0, 1\].*is computed by Softplus"):
         project_(layer)
+
+
+@pytest.mark.parametrize("make", [lambda m, g, x, z: -g * value(m, z), lambda m, g, x, z: m.c(z * -g)])
+def test_a_model_that_is_convex_by_its_present_signs_is_not_made_concave(make):
+    model = Network(make, (), -0.5)
+    assert kept(plan(model, X)) == {"g": (-math.inf, 0.0)}
+    optimizer = torch.optim.SGD(apply_(model, X).parameters(), 1.0)
+    project_after_step(optimizer, model)
+    for direction in (1.0, -10.0):
+        step(model, optimizer, direction)
+        assert certify(model, X, search=False)

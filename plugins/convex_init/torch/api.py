@@ -17,7 +17,7 @@ from convex_init.torch.framework import TorchFramework
 from convex_init.torch.model.activations import read_activation
 from convex_init.torch.model.fans import AFFINE
 from convex_init.torch.model.inputs import check_kinds, checked_arguments, numpy_of
-from convex_init.torch.model.modules import all_modules, without_wrapper
+from convex_init.torch.model.modules import all_modules, check_no_bare_parameters, without_wrapper
 from convex_init.torch.trace import on_example_inputs
 from convex_init.torch.trace.containers import named_tensors
 from convex_init.torch.write.drawing import check_generator
@@ -51,6 +51,7 @@ def plan(model: nn.Module, example_inputs: Any = None, **options: Unpack[Options
     check_names(options, plan)
     asked = request(**adapted(model, options))
     framework = framework_of(model, example_inputs, asked.entry)
+    check_no_bare_parameters(framework.model)
     _check_biases(framework.model, asked)
     return build.plan(framework, asked)
 
@@ -133,6 +134,7 @@ def apply_(
     check_names(options, apply_)
     asked = request(**adapted(model, options))
     framework = framework_of(model, example_inputs, asked.entry, writes=True)
+    check_no_bare_parameters(framework.model)
     _check_biases(framework.model, asked)
     made = build.plan(framework, asked)
     if made.unwritten:

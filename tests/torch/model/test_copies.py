@@ -121,3 +121,10 @@ def test_broken_numbers_become_finite_in_the_copy_alone():
     made = make_finite(copied(model))
     assert bool(torch.isfinite(made.weight).all())
     assert bool(torch.isnan(model.weight[0, 0]))
+
+
+def test_a_graph_module_is_copied_as_the_class_that_it_is():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+    traced, x = torch.fx.symbolic_trace(ci.apply_(model)), torch.randn(5, 3)
+    assert torch.equal(copied(traced)(x), traced(x))
+    assert ci.certify(traced, x) and len(ci.plan(traced, x).layers) == 2

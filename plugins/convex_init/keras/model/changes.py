@@ -8,7 +8,7 @@ import keras
 
 from convex_init.keras.constraints import Between, NonNeg, interval_of
 from convex_init.keras.model.variables import Slot, Variables, constraint_name
-from convex_init_core.constraints.kept import ANY, NON_NEGATIVE, Interval
+from convex_init_core.constraints.kept import ANY, NON_NEGATIVE, Interval, together
 
 
 def add_bias(variables: Variables, weight: str, name: str) -> Slot:
@@ -43,7 +43,7 @@ def units(layer: Any) -> int:
 
 
 def mark(variables: Variables, name: str, interval: Interval) -> Any:
-    """Put the constraint of an interval on a variable, and on its layer, unless it has one that is as strict.
+    """Put the constraint of an interval on a variable, and on its layer, unless it has one of ours that is as strict.
 
     Returns:
         The constraint that it had before.
@@ -51,7 +51,9 @@ def mark(variables: Variables, name: str, interval: Interval) -> Any:
     slot = variables.slots[name]
     before = slot.variable.constraint
     known = interval_of(before) if isinstance(before, keras.constraints.NonNeg) else ANY
-    if known[0] < interval[0] or known[1] > interval[1]:
+    is_keras_own = type(before) is keras.constraints.NonNeg  # does not reach averages
+    if is_keras_own or known[0] < interval[0] or known[1] > interval[1]:
+        interval = together(known, interval) or interval
         set_constraint(slot, NonNeg() if interval == NON_NEGATIVE else Between(*interval))
         forget_compiled(variables.model)
     return before

@@ -114,7 +114,9 @@ def _unkept(layer: Any, variable: Any) -> str:
 
 def _flaw_of_own_weights(layer: Any) -> str:
     """What a built layer lacks whose code gives an ``ICNNInit`` to a weight by itself."""
-    weights = [*layer._trainable_variables, *layer._non_trainable_variables]
+    inner = {id(each) for part in layer._layers for each in part.variables}  # a wrapper may hold the kernel, too
+    held = [*layer._trainable_variables, *layer._non_trainable_variables]
+    weights = [each for each in held if id(each) not in inner]
     by: dict[int, Any] = {id(each): getattr(each, _DRAWN_BY, None) for each in weights}
     kernels = [each for each in weights if getattr(by[id(each)], "role", None) == KERNEL]
     kernels = [each for each in kernels if not _is_a_part(each, layer)]

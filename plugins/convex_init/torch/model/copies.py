@@ -81,7 +81,7 @@ class _Copier:
             scripted: nn.Module = copy.deepcopy(module, self.memo)
             return scripted.to("meta") if self.on_meta else scripted
         kind = _written_class(type(module))
-        made = kind.__new__(kind)
+        made = _bare(kind)
         self._remember(module, made)
         state = made.__dict__
         for key, value in vars(module).items():
@@ -181,6 +181,14 @@ def _is_of_the_user(value: Any) -> bool:
     if not hasattr(value, "__dict__") or isinstance(value, (type, FunctionType, ModuleType)):
         return False
     return kind.__module__.split(".")[0] not in _LIBRARIES and not hasattr(kind, "__slots__")
+
+
+def _bare(kind: type[nn.Module]) -> nn.Module:
+    """A module without attributes, of this very class: that of a ``torch.fx.GraphModule`` would make a new one."""
+    try:
+        return cast("nn.Module", object.__new__(kind))
+    except TypeError:  # its class is built on one of C
+        return kind.__new__(kind)
 
 
 def _is_compiled(module: nn.Module) -> bool:

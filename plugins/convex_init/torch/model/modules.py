@@ -92,6 +92,41 @@ def hidden_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 _MAY_HOLD = (nn.Module, list, tuple, Mapping)
 
 
+def check_no_bare_parameters(model: nn.Module) -> None:
+    """Refuse parameters that train and lie in a plain list or dict, where no state dict and no projection finds them.
+
+    Raises:
+        ValueError: with their places, and the remedy.
+    """
+    modules = all_modules(model)
+    known = {id(own) for module in modules.values() for own in module._parameters.values()}
+    found = [
+        place
+        for path, module in modules.items()
+        for key, value in vars(module).items()
+        if not key.startswith("_") and isinstance(value, _MAY_HOLD)
+        for place, tensor in _parameters_in(source_path(path, key), value)
+        if id(tensor) not in known and tensor.requires_grad
+    ]
+    if found:
+        raise ValueError(
+            f"{', '.join(map(repr, dict.fromkeys(found)))}: a parameter in a plain list or dict, which torch does not "
+            "know of, so that it could not be kept non-negative; use nn.ParameterList or nn.ParameterDict"
+        )
+
+
+def _parameters_in(path: str, value: Any) -> Iterator[tuple[str, nn.Parameter]]:
+    parts: Any = ()
+    if isinstance(value, nn.Parameter):
+        yield path, value
+    elif isinstance(value, (list, tuple)):
+        parts = enumerate(value)
+    elif isinstance(value, Mapping):
+        parts = value.items()
+    for key, part in parts:
+        yield from _parameters_in(f"{path}.{key}", part)
+
+
 def _modules_in(path: str, value: Any, known: set[int]) -> Iterator[tuple[str, nn.Module]]:
     parts: Any = ()
     if isinstance(value, nn.Module):

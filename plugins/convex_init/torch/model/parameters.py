@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cached_property
 
 import torch
@@ -12,6 +11,7 @@ from torch.nn.utils import parametrize
 
 from convex_init.torch.model.clamping_methods import kept_non_negative
 from convex_init.torch.model.fans import AFFINE, caveats
+from convex_init.torch.model.memory import meet, overlaps_itself
 from convex_init.torch.model.modules import Slot, all_modules, carrier_bound_of, hidden_parameters, source_path
 from convex_init.torch.write.positivity import projected_names
 from convex_init.torch.write.sharding import check_placements, is_sharded
@@ -96,7 +96,7 @@ class Parameters:
             role=role,
             shape=() if isinstance(raw, UninitializedParameter) else tuple(raw.shape),
             positivity=as_positivity("projection") if own in projected_names(module) else None,
-            obstacle=_obstacle(raw, own, is_layer),
+            obstacle=_obstacle(raw, own, is_layer) or self._shared(name, raw, own),
             is_frozen=not raw.requires_grad,
             carrier=carrier_bound_of(module) if role == "weight" else 0.0,
             has_numbers=raw.device.type != "meta",
@@ -107,6 +107,24 @@ class Parameters:
             tied_to="" if first == name else first,
             bias=self._bias(name, module) if own == "weight" else "",
         )
+
+    def _shared(self, name: str, raw: Tensor, own: str) -> str:
+        """Why a tensor cannot be written that another one has numbers in common with."""
+        others = [other for other, tensor in self._by_storage.get(_storage(raw), ()) if tensor is not raw and meet(raw, tensor)]
+        if not others:
+            return ""
+        return (
+            f"its {own} shares memory with {others[0]!r}, another parameter, so to write one changes the other; give it "
+            "a clone() of its own, or the same nn.Parameter to both"
+        )
+
+    @cached_property
+    def _by_storage(self) -> dict[int, list[tuple[str, Tensor]]]:
+        found: dict[int, list[tuple[str, Tensor]]] = {}
+        for name, tensor in self._named:
+            found.setdefault(_storage(tensor), []).append((name, tensor))
+        found.pop(0, None)  # those without any
+        return found
 
     def _bias(self, name: str, module: nn.Module) -> str:
         if "bias" not in module._parameters and not parametrize.is_parametrized(module, "bias"):
@@ -131,7 +149,7 @@ def _obstacle(raw: Tensor, own: str, is_layer: bool) -> str:
         return f"{it} is frozen (requires_grad=False); unfreeze it, or leave it out with exclude="
     if raw.is_inference() and not torch.is_inference_mode_enabled():
         return f"{it} was made in inference mode, where it cannot be written; make the model outside of it"
-    if raw.device.type != "meta" and not is_sharded(raw) and _overlaps(raw.shape, raw.stride()):
+    if _storage(raw) and overlaps_itself(raw):
         return f"the elements of {it} share memory (it was expanded); write a clone() of it into the model"
     try:
         check_placements(raw)
@@ -140,5 +158,11 @@ def _obstacle(raw: Tensor, own: str, is_layer: bool) -> str:
     return ""
 
 
-def _overlaps(shape: Iterable[int], stride: Iterable[int]) -> bool:
-    return any(size > 1 and step == 0 for size, step in zip(shape, stride, strict=True))
+def _storage(tensor: Tensor) -> int:
+    """Where the memory of a plain tensor begins; 0 if there is none, or it is not a tensor's own business."""
+    if isinstance(tensor, UninitializedParameter) or tensor.is_meta or is_sharded(tensor):
+        return 0
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):  # of a tensor that wraps others
+        return 0

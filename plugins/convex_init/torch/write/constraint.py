@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from convex_init.torch.api import adapted, framework_of
+from convex_init.torch.model.modules import check_no_bare_parameters
 from convex_init.torch.model.parameters import Parameters
 from convex_init.torch.write.positivity import Positive, Within
 from convex_init.torch.write.sharding import local
@@ -78,6 +79,7 @@ def constrain_(
     refuse_settings("constrain_", options)
     asked = request(**adapted(model, cast("Options", options)))
     framework = framework_of(model, example_inputs, asked.entry)
+    check_no_bare_parameters(framework.model)
     kept = what_to_keep(framework, asked)
     parameters = Parameters(framework.model)
     if through.reparametrises:

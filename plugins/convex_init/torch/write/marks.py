@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from convex_init.torch.model.modules import hidden_modules, hidden_parameters
 from convex_init.torch.write.positivity import MARK, Positive, Within, interval_of, projected_names, read_positivity
 from convex_init.torch.write.sharding import reshard
 from convex_init_core.constraints.kept import NON_NEGATIVE, Interval, shown_interval, together
@@ -92,7 +93,7 @@ def remember_places(model: nn.Module) -> None:
     out, or replaced by one without parameters or with a marked one, is no reason to refuse.
     """
     setattr(model, _REMEMBERED, None)  # what was known before is of no matter
-    names = tuple(name for name, _ in model.named_parameters(remove_duplicate=False))
+    names = tuple(name for name, _ in _parameters(model))
     setattr(model, _REMEMBERED, (tuple(marked_places(model)), names))
 
 
@@ -119,7 +120,7 @@ def check_none_gone(known: Iterable[str], places: Places, remedy: str) -> None:
 def _by_module(model: nn.Module) -> Iterator[tuple[str, Marked]]:
     """Yield the place of each mark, and what it marks: nothing where a map makes the projection needless."""
     keras_layer = getattr(sys.modules.get("keras"), "Layer", ())  # without Keras there can be no layer of it
-    for path, module in model.named_modules():
+    for path, module in _modules(model):
         for name, interval in projected_names(module).items():
             own, parameter = _behind(module, name, _join(path, name), interval)
             yield _join(path, name), Marked(_join(path, own), parameter, interval)
@@ -130,7 +131,7 @@ def _by_module(model: nn.Module) -> Iterator[tuple[str, Marked]]:
 
 
 def _by_tensor(model: nn.Module) -> Iterator[tuple[str, Marked]]:
-    for path, module in model.named_modules():
+    for path, module in _modules(model):
         if not isinstance(module, parametrize.ParametrizationList):  # behind a map a tensor has no sign to keep
             for name, parameter in module._parameters.items():
                 interval = None if parameter is None else interval_of(parameter)
@@ -141,6 +142,17 @@ def _by_tensor(model: nn.Module) -> Iterator[tuple[str, Marked]]:
 def _constrained(layer: Any) -> list[Any]:
     kind = sys.modules["keras"].constraints.NonNeg
     return [variable for variable in layer.variables if isinstance(variable.constraint, kind)]
+
+
+def _modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Every module once; those in plain lists and dicts, which a plan sees, too."""
+    yield from model.named_modules()
+    yield from hidden_modules(model)
+
+
+def _parameters(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from model.named_parameters(remove_duplicate=False)
+    yield from hidden_parameters(model)
 
 
 def _join(path: str, name: str) -> str:
@@ -217,7 +229,7 @@ def _check_remembered(model: nn.Module, named: set[str]) -> None:
 def _added(root: nn.Module, path: str, known: set[str], marked: set[str]) -> Iterator[str]:
     """The parameters of a model that are new since, neither marked nor behind a known one, in no marked layer."""
     layers = {place.rpartition(".")[0] for place in marked}
-    for name, _ in root.named_parameters(remove_duplicate=False):
+    for name, _ in _parameters(root):
         behind = _BEHIND.sub(r"\1", name)
         is_marked = _join(path, behind) in marked or _join(path, name).rpartition(".")[0] in layers
         if not known & {name, behind} and not is_marked:
@@ -226,5 +238,5 @@ def _added(root: nn.Module, path: str, known: set[str], marked: set[str]) -> Ite
 
 def _holds_unmarked(model: nn.Module, place: str, named: set[str]) -> bool:
     layer = place.rpartition(".")[0]
-    inside = [path for path, _ in model.named_parameters() if path.startswith(f"{layer}.") or not layer]
+    inside = [path for path, _ in _parameters(model) if path.startswith(f"{layer}.") or not layer]
     return bool(inside) and named.isdisjoint(inside)

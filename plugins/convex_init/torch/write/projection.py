@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from convex_init.torch.model.modules import all_modules, hidden_modules
 from convex_init.torch.write.clamps import Clamp, Groups, clamp_, clamp_groups_, clamps, grouped
 from convex_init.torch.write.lbfgs import ProjectInClosure
 from convex_init.torch.write.marks import Places, check_none_gone, marked_places
@@ -138,6 +139,7 @@ class _Projection:
             any(parameters.get(name) is not tensor for parameters, name, tensor in self._parameters)
             or any(modules.get(name) is not module for modules, name, module in self._modules)
             or any(len(held) != size for held, size in self._size)
+            or (self._hidden and self._hidden != [module for _, module in hidden_modules(self.model)])
         ):
             self._follow()
         return self._groups[optimizer]
@@ -165,16 +167,17 @@ class _Projection:
         }
         self._modules: list[tuple[Mapping[str, Any], str, Any]] = []
         self._parameters: list[tuple[Mapping[str, Any], str, Tensor]] = []
-        within = dict(self.model.named_modules(remove_duplicate=False))
-        self._size = [
-            (held, len(held)) for each in dict.fromkeys(within.values()) for held in (each._modules, each._parameters)
-        ]
-        for each in dict.fromkeys(within.values()):
+        within = all_modules(self.model)
+        self._hidden = [module for _, module in hidden_modules(self.model)]  # in lists, of which torch keeps no account
+        # What TorchScript holds cannot be replaced.
+        watched = dict.fromkeys(each for each in within.values() if not isinstance(each, torch.jit.ScriptModule))
+        self._size = [(held, len(held)) for each in watched for held in (each._modules, each._parameters)]
+        for each in watched:
             self._modules += [(each._modules, part, inner) for part, inner in each._modules.items()]
         for path, tensor in _clampable(places):
             owner, _, name = path.rpartition(".")
             module = within.get(owner)
-            if module is not None and name in module._parameters:  # a Keras variable lies elsewhere
+            if module in watched and name in module._parameters:  # a Keras variable lies elsewhere
                 self._parameters.append((module._parameters, name, tensor))
 
 
@@ -203,6 +206,15 @@ def _optimizers(given: Any) -> list[Optimizer]:
         raise TypeError(
             f"optimizer must be a torch.optim.Optimizer or a list of them, got {type(stranger).__name__}; {remedy}"
         )
+    for one in found:
+        if not hasattr(one, "_optimizer_step_post_hooks"):
+            raise ValueError(
+                f"optimizer {type(one).__name__} has no hooks of its step, since it was made without "
+                "torch.optim.Optimizer.__init__: pass the optimizer that it wraps, if all that it writes itself are "
+                "averages; else call project_(model) after each step"
+            )
+        if not getattr(type(one).step, "hooked", False):  # as zero_grad does it of one made without that __init__
+            one._patch_step_function()
     if not found:
         raise ValueError("optimizer is an empty list; pass the optimizers that hold the projected weights")
     return list(dict.fromkeys(found))
