@@ -186,7 +186,7 @@ def _is_of_the_user(value: Any) -> bool:
 def _bare(kind: type[nn.Module]) -> nn.Module:
     """A module without attributes, of this very class: that of a ``torch.fx.GraphModule`` would make a new one."""
     try:
-        return cast("nn.Module", object.__new__(kind))
+        return object.__new__(kind)
     except TypeError:  # its class is built on one of C
         return kind.__new__(kind)
 

@@ -12,8 +12,8 @@ def overlaps_itself(tensor: Tensor) -> bool:
         return False
     if any(size > 1 and step == 0 for size, step in zip(tensor.shape, tensor.stride(), strict=True)):
         return True
-    places = _places(tensor)
-    return places.unique().numel() < places.numel()
+    places = _places(tensor).sort().values
+    return bool((places[1:] == places[:-1]).any())
 
 
 def meet(one: Tensor, other: Tensor) -> bool:
@@ -42,8 +42,8 @@ def _span(tensor: Tensor) -> tuple[int, int]:
     """The first byte, and the one behind the last."""
     if tensor.numel() == 0:
         return 0, 0
-    last = sum(step * (size - 1) for step, size in zip(tensor.stride(), tensor.shape, strict=True))
-    start = tensor.storage_offset() * tensor.element_size()
+    last = sum(int(step) * (int(size) - 1) for step, size in zip(tensor.stride(), tensor.shape, strict=True))
+    start = int(tensor.storage_offset()) * tensor.element_size()
     return start, start + (last + 1) * tensor.element_size()
 
 

@@ -110,12 +110,13 @@ class Parameters:
 
     def _shared(self, name: str, raw: Tensor, own: str) -> str:
         """Why a tensor cannot be written that another one has numbers in common with."""
-        others = [other for other, tensor in self._by_storage.get(_storage(raw), ()) if tensor is not raw and meet(raw, tensor)]
+        near = self._by_storage.get(_storage(raw), ())
+        others = [other for other, tensor in near if tensor is not raw and meet(raw, tensor)]
         if not others:
             return ""
         return (
-            f"its {own} shares memory with {others[0]!r}, another parameter, so to write one changes the other; give it "
-            "a clone() of its own, or the same nn.Parameter to both"
+            f"its {own} shares memory with {others[0]!r}, another parameter, so to write one changes the other; give "
+            "it a clone() of its own, or the same nn.Parameter to both"
         )
 
     @cached_property
