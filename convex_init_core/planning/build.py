@@ -180,9 +180,7 @@ def read_model(framework: Framework, request: Request) -> tuple[Reading, Chosen]
         graph, request.convex_inputs, overwritten=framework.parameters(), on_a_grid=True, framework=framework
     )
     positive, free, excluded = (_chosen(name, framework, request) for name in ("positive", "free", "exclude"))
-    if both := positive & free:
-        named = ", ".join(dict.fromkeys(shown(framework.parameter(name).layer) for name in sorted(both)))
-        raise ValueError(f"positive= and free= both name {named}: take it out of one of them")
+    refusals.check_selections(positive, free, framework)
     reading = read(graph, values, positive=positive, free=free, numbers=numbers_of(framework))
     _take_evidence(reading, framework, free)
     return reading, Chosen(excluded, free, positive)

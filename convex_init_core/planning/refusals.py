@@ -39,6 +39,17 @@ def shown(path: str) -> str:
     return repr(path) if path else "the model itself"
 
 
+def check_selections(positive: Collection[str], free: Collection[str], framework: Framework) -> None:
+    """Refuse a weight that the user names as both.
+
+    Raises:
+        ValueError: with the layers.
+    """
+    if both := sorted(set(positive) & set(free)):
+        named = ", ".join(dict.fromkeys(shown(framework.parameter(name).layer) for name in both))
+        raise ValueError(f"positive= and free= both name {named}: take it out of one of them")
+
+
 def check_map(own: Positivity | None, wanted: Positivity | None, factor: float) -> None:
     """Refuse a map that contradicts the weight's own, or that nothing applies.
 

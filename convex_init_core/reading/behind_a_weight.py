@@ -182,11 +182,8 @@ def _without_name(outermost: Node, scale: float, at: Node) -> Traced:
             may_stay=False,
         )
     if at.name in ("multiply", "divide"):
-        raise NoMap(f"its weight is scaled by {_called(at)} in a way that is not known; {_REMEDY}")
-    raise NoMap(f"its weight goes through {_called(at)}, which is no known positivity map; {_REMEDY}")
-
-
-_REMEDY = "initialise before it is made so, or leave it out with exclude="
+        raise NoMap(f"its weight is scaled by {_called(at)} in a way that is not known")
+    raise NoMap(f"its weight goes through {_called(at)}, which is no known positivity map")
 
 
 def named_or_numerical(function: FunctionOfOne, scale: float) -> Positivity:

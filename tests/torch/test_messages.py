@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.masked import masked_tensor
-from torch.nn.utils import prune
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 import convex_init.torch as ci
@@ -30,13 +29,6 @@ def reparametrised(by):
         return model
 
     return make
-
-
-def without_outputs():
-    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1), nn.ReLU(), nn.Linear(1, 1))
-    model[2].weight, model[2].bias = nn.Parameter(torch.zeros(0, 8)), nn.Parameter(torch.zeros(0))
-    model[4].weight = nn.Parameter(torch.zeros(1, 0))
-    return model
 
 
 class Two(nn.Module):
@@ -136,28 +128,6 @@ REFUSALS = {
         model=plain,
     ),
     "compressed input": Refusal(lambda m: ci.plan(m, x().to_sparse_csr()), ("sparse", ".to_dense()"), model=plain),
-    **{
-        f"a layer without outputs, {call.__name__}": Refusal(
-            lambda m, call=call: call(m, x()),
-            ("'2': its weight of (0, 8) has no elements", "exclude="),
-            model=without_outputs,
-        )
-        for call in (ci.plan, ci.apply_)
-    },
-    **{
-        f"positive and free, {call.__name__}": Refusal(
-            lambda m, call=call: call(m, x(), positive="*", free=["2"]),
-            ("positive= and free= both name '2'", "take it out of one"),
-            model=plain,
-            remedy=lambda m, call=call: call(m, x(), positive="2"),
-        )
-        for call in (ci.plan, ci.apply_, ci.constrain_)
-    },
-    "a pruned weight": Refusal(
-        lambda m: ci.apply_(m, x()),
-        ("'2.weight_orig'", "scaled by mul", "exclude="),
-        model=reparametrised(lambda layer: prune.l1_unstructured(layer, "weight", 0.5)),
-    ),
     "sparse weight": Refusal(lambda m: ci.apply_(m, x()), ("'2.weight'", "sparse", ".to_dense()"), model=sparse_weight),
     "certify a sparse weight": Refusal(lambda m: ci.certify(m, x()), ("'2.weight'", "sparse"), model=sparse_weight),
     "nested inside": Refusal(

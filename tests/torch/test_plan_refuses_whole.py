@@ -78,3 +78,24 @@ def test_an_excluded_bias_is_left_alone():
     ci.apply_(model, batch(), exclude=["out", "b"])
     assert torch.equal(model.b, torch.full((8,), 0.25))
     assert torch.equal(model.out.bias, torch.full((1,), 0.5))
+
+
+def without_outputs():
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1), nn.ReLU(), nn.Linear(1, 1))
+    model[2].weight, model[2].bias = nn.Parameter(torch.zeros(0, 8)), nn.Parameter(torch.zeros(0))
+    model[4].weight = nn.Parameter(torch.zeros(1, 0))
+    return model
+
+
+@pytest.mark.parametrize("call", [ci.plan, ci.apply_])
+def test_a_layer_without_elements(call):
+    with pytest.raises(ValueError, match=r"'2': its weight of \(0, 8\) has no elements.*exclude="):
+        call(without_outputs(), torch.randn(8, 4))
+
+
+@pytest.mark.parametrize("call", [ci.plan, ci.apply_, ci.constrain_])
+def test_a_weight_that_is_named_as_positive_and_as_free(call):
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), ci.ConvexLinear(8, 1))
+    with pytest.raises(ValueError, match=r"positive= and free= both name '2': take it out of one"):
+        call(model, torch.randn(8, 4), positive="*", free=["2"])
+    call(model, torch.randn(8, 4), positive="2")

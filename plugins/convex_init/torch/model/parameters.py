@@ -11,7 +11,6 @@ from torch.nn.utils import parametrize
 
 from convex_init.torch.model.clamping_methods import kept_non_negative
 from convex_init.torch.model.fans import AFFINE, caveats
-from convex_init.torch.model.memory import meet, overlaps_itself
 from convex_init.torch.model.modules import Slot, all_modules, carrier_bound_of, hidden_parameters, source_path
 from convex_init.torch.write.positivity import projected_names
 from convex_init.torch.write.sharding import check_placements, is_sharded
@@ -111,7 +110,7 @@ class Parameters:
     def _shared(self, name: str, raw: Tensor, own: str) -> str:
         """Why a tensor cannot be written that another one has numbers in common with."""
         near = self._by_storage.get(_storage(raw), ())
-        others = [other for other, tensor in near if tensor is not raw and meet(raw, tensor)]
+        others = [other for other, tensor in near if tensor is not raw and _meet(raw, tensor)]
         if not others:
             return ""
         return (
@@ -150,7 +149,7 @@ def _obstacle(raw: Tensor, own: str, is_layer: bool) -> str:
         return f"{it} is frozen (requires_grad=False); unfreeze it, or leave it out with exclude="
     if raw.is_inference() and not torch.is_inference_mode_enabled():
         return f"{it} was made in inference mode, where it cannot be written; make the model outside of it"
-    if _storage(raw) and overlaps_itself(raw):
+    if _storage(raw) and _overlaps_itself(raw):
         return f"the elements of {it} share memory (it was expanded); write a clone() of it into the model"
     try:
         check_placements(raw)
@@ -167,3 +166,52 @@ def _storage(tensor: Tensor) -> int:
         return tensor.untyped_storage().data_ptr()
     except (RuntimeError, NotImplementedError):  # of a tensor that wraps others
         return 0
+
+
+def _overlaps_itself(tensor: Tensor) -> bool:
+    """Return whether two elements of a tensor lie in one place, as after ``expand``."""
+    if _is_plain(tensor):
+        return False
+    if any(size > 1 and step == 0 for size, step in zip(tensor.shape, tensor.stride(), strict=True)):
+        return True
+    places = _places(tensor).sort().values
+    return bool((places[1:] == places[:-1]).any())
+
+
+def _meet(one: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors of one storage have an element in common."""
+    low, high = _span(one)
+    start, stop = _span(other)
+    if high <= start or stop <= low:
+        return False
+    if one.element_size() != other.element_size() or (one.is_contiguous() and other.is_contiguous()):
+        return True
+    return bool(torch.isin(_places(one), _places(other)).any())
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether the strides alone say that each element has a place of its own: each axis steps over those within it."""
+    within = 0
+    for step, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1:
+            if step <= within:
+                return False
+            within += step * (size - 1)
+    return True
+
+
+def _span(tensor: Tensor) -> tuple[int, int]:
+    """The first byte, and the one behind the last."""
+    if tensor.numel() == 0:
+        return 0, 0
+    last = sum(int(step) * (int(size) - 1) for step, size in zip(tensor.stride(), tensor.shape, strict=True))
+    start = int(tensor.storage_offset()) * tensor.element_size()
+    return start, start + (last + 1) * tensor.element_size()
+
+
+def _places(tensor: Tensor) -> Tensor:
+    """The place of each element, counted in elements."""
+    place = torch.tensor(tensor.storage_offset())
+    for step, size in zip(tensor.stride(), tensor.shape, strict=True):
+        place = place[..., None] + step * torch.arange(size)
+    return place.flatten()
