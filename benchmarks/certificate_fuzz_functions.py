@@ -1,7 +1,7 @@
 """Certify 20,000 random functions of one number and look for counterexamples.
 
-``python -m benchmarks.certificate_fuzz_functions``; they are those of ``tests/core/graphs/functions_of_one.py``: choices
-on what a function computes, bounds, exponentials that vanish, sums that cancel.
+``python -m benchmarks.certificate_fuzz_functions``; they are those of ``tests/core/graphs/functions_of_one.py``:
+choices on what a function computes, bounds, exponentials that vanish, sums that cancel.
 """
 
 from __future__ import annotations

@@ -165,7 +165,9 @@ def measured(name: str, seeds: range) -> dict[str, Any]:
     call, params = client.make(jax.random.key(0), shown)
     made = plan((call, params), shown, **client.options)
     new = apply((call, params), shown, key=jax.random.key(0), **client.options)
-    variances = [layer.variance for layer in signal_report(new, fresh).layers]
+    planned = {layer.path for layer in made.layers} | {layer.name for layer in made.layers}
+    rows = signal_report(new, fresh).layers  # gates by context stay as the library starts them
+    variances = [row.variance for row in rows if planned & set(row.path.split(" + "))]
     return {
         "library": client.library,
         "remark": "",

@@ -99,7 +99,7 @@ CLIENTS = {
     "cpflows ICNN": _flow("ICNN", 3, behind=True, num_hidden_layers=3),
     "cpflows ICNN2": _flow("ICNN2", 3, behind=True, num_hidden_layers=3),
     "cpflows ICNN3": _flow("ICNN3", 3, num_hidden_layers=3),
-    "cpflows LseICNN": _flow("LseICNN", 0, behind=True),
+    "cpflows LseICNN": _flow("LseICNN", 0),
     "cpflows ResICNN2": _flow("ResICNN2", 5, num_hidden_layers=3),
     "cpflows DenseICNN2": _flow("DenseICNN2", 3, behind=True, num_hidden_layers=3),
     "cpflows PICNN": _conditional("PICNN"),
