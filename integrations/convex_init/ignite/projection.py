@@ -14,8 +14,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from convex_init.ignite.events import Event, attached, check_engine, move_to_front
 from convex_init.torch import project_
+from convex_init.torch.training.lbfgs import ProjectInClosure
 from convex_init.torch.write.clamps import Clamp, clamps
-from convex_init.torch.write.lbfgs import ProjectInClosure
 from convex_init.torch.write.marks import check_none_gone, marked_places
 
 

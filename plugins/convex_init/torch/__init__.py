@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from convex_init.torch.model.activations import read_activation
     from convex_init.torch.network import ICNN
     from convex_init.torch.report import LayerSignal, SignalReport, signal_report
-    from convex_init.torch.write.constraint import constrain_
+    from convex_init.torch.training.constraint import constrain_
+    from convex_init.torch.training.projection import project_, project_after_step
     from convex_init.torch.write.marks import projected_parameters
     from convex_init.torch.write.positivity import Positive, mark_projected
-    from convex_init.torch.write.projection import project_, project_after_step
 
 # Where each name lives: it is imported when first asked for, which keeps the import short.
 _ON_DEMAND = {
@@ -30,13 +30,13 @@ _ON_DEMAND = {
     **dict.fromkeys(("LayerPlan", "Plan", "apply_", "plan"), "api"),
     **dict.fromkeys(("Positive", "mark_projected"), "write.positivity"),
     "projected_parameters": "write.marks",
-    **dict.fromkeys(("project_", "project_after_step"), "write.projection"),
+    **dict.fromkeys(("project_", "project_after_step"), "training.projection"),
     **dict.fromkeys(("icnn_", "lecun_"), "init_functions"),
     **dict.fromkeys(("ConvexForm", "as_convex"), "carrier.convex_form"),
     **dict.fromkeys(("Certificate", "assert_convex_", "certify"), "certificate"),
     **dict.fromkeys(("ConvexConv1d", "ConvexConv2d", "ConvexConv3d", "ConvexLinear"), "layers"),
     **dict.fromkeys(("LevelSetPath", "level_set_path"), "level_sets"),
-    "constrain_": "write.constraint",
+    "constrain_": "training.constraint",
     "ICNN": "network",
     **dict.fromkeys(("LayerSignal", "SignalReport", "signal_report"), "report"),
 }

@@ -12,8 +12,8 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from convex_init.torch.model.modules import all_modules, hidden_modules
+from convex_init.torch.training.lbfgs import ProjectInClosure
 from convex_init.torch.write.clamps import Clamp, Groups, clamp_, clamp_groups_, clamps, grouped
-from convex_init.torch.write.lbfgs import ProjectInClosure
 from convex_init.torch.write.marks import Places, check_none_gone, marked_places
 
 

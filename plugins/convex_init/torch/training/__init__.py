@@ -1,0 +1,1 @@
+"""What keeps a model convex while it trains."""
