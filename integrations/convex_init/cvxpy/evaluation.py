@@ -49,13 +49,14 @@ def evaluation_of(model: Any, x: Any, name: str) -> Evaluation:
 
     Raises:
         TypeError: if the model cannot be called, or x is no array of numbers of these frameworks.
-        ValueError: if x holds no example, NaN, or numbers of 16 bits.
+        ValueError: if x holds no example or NaN; later, too, if the model fails on such an array.
     """
     if not callable(model):
         raise TypeError(
             f"model must be a function of a batch, got {type(model).__name__}; for a pair (fn, params) of JAX "
             "write lambda x: fn(params, x)"
         )
+    model = _named(model, name)
     torch, jax, tensorflow = (sys.modules.get(each) for each in ("torch", "jax", "tensorflow"))
     if torch is not None and isinstance(x, torch.Tensor):
         _check(name, tuple(x.shape), str(x.dtype), bool(x.isfinite().all()))
@@ -70,6 +71,24 @@ def evaluation_of(model: Any, x: Any, name: str) -> Evaluation:
     raise TypeError(
         f"{name} must be an array of torch, JAX or TensorFlow with floating-point numbers, got {type(x).__name__}"
     )
+
+
+def _named(model: Any, name: str) -> Callable[[Any], Any]:
+    """The model, whose own errors say what it was given."""
+
+    def called(given: Any) -> Any:
+        try:
+            return model(given)
+        except Warning:
+            raise
+        except Exception as error:  # whatever a framework raises
+            first = str(error).strip().partition("\n")[0]
+            raise ValueError(
+                f"the model fails on an array like {name}, of shape {tuple(given.shape)} and {given.dtype}, with "
+                f"{type(error).__name__}: {first}"
+            ) from error
+
+    return called
 
 
 def _check(name: str, shape: tuple[int, ...], dtype: str, finite: bool) -> None:

@@ -106,12 +106,13 @@ def read(
     convex_inputs: ConvexInputs | None,
     outputs: str | None,
     entry: str,
+    called: str = "x",
 ) -> Reading:
-    """Do what :func:`expression` does; returns what else is known, too."""
-    given = _given(x)
+    """Do what :func:`expression` does; returns what else is known, too. Messages speak of x as it was ``called``."""
+    given = _given(x, called)
     if example_inputs is None:
         if len(given) != 1:
-            raise ValueError("example_inputs are needed where x stands for several inputs")
+            raise ValueError(f"example_inputs are needed where {called} stands for several inputs")
         made_up = example_for(model, (1, *given[0].shape))
         try:
             framework = framework_of(model, made_up, entry)
@@ -120,7 +121,7 @@ def read(
             if not str(error).startswith("example_inputs: "):
                 raise
             raise ValueError(
-                f"x has shape {given[0].shape}, and no example_inputs are given: with zeros of shape "
+                f"{called} has shape {given[0].shape}, and no example_inputs are given: with zeros of shape "
                 f"{(1, *given[0].shape)}, {str(error).removeprefix('example_inputs: ').partition('; pass ')[0]}"
             ) from None
         example_inputs = made_up
@@ -131,7 +132,7 @@ def read(
     if len(parts) != len(given):
         known = shown_inputs(graph.inputs, graph.other_names)
         raise ValueError(
-            f"x holds {len(given)} expressions for the convex inputs {', '.join(map(repr, parts))}; name in "
+            f"{called} holds {len(given)} expressions for the convex inputs {', '.join(map(repr, parts))}; name in "
             f"convex_inputs= those of {known} that it stands for"
         )
     batched = all(len(graph.inputs[name].shape) == one.ndim + 1 for name, one in zip(parts, given, strict=True))
@@ -161,15 +162,20 @@ def read(
     return Reading(made if len(shape) == 1 else cp.reshape(made, shape, order="C"), name, shape)
 
 
-def _given(x: Any) -> list[Any]:
+def _given(x: Any, called: str) -> list[Any]:
     several = list(x.values()) if isinstance(x, Mapping) else list(x) if isinstance(x, (list, tuple)) else [x]
     for one in several:
         if not isinstance(one, cp.Expression):
-            raise TypeError(f"x must be a cvxpy.Variable or an affine expression of cvxpy, got {type(one).__name__}")
+            got = type(one).__name__
+            raise TypeError(f"{called} must be a cvxpy.Variable or an affine expression of cvxpy, got {got}")
         if not one.is_affine():
-            raise ValueError("x must be affine in its variables: what it stands for is an input, which is not bent")
+            raise ValueError(
+                f"{called} must be affine in its variables: what it stands for is an input, which is not bent"
+            )
+        if one.is_complex():
+            raise ValueError(f"{called} must be real, as the input is that it stands for: pass cp.real(...) of it")
     if not several:
-        raise ValueError("x holds no expression")
+        raise ValueError(f"{called} holds no expression")
     return several
 
 

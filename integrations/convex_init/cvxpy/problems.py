@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convex_init.cvxpy.arguments import conditions_of, convex_term, numbers_of, positive, reading_of, variable_of
-from convex_init.cvxpy.expressions import expression
+from convex_init.cvxpy.expressions import read
 
 Numbers: TypeAlias = "NDArray[np.float64]"
 Constraints: TypeAlias = "Callable[[Any], Sequence[Any]] | Sequence[Any]"
@@ -115,7 +115,7 @@ def conjugate(model: Any, y: Any, *, solver: str | None = None, **reading: Any) 
     """
     slope = numbers_of("y", y)
     variable = cp.Variable(slope.shape)
-    made = _scalar(model, variable, reading_of(reading, ("y", "solver")))
+    made = _scalar(model, variable, reading_of(reading, ("y", "solver")), "y")
     found = _solved(cp.Minimize(made - cp.sum(cp.multiply(slope, variable))), [], variable, solver)
     return Solution(-found.value, found.point, found.status, (), found.point)
 
@@ -152,8 +152,9 @@ def proximal(model: Any, x: Any, t: float = 1.0, *, solver: str | None = None, *
     return Solution(found.value, found.point, found.status, (), gradient)
 
 
-def _scalar(model: Any, variable: Any, reading: dict[str, Any]) -> Any:
-    made = expression(model, variable, **reading)
+def _scalar(model: Any, variable: Any, reading: dict[str, Any], called: str = "x") -> Any:
+    asked = {"example_inputs": None, "convex_inputs": None, "outputs": None, "entry": "forward", **reading}
+    made = read(model, variable, called=called, **asked).expression
     if made.size != 1:
         raise ValueError(
             f"the model returns {made.size} numbers for one example; only one can be minimised: build the problem from "
