@@ -84,7 +84,7 @@ def _planned(framework: Framework, request: Request) -> Plan:
     problems = list(_problems(reading, decisions, request, chosen, made))
     if not made and not problems:
         left = "".join(f"\n{shown(framework.parameter(name).layer)}: {why}" for name, why in reading.left)
-        left += refusals.unseen(reading.graph)
+        left += refusals.unseen(reading.graph) or refusals.without_inputs(reading.graph)
         raise ValueError(f"the model has no weight to initialise: no product with a parameter was found{left}")
     measured = to_measure(reading, decisions, request, framework.has_inputs)
     layers, tied = _layers(made, decisions, measured)
@@ -176,6 +176,7 @@ def what_to_keep(framework: Framework, request: Request) -> tuple[Kept, ...]:
 def read_model(framework: Framework, request: Request) -> tuple[Reading, Chosen]:
     """Trace a model and return what the graph shows of its weights, and what the user's selections mean."""
     graph = framework.trace()
+    refusals.check_output(graph)
     values = judge(
         graph, request.convex_inputs, overwritten=framework.parameters(), on_a_grid=True, framework=framework
     )

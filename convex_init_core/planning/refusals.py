@@ -228,6 +228,24 @@ def unseen(graph: Graph) -> str:
     return "".join(f"\n{line}" for line in dict.fromkeys(f"{node.at} {node.params['why']}" for node in hidden))
 
 
+def without_inputs(graph: Graph) -> str:
+    """Return a line if no input holds floating-point numbers, so that there is nothing that a model is convex in."""
+    return (
+        ""
+        if graph.inputs
+        else "\nno input holds floating-point numbers: pass x.float(), or name in entry= the part behind an embedding"
+    )
+
+
+def check_output(graph: Graph) -> None:
+    """Refuse a model of which no output can be followed: there is nothing that could be convex, or be measured."""
+    if not graph.floating:
+        raise ValueError(
+            "the model returns no floating-point tensor: let it return its output as one (in a tuple, list or dict, "
+            "too), or name in entry= the method that does"
+        )
+
+
 def lacks_numbers(graph: Graph) -> bool:
     """Whether a model is on a meta device, or sharded, so that there are no numbers to judge by."""
     return any(

@@ -11,7 +11,7 @@ import numpy as np
 from convex_init_core import checks
 from convex_init_core.collector import collector_paused
 from convex_init_core.planning.build import numbers_of, read_model
-from convex_init_core.planning.refusals import unseen
+from convex_init_core.planning.refusals import lacks_numbers, shown, unseen
 from convex_init_core.reading.fed_by import Feeding
 from convex_init_core.reading.signals import Signals
 from convex_init_core.reporting.predict import Predictor
@@ -48,7 +48,16 @@ def report(
         raise ValueError(f"the signal cannot be followed through all of the model:{hidden}")
     if not reading.sums:
         raise ValueError("the model has no product with a weight to measure")
+    if lacks_numbers(reading.graph):
+        raise ValueError(
+            "the model's weights have no numbers, so there is no signal to measure: they are on the meta device"
+        )
     paths = [_path(found, framework) for found in reading.sums]
+    for path, found in zip(paths, reading.sums, strict=True):
+        if 0 in found.root.shape:
+            raise ValueError(
+                f"{shown(path)}: it has no units (shape {found.root.shape}), so there is no signal to measure"
+            )
     axes = _unit_axes(reading)
     observed = framework.observe(list(axes), checks.scalar_loss(loss))
     samples = observed[reading.sums[0].root].value.shape[0] if reading.sums[0].root.shape else 1
@@ -66,7 +75,7 @@ def report(
         values = observed[found.root].value
         rows = rows_of(values, axes[found.root])
         measured = statistics_of(rows)
-        shown = feeding_next.get(found, found.root)
+        after = feeding_next.get(found, found.root)
         layers.append(
             LayerSignal(
                 path=paths[place],
@@ -78,7 +87,7 @@ def report(
                 predicted=predicted.signals[place],
                 predicted_gradient=predicted.gradients[place],
                 sample=sample_of(values),
-                correlations=correlations_of(rows_of(observed[shown].value, axes[shown])),
+                correlations=correlations_of(rows_of(observed[after].value, axes[after])),
             )
         )
     return kind(tuple(layers))

@@ -47,6 +47,11 @@ PAIR = x(8, 4), x(8, 3)
 READERS = (cj.plan, cj.certify, cj.signal_report, cj.constraints, cj.constrain)
 
 REFUSALS = {
+    "certify NaN": Refusal(lambda m: cj.certify(m, x() * jnp.nan), ("example_inputs: input '0'", "NaN"), model=plain),
+    "certify no rows": Refusal(lambda m: cj.certify(m, x()[:0]), ("example_inputs: input '0'", "empty"), model=plain),
+    "no output": Refusal(
+        lambda m: cj.plan(m, x()), ("returns no floating-point tensor",), model=of(lambda p, x: layers(p, x).argmax())
+    ),
     **{
         f"{name}, {call.__name__}": Refusal(lambda m, call=call, given=given: call(m, given()), words, model=plain)
         for call in READERS

@@ -102,6 +102,8 @@ REFUSALS = {
     "certify another width": Refusal(lambda m: ck.certify(m, x(8, 5)), ("example_inputs", "(8, 5)"), model=plain),
     "a word": Refusal(lambda m: ck.plan(m, "abc"), ("example_inputs", "str"), TypeError, plain),
     "NaN": Refusal(lambda m: ck.apply_(m, x() * np.nan), ("example_inputs", "NaN"), model=plain),
+    "NaN to certify": Refusal(lambda m: ck.certify(m, x() * np.nan), ("example_inputs", "NaN"), model=plain),
+    "no samples to certify": Refusal(lambda m: ck.certify(m, x()[:0]), ("example_inputs", "empty"), model=plain),
     "entry": Refusal(lambda m: ck.plan(m, x(), entry="nope"), ("entry 'nope'", "'forward'"), model=plain),
     "a seed as a word": Refusal(lambda m: ck.apply_(m, x(), seed="0"), ("seed", "integer"), TypeError, plain),
     "a generator": Refusal(lambda m: ck.apply_(m, x(), generator=0), ("generator=", "seed="), TypeError, plain),

@@ -8,14 +8,12 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import jax
-import numpy as np
 
 from convex_init.jax.drawing import root_of
 from convex_init.jax.framework import JaxFramework
-from convex_init.jax.model.modules import Inputs, arguments_of, opened
-from convex_init.jax.trace.arguments import read_arguments
+from convex_init.jax.model.modules import arguments_of, opened
+from convex_init.jax.trace.arguments import check_numbers
 from convex_init.plotting import SignalReport
-from convex_init_core import checks
 from convex_init_core.planning import build
 from convex_init_core.planning.plan import LayerPlan, Plan
 from convex_init_core.reporting.build import report
@@ -219,13 +217,5 @@ def asked_of(
     asked, inputs = request(**options), arguments_of(example_inputs)
     framework = JaxFramework(opened(model, inputs, entry=asked.entry, buffers=buffers), inputs)
     if framework.has_inputs:
-        _check_numbers(inputs)
+        check_numbers(inputs)
     return framework, asked
-
-
-def _check_numbers(inputs: Inputs) -> None:
-    """Refuse inputs on which nothing can be measured; under a transformation of JAX there are no numbers to look at."""
-    for leaf in read_arguments((), *inputs).leaves:
-        if not isinstance(leaf.array, jax.core.Tracer):
-            is_finite = not leaf.is_floating or bool(np.isfinite(np.asarray(leaf.array)).all())
-            checks.example(leaf.name, leaf.array.size, is_finite)

@@ -15,7 +15,7 @@ from convex_init.jax.framework import JaxFramework
 from convex_init.jax.model.modules import arguments_of, opened
 from convex_init.jax.repetition import doubt_of_repetition
 from convex_init.jax.trace import trace
-from convex_init.jax.trace.arguments import Arguments, read_arguments
+from convex_init.jax.trace.arguments import Arguments, check_numbers, read_arguments
 from convex_init.jax.trace.tracer import Results
 from convex_init_core import checks
 from convex_init_core.argument_names import refuse_unknown
@@ -88,6 +88,8 @@ def certify(
     chosen = convex_inputs_of(list(graph.inputs) or None if convex_inputs is None else convex_inputs)
     if not chosen:
         raise ValueError("example_inputs hold no floating-point array to be convex in")
+    if framework.has_inputs:
+        check_numbers(inputs, [name for name, part in chosen.items() if part is None])
     certificate = certificate_of(graph, judge(graph, chosen, framework=framework), outputs)
     directions = asked_directions(monotone, graph.inputs)
     answers = monotonicity_of(graph, directions, certificate.outputs, framework)

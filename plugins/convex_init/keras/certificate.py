@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NoReturn
 
+import numpy as np
+
 from convex_init.keras.api import chosen_inputs, framework_of
 from convex_init.keras.backend.counterexample import search_violation, searched_for_steps
 from convex_init.keras.framework import KerasFramework
@@ -80,6 +82,10 @@ def certify(
     chosen = chosen_inputs(call.floating or None if convex_inputs is None else convex_inputs, call)
     if not chosen:
         raise ValueError("the model has no floating-point input to be convex in")
+    for name, part in chosen.items():
+        if framework.has_inputs and part is None and name in call.arrays:
+            numbers = call.arrays[name]
+            checks.example(name, numbers.size, bool(np.isfinite(numbers).all()))
     try:
         graph = framework.trace_as_called()
     except Exception as error:  # whatever a model does with a tensor that has no numbers

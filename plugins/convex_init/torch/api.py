@@ -18,6 +18,7 @@ from convex_init.torch.model.activations import read_activation
 from convex_init.torch.model.fans import AFFINE
 from convex_init.torch.model.inputs import check_kinds, checked_arguments, numpy_of
 from convex_init.torch.model.modules import all_modules, check_no_bare_parameters, without_wrapper
+from convex_init.torch.model.parameters import not_real
 from convex_init.torch.trace import on_example_inputs
 from convex_init.torch.trace.containers import named_tensors
 from convex_init.torch.write.drawing import check_generator
@@ -240,8 +241,7 @@ def framework_of(
                 "FullyShardedDataParallel; initialise before wrapping, or shard with fully_shard"
             )
         if isinstance(module.weight, Tensor) and not module.weight.is_floating_point():
-            dtype = module.weight.dtype
-            raise ValueError(f"{shown(path)}: its weight is {dtype}; initialise before quantising or converting")
+            raise ValueError(f"{shown(path)}: {not_real('its weight', module.weight)}")
     _check_numbers(inputs)
     return TorchFramework(model, inputs, entry, with_numbers=with_numbers)
 

@@ -108,13 +108,20 @@ def certify(
     args, kwargs = checked_arguments(example_inputs)
     if entry != "forward":
         args, kwargs = inputs_of_part(copied(model), entry, args, kwargs)
-    named = [name for name, tensor in named_inputs(args, kwargs).items() if tensor.is_floating_point()]
+    tensors_of = named_inputs(args, kwargs)
+    named = [name for name, tensor in tensors_of.items() if tensor.is_floating_point()]
     if not named:
-        raise ValueError("example_inputs hold no floating-point tensor to be convex in")
+        raise ValueError(
+            "example_inputs hold no floating-point tensor to be convex in: pass x.float(), or what comes out of an "
+            "embedding, with entry= for the part behind it"
+        )
     asked = convex_inputs_of(named if convex_inputs is None else convex_inputs) or {}
     call = entry_of(model, entry)
     others = other_names(getattr(call, "forward", call), len(args), kwargs)
     chosen = dict(zip(input_names(asked, named, others), asked.values(), strict=True))
+    for name, part in chosen.items():
+        if part is None and not tensors_of[name].is_meta:
+            checks.example(name, tensors_of[name].numel(), bool(torch.isfinite(tensors_of[name]).all()))
     directions = asked_directions(monotone, named, others)
     source = generator if generator is not None else torch.Generator().manual_seed(0)
     wanted = None if outputs is None else checks.names("outputs", outputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import convex_init
+from convex_init_core import checks
 from convex_init_core.graph.nodes import Source
 from convex_init_core.reach import holds
 
@@ -100,6 +101,19 @@ def read_arguments(
     passed = [(f"the argument {path_name(path[1:])!r}", leaf) for path, leaf in paths if path[0].idx]
     doubts = [doubt for part in passed if (doubt := doubt_of(*part))]
     return Arguments([Leaf(name, array, own) for name, array, own in found], rebuilt, doubts)
+
+
+def check_numbers(inputs: tuple[tuple[Any, ...], dict[str, Any]], names: Collection[str] | None = None) -> None:
+    """Refuse inputs on which nothing can be measured; under a transformation of JAX there are no numbers to look at.
+
+    Args:
+        inputs: positional and keyword inputs.
+        names: of those that are looked at; all by default.
+    """
+    for leaf in read_arguments((), *inputs).leaves:
+        if not isinstance(leaf.array, jax.core.Tracer) and (names is None or leaf.name in names):
+            is_finite = not leaf.is_floating or bool(np.isfinite(np.asarray(leaf.array)).all())
+            checks.example(leaf.name, leaf.array.size, is_finite)
 
 
 @contextmanager

@@ -88,6 +88,7 @@ class Parameters:
                 "it before that is put on it, or leave the layer out with exclude=",
             )
         raw = slot.raw
+        obstacle = _SCRIPTED if isinstance(module, torch.jit.ScriptModule) else _obstacle(raw, own, is_layer)
         first = self._first.get(id(raw), name)
         return Parameter(
             name,
@@ -95,7 +96,7 @@ class Parameters:
             role=role,
             shape=() if isinstance(raw, UninitializedParameter) else tuple(raw.shape),
             positivity=as_positivity("projection") if own in projected_names(module) else None,
-            obstacle=_obstacle(raw, own, is_layer) or self._shared(name, raw, own),
+            obstacle=obstacle or self._shared(name, raw, own),
             is_frozen=not raw.requires_grad,
             carrier=carrier_bound_of(module) if role == "weight" else 0.0,
             has_numbers=raw.device.type != "meta",
@@ -133,13 +134,19 @@ class Parameters:
         return source_path(owner or name.rpartition(".")[0], "bias")
 
 
+_SCRIPTED = (
+    "its module is compiled by torch.jit, and keeps no mark for the projection; initialise it before that, or leave it "
+    "out with exclude="
+)
+
+
 def _obstacle(raw: Tensor, own: str, is_layer: bool) -> str:
     """Why a tensor cannot be written, with the remedy."""
     it = f"its {own}" if own in ("weight", "bias") else "it"
     if isinstance(raw, UninitializedParameter):
         return "it is lazy and has no shape yet; run the model once, or pass example_inputs"
     if not raw.is_floating_point():
-        return f"{it} is {raw.dtype}; initialise before quantising or converting"
+        return not_real(it, raw)
     if is_layer and own == "weight" and raw.ndim < 2:
         return (
             f"its weight has shape {tuple(raw.shape)}, flattened by a wrapper such as FullyShardedDataParallel; "
@@ -156,6 +163,13 @@ def _obstacle(raw: Tensor, own: str, is_layer: bool) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+def not_real(it: str, tensor: Tensor) -> str:
+    """Return what is wrong with a tensor whose numbers are not floating-point, and the remedy."""
+    if tensor.is_complex():
+        return f"{it} is {tensor.dtype}, and complex numbers cannot be kept non-negative; use real ones"
+    return f"{it} is {tensor.dtype}; initialise before quantising or converting"
 
 
 def _storage(tensor: Tensor) -> int:

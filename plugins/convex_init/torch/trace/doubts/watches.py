@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 import convex_init
+import convex_init_core
 from convex_init.torch.model.modules import hidden_modules
 from convex_init_core import checks
 
@@ -203,9 +204,11 @@ def on_example_inputs() -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, Warning):
+    except Warning:
         raise
     except Exception as error:
+        if isinstance(error, ValueError) and _is_ours(error):
+            raise  # a refusal, which says what to do
         frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__)]
         ours = [frame for frame, _ in frames if _kind(frame.f_code) != "between" or _is_recorder(frame.f_code)]
         if not ours or (_is_recorder(ours[-1].f_code) and ours[-1].f_code.co_name not in _CALLS):
@@ -220,6 +223,12 @@ def on_example_inputs() -> Iterator[None]:
 
 
 _CALLS = (_BEGINS, "__torch_dispatch__", "__torch_function__", "_operation", "_function_of_functions")
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether this library raised an error itself, not what a model called."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return frame.f_code.co_filename.startswith((*_OURS, *convex_init_core.__path__))
 
 
 def _is_recorder(code: CodeType) -> bool:
