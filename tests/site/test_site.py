@@ -62,12 +62,18 @@ def test_formulas_are_mathml(site):
     assert "\\frac" not in text
 
 
-@pytest.mark.parametrize("framework", ["torch", "jax", "keras"])
-def test_the_api_has_every_public_name_with_its_examples(site, framework):
-    source = (CHECKOUT / "plugins" / "convex_init" / framework / "__init__.py").read_text(encoding="utf-8")
-    names = re.findall(r'^    "(\w+)",$', source.split("__all__")[1], re.MULTILINE)
+PUBLIC = [
+    *(("plugins", framework, 11) for framework in ("torch", "jax", "keras")),
+    *(("integrations", library, 3) for library in ("cvxpy", "ignite", "timm")),
+]
+
+
+@pytest.mark.parametrize(("folder", "framework", "least"), PUBLIC, ids=[name for _, name, _ in PUBLIC])
+def test_the_api_has_every_public_name_with_its_examples(site, folder, framework, least):
+    source = (CHECKOUT / folder / "convex_init" / framework / "__init__.py").read_text(encoding="utf-8")
+    names = re.findall(r'"(\w+)"', source.split("__all__")[1].partition("]")[0])
     text = page(site, f"api/{framework}")
-    assert len(names) > 10
+    assert len(names) >= least
     assert [name for name in names if f'id="convex_init.{framework}.{name}"' not in text] == []
     assert ":func:`" not in text
     assert "Examples:" in text

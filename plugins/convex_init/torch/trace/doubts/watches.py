@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 import convex_init
-import convex_init_core
 from convex_init.torch.model.modules import hidden_modules
 from convex_init_core import checks
 
@@ -228,7 +227,7 @@ _CALLS = (_BEGINS, "__torch_dispatch__", "__torch_function__", "_operation", "_f
 def _is_ours(error: Exception) -> bool:
     """Whether this library raised an error itself, not what a model called."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return frame.f_code.co_filename.startswith((*_OURS, *convex_init_core.__path__))
+    return frame.f_code.co_filename.startswith(_OURS)
 
 
 def _is_recorder(code: CodeType) -> bool:
