@@ -9,7 +9,7 @@ Importing this module registers the models ``icnn_*``::
 """
 
 from convex_init.timm import icnn as _icnn  # noqa: F401  (it registers the models)
-from convex_init.timm.convexify import ConvexityReport, NotConvexifiable, convexify, convexity_report
+from convex_init.timm.conversion import ConvexityReport, NotConvexifiable, convexify, convexity_report
 from convex_init.timm.findings import Blocker, FoundLayer, FoundScale
 from convex_init.timm.laws import init_weights
 from convex_init.timm.networks import IcnnConvNet, IcnnMlp, IcnnResNet
