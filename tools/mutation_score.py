@@ -44,7 +44,7 @@ _PLANS = [path.stem.removeprefix("test_") for path in sorted((CHECKOUT / "tests"
 # The judge's own tests, the quickest first; those of other folders reach it, too, and would take an hour.
 _JUDGED = (
     "calculus constraints convex_functions input_parts judge judge_fuzz judge_lines judge_models "
-    "not_convex_reasons operations values"
+    "not_convex_reasons operations rounded_choices values written_functions"
 )
 _CERTIFIED = (
     "attacks certificate certificate_attacks certificate_containers certificate_edges certificate_idioms evidence "
