@@ -6,10 +6,8 @@ best rate. What has to be non-negative and has no map is projected after each st
 
 from __future__ import annotations
 
-import argparse
-import json
+import math
 import statistics
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,15 +17,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from benchmarks.clients.page import write_page
-from benchmarks.measure import RESULTS, environment, write
+from benchmarks.clients.protocol import EXAMPLES, PIECES, STEPS, TESTS, measure_clients, over_rates
 from convex_init.jax import apply, certify, plan, projection, signal_report
 
-FEATURES, CONTEXT, PIECES = 8, 4, 24
-EXAMPLES, TESTS, STEPS = 256, 512, 200
-GRID = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0)
-FIRST, LAST = 6, 9
-MARK = "clients_jax"
+FEATURES, CONTEXT = 8, 4
 
 Inputs = tuple[jax.Array, ...]
 Model = tuple[Callable[..., jax.Array], Any]
@@ -107,25 +100,14 @@ def target(inputs: Inputs, seed: int) -> jax.Array:
 
 
 def at_its_best_rate(client: Client, with_ours: bool, seeds: range) -> dict[str, Any]:
-    """Train at each rate of the grid, and at more until the best is not at its end; mean errors over the seeds."""
+    """Return the mean errors over the seeds, by rate."""
     runs = [_run(client, with_ours, seed) for seed in seeds]
-    errors: dict[float, float] = {}
 
-    def train(rate: float) -> None:
+    def error_at(rate: float) -> float:
         found = statistics.mean(float(run(rate)) for run in runs)
-        errors[rate] = found if found == found else float("inf")
+        return found if math.isfinite(found) else math.inf
 
-    first, last = FIRST, LAST
-    for rate in GRID[first : last + 1]:
-        train(rate)
-    while min(errors, key=errors.__getitem__) == GRID[first] and first > 0:
-        first -= 1
-        train(GRID[first])
-    while min(errors, key=errors.__getitem__) == GRID[last] and last < len(GRID) - 1:
-        last += 1
-        train(GRID[last])
-    best = min(errors, key=errors.__getitem__)
-    return {"error": errors[best], "rate": best, "errors_by_rate": dict(sorted(errors.items()))}
+    return over_rates(error_at).to_dict()
 
 
 def _run(client: Client, with_ours: bool, seed: int) -> Callable[[float], jax.Array]:
@@ -180,32 +162,7 @@ def measured(name: str, seeds: range) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Measure, write the result file, and the page from it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--page", action="store_true", help="measure nothing, write the page from the result file")
-    options = parser.parse_args()
-    if not options.page:
-        clients = {}
-        for name in CLIENTS:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the advice on depth is not what is tried here
-                clients[name] = measured(name, range(options.seeds))
-            print(name, clients[name]["default"], clients[name]["ours"], flush=True)
-        libraries = sorted({client.library for client in CLIENTS.values()})
-        settings = {
-            "seeds": options.seeds,
-            "examples": EXAMPLES,
-            "test_examples": TESTS,
-            "steps": STEPS,
-            "optimizer": "Adam, full batch",
-            "rates": [*GRID[FIRST : LAST + 1], "extended by half decades until the best is not at an end"],
-        }
-        found = {"environment": environment("jax", *libraries), "settings": settings, "clients": clients}
-        write("clients_jax", found)
-    write_page(json.loads((RESULTS / "clients_jax.json").read_text()), MARK)
-
-
 if __name__ == "__main__":
-    main()
+    measure_clients(
+        "clients_jax", "jax", (client.library for client in CLIENTS.values()), CLIENTS, measured, str(__doc__)
+    )

@@ -4,36 +4,15 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.clients.catalogue import Client
+from benchmarks.clients.protocol import EXAMPLES, PIECES, STEPS, TESTS, Runs, over_rates
 from benchmarks.clients.verdict import first, initialised
 
-EXAMPLES, TESTS, STEPS, PIECES = 256, 512, 200, 24
-GRID = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0)
-RATES = GRID[6:10]
-
 Start = Callable[[Client, int, tuple[Tensor, ...]], nn.Module]
-
-
-@dataclass
-class Runs:
-    """The mean error at the end, by rate, in units of the target's variance; lower is better."""
-
-    errors: dict[float, float] = field(default_factory=dict)
-
-    @property
-    def best(self) -> float:
-        """The rate with the lowest error."""
-        return min(self.errors, key=self.errors.__getitem__)
-
-    @property
-    def error(self) -> float:
-        """The error at the best rate."""
-        return self.errors[self.best]
 
 
 def by_default(client: Client, seed: int, shown: tuple[Tensor, ...]) -> nn.Module:
@@ -94,22 +73,7 @@ def trained(client: Client, start: Start, rate: float, seed: int, steps: int = S
 
 def at_its_best_rate(client: Client, start: Start, seeds: Sequence[int], steps: int = STEPS) -> Runs:
     """Train at each rate of the grid, and at more until the best is not at its end."""
-    runs = Runs()
-
-    def run(rate: float) -> None:
-        runs.errors[rate] = statistics.mean(trained(client, start, rate, seed, steps) for seed in seeds)
-
-    first, last = GRID.index(RATES[0]), GRID.index(RATES[-1])
-    for rate in RATES:
-        run(rate)
-    while runs.best == GRID[first] and first > 0:
-        first -= 1
-        run(GRID[first])
-    while runs.best == GRID[last] and last < len(GRID) - 1:
-        last += 1
-        run(GRID[last])
-    runs.errors = dict(sorted(runs.errors.items()))
-    return runs
+    return over_rates(lambda rate: statistics.mean(trained(client, start, rate, seed, steps) for seed in seeds))
 
 
 def _value(output: Tensor | tuple[Tensor, ...]) -> Tensor:
