@@ -17,6 +17,7 @@ from convex_init_core.graph.nodes import Graph, Kind, Node
 
 LIMIT = 512**2  # elements of a small one
 
+_PRODUCTS = ("contract", "convolve")
 _LEAVES = ("parameter", "buffer", "literal")
 _MOVES: dict[str, Callable[[Node, NDArray[Any]], NDArray[Any]]] = {
     "reshape": lambda node, x: x.reshape(node.shape),
@@ -29,7 +30,7 @@ _MOVES: dict[str, Callable[[Node, NDArray[Any]], NDArray[Any]]] = {
 def add_small_numbers(
     graph: Graph, leaf: Callable[[Node], NDArray[Any] | None], handle: Callable[[NDArray[Any], Node], Any]
 ) -> bool:
-    """Give small constants their numbers, and return whether all that are made of small ones have them now.
+    """Give small constants that laws depend on their numbers, and return whether all made of small ones have them now.
 
     Args:
         graph: whose constants are changed.
@@ -37,9 +38,9 @@ def add_small_numbers(
         handle: the array of the framework, from its numbers and the node that it is of.
     """
     known: dict[Node, NDArray[Any]] = {}
-    is_complete = True
+    is_complete, asked = True, _asked(graph)
     for node in graph.nodes:
-        if node.constant is None or node.size > LIMIT:
+        if node not in asked or node.constant is None or node.size > LIMIT:
             continue
         if any(part.size > LIMIT for part in node.inputs):
             continue  # what is made of a large one stays as unknown as that
@@ -51,6 +52,36 @@ def add_small_numbers(
         bounds = (float(numbers.min()), float(numbers.max())) if numbers.size else None
         node.constant = replace(node.constant, handle=handle(numbers, node), bounds=bounds)
     return is_complete
+
+
+def _asked(graph: Graph) -> set[Node]:
+    """Constants whose numbers a law may depend on: all but the weights of products and what is added to these.
+
+    What such a weight is scaled by, and is smaller than it, is among them. A sharded model is not gathered, then.
+    """
+    asked: set[Node] = set()
+    drawn: set[Node] = set()
+    sums = _sums_of_products(graph)
+    for node in reversed(graph.nodes):
+        fixed = [part for part in node.inputs if part.constant is not None]
+        if node.constant is None:
+            (drawn if node in sums else asked).update(fixed)
+        elif node in asked:
+            asked.update(fixed)
+        elif node in drawn:
+            for part in fixed:
+                (drawn if part.size >= node.size else asked).add(part)
+    return asked
+
+
+def _sums_of_products(graph: Graph) -> set[Node]:
+    """Products, and sums of them: what is multiplied or added there is a weight or a bias."""
+    found: set[Node] = set()
+    for node in graph.nodes:
+        adds = node.op.moves or node.name in ("add", "subtract")
+        if node.name in _PRODUCTS or (adds and not found.isdisjoint(node.inputs)):
+            found.add(node)
+    return found
 
 
 def _computed(node: Node, known: dict[Node, NDArray[Any]]) -> NDArray[Any] | None:
