@@ -187,3 +187,11 @@ def test_a_verdict_on_outputs():
     assert "output.1 is concave" in str(verdict_on({"output.0": relu, "output.1": calculus.negate(relu)}))
     assert "no floating-point tensor" in str(verdict_on({}))
     assert "NaN" in str(verdict_on({"output": calculus.numbers(float("nan"), 0.0, "'w'")}))
+
+
+@pytest.mark.parametrize("scale", [-2.0, -0.5, -1e-3])
+def test_an_elu_that_is_turned_over_is_not_convex(scale):
+    claim = convex_functions.elu(1.0, scale)
+    assert not claim.convex
+    assert not claim.increasing
+    assert convex_functions.elu(1.0, -scale).convex
