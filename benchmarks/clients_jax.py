@@ -31,12 +31,12 @@ class Client:
     """A class of a library.
 
     Attributes:
-        library: its distribution.
+        distribution: that it comes from.
         make: a model with the library's own start, from a key and inputs: a function and its parameters.
         has_context: whether it has a second input, in which it need not be convex.
     """
 
-    library: str
+    distribution: str
     make: Callable[[jax.Array, Inputs], Model]
     has_context: bool = False
 
@@ -151,7 +151,7 @@ def measured(name: str, seeds: range) -> dict[str, Any]:
     rows = signal_report(new, fresh).layers  # gates by context stay as the library starts them
     variances = [row.variance for row in rows if planned & set(row.path.split(" + "))]
     return {
-        "library": client.library,
+        "library": client.distribution,
         "remark": "",
         "positive": sum(layer.role == "positive" for layer in made.layers),
         "variances": [min(variances), max(variances)],
@@ -164,5 +164,5 @@ def measured(name: str, seeds: range) -> dict[str, Any]:
 
 if __name__ == "__main__":
     measure_clients(
-        "clients_jax", "jax", (client.library for client in CLIENTS.values()), CLIENTS, measured, str(__doc__)
+        "clients_jax", "jax", (client.distribution for client in CLIENTS.values()), CLIENTS, measured, str(__doc__)
     )
