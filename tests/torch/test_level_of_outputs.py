@@ -115,3 +115,24 @@ def test_the_letter_of_the_paper_leaves_it_as_it_is(options, x):
 
 def test_without_a_bias_nothing_is_set(x):
     assert mean_of(Behind(MOVED["maximum"], bias=False), x) > 0.5
+
+
+class Tied(Behind):
+    def __init__(self, function):
+        super().__init__(function)
+        self.first = nn.Linear(SEEN, H)
+        self.last.bias = self.first.bias
+
+
+def test_a_mean_that_cannot_be_set_is_refused_and_nothing_is_written(x):
+    cases = [
+        (Tied(MOVED["maximum"]), x, {}, "needs a bias that moves the output and nothing else"),
+        (Affine(MOVED["maximum"]), x[:8], {}, "is set by measuring: pass 32 example_inputs"),
+        (Affine(MOVED["maximum"]), None, {}, "is set by measuring"),
+        (Affine(MOVED["maximum"]), x, {"calibrate": False}, "leave calibrate=False out"),
+    ]
+    for model, shown, options, message in cases:
+        before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+        with pytest.raises(ValueError, match=message):
+            ci.apply_(model, shown, output_mean=6.4, **options)
+        assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items())

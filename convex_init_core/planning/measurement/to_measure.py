@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from convex_init_core.planning.facts import readers
 from convex_init_core.planning.measurement.kinks import Spread
 from convex_init_core.planning.measurement.sizes import SAMPLES, axis_of_units, samples
-from convex_init_core.planning.outputs.level import Level, level_of
+from convex_init_core.planning.outputs.level import Level, level_of, moved_by
 from convex_init_core.planning.refusals import behind_moves, shown
 from convex_init_core.reading.axes_of_weight import axes_of_weight
 from convex_init_core.weights.laws import Normal
@@ -125,6 +125,7 @@ def to_measure(reading: Reading, decisions: Decisions, request: Request, has_inp
         request: of the user.
         has_inputs: whether the inputs are the user's; made-up ones are not measured on.
     """
+    level = _level(reading, decisions, request, has_inputs)
     if request.calibrate is False or not has_inputs:
         return ()
     exactly = bool(request.calibrate)
@@ -150,12 +151,38 @@ def to_measure(reading: Reading, decisions: Decisions, request: Request, has_inp
         )
         if exactly or found in decisions.doubtful or by_default:
             chosen.append(_measured(reading, found, decisions, exactly, readers_of, request))
-    if exactly or request.outputs.is_asked or _scales_by_itself(decisions, request):
-        level = level_of(reading, decisions, request.outputs.shared_mean)
-        if level is not None and level.root.size >= SAMPLES:
-            _note(level, decisions)
-            chosen.append(level)
+    if level is not None:
+        _note(level, decisions)
+        chosen.append(level)
     return tuple(chosen)
+
+
+def _level(reading: Reading, decisions: Decisions, request: Request, has_inputs: bool) -> Level | None:
+    """How the mean of an output is set that moves as one with its last sum.
+
+    Raises:
+        ValueError: if the user wants a mean of such an output, and it cannot be set.
+    """
+    is_asked = request.outputs.mean is not None and not decisions.problems
+    if not (is_asked or request.calibrate or _scales_by_itself(decisions, request)):
+        return None
+    moved = moved_by(reading, decisions.outputs)
+    if moved is None:
+        return None
+    found = level_of(reading, decisions, request.outputs.shared_mean)
+    paths = ", ".join(map(shown, decisions.facts.paths(moved[0].terms)))
+    if is_asked and found is None:
+        raise ValueError(
+            f"nothing was written: {paths}: output_mean= needs a bias that moves the output and nothing else; give the "
+            "last layer one of its own, or leave output_mean= out"
+        )
+    is_shown = has_inputs and request.calibrate is not False and found is not None and found.root.size >= SAMPLES
+    if is_asked and not is_shown:
+        raise ValueError(
+            f"nothing was written: {paths}: output_mean= of an output behind a maximum or a log-sum-exp is set by "
+            f"measuring: pass {SAMPLES} example_inputs or more, and leave calibrate=False out"
+        )
+    return found if is_shown else None
 
 
 def _note(level: Level, decisions: Decisions) -> None:
