@@ -26,6 +26,7 @@ _PICKED = (  # c and τ on seed 0, and what the scale of the outputs alone does
     f"{_BENDS}, outputs times 3",
 )
 _CONVOLUTIONS = (_HE, "carrier, c = 0.1", "carrier, c = 0.1, bends apart")
+_LESS_APART = ("carrier, c = 0.1, bends half apart", "carrier, c = 0.1, bends a quarter apart")
 _TIGHTER = ("carrier, c = 0.3", "carrier, c = 0.03", _BENDS, "isometric, bends apart")
 
 
@@ -62,9 +63,12 @@ def _convolution_scopes(preset: str) -> list[Scope]:
     rates = (*_RATES[4:], 1e-2)  # below, all of them are slow
     lower = _RATES[3:]  # twenty layers do not train at the highest
     return [
+        Scope(of(_CONVOLUTIONS[1:2], 10), rates, seeds),
+        Scope(of(_LESS_APART, 5), rates, seeds),
+        Scope(of(_CONVOLUTIONS[1:2], 20), lower, seeds),
         Scope(of(_CONVOLUTIONS, 5), rates, seeds),
-        Scope(of(_CONVOLUTIONS[:3], 10), rates, seeds),
-        Scope(of(_CONVOLUTIONS[:3], 20), lower, seeds),
+        Scope(of(_CONVOLUTIONS, 10), rates, seeds),
+        Scope(of(_CONVOLUTIONS, 20), lower, seeds),
         *(Scope(of(_CONVOLUTIONS[:2], depth, "cifar10"), lower, seeds) for depth in (5, 10, 20)),
         Scope(of(_TIGHTER, 5), rates),
     ]

@@ -10,6 +10,7 @@ from experiments.experiment import Run
 
 _DEEP = ("non-convex, He", "isometric", "isometric, relu map")
 _WIDE = (*_DEEP, "isometric, relu map, bends apart", "paper")
+_CARRIER = ("carrier, c = 0.03, bends apart",)
 _ALL = (*_DEEP, "log-normal, matched", "paper")
 
 
@@ -31,6 +32,12 @@ def _scopes(preset: str) -> list[Scope]:
         ]
     slow = RATES[:3]
     return [
+        *(
+            Scope(_settings(preset, name, 1024, depth, of), rates, 5)
+            for depth in (5, 7, 20)
+            for name in sets
+            for of, rates in ((_CARRIER, (3e-5, *RATES[:2])), (_DEEP[:1], (1e-5, 3e-5, *RATES[:2])))
+        ),
         Scope(_settings(preset, "cifar10", 512, 5, _ALL), slow),
         Scope(_settings(preset, "cifar100", 512, 5, _DEEP), slow),
         *(Scope(_settings(preset, name, 1024, 5, _WIDE), slow) for name in sets),

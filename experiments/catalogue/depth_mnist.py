@@ -35,6 +35,11 @@ def _scopes(preset: str) -> list[Scope]:
         return [Scope(_settings(preset, 784, depth, tuple(METHODS)), RATES, 10) for depth in depths]
     slow = RATES[:3]  # the highest was the worst wherever it was tried
     return [
+        *(
+            Scope(_settings(preset, 784, depth, of), rates, 5 if depth < 50 else 1)
+            for depth in (10, 7, 5, 20, 50, 100)
+            for of, rates in ((_CARRIER, (3e-5, *RATES[:2])), (_DEEP[:1], (1e-5, 3e-5, 1e-4)))
+        ),
         Scope(_settings(preset, 784, 5, _ALL[:2])),
         Scope(_settings(preset, 784, 5, (*_ALL[2:], *_ALONE, *_BENDS)), slow),
         Scope(_settings(preset, 256, 5, (*_ALL, *_ALONE, *_BENDS, *_LAWS)), slow, 5),
@@ -55,8 +60,6 @@ def _scopes(preset: str) -> list[Scope]:
         Scope(_settings(preset, 784, 50, (*_DEEP, *_BOTH)), RATES[:2], 5),
         Scope(_settings(preset, 256, 50, _DEEP), RATES[:2], 5),
         Scope(_settings(preset, 256, 100, _DEEP), RATES[:2]),
-        *(Scope(_settings(preset, 784, depth, _CARRIER), RATES[:2], 5) for depth in (5, 7, 10, 20)),
-        *(Scope(_settings(preset, 784, depth, _DEEP[:1]), (3e-5,)) for depth in (5, 7, 10, 20)),
         Scope(_settings(preset, 256, 7, _ALL), slow, 5),
         Scope(_settings(preset, 256, 3, _ALL), slow, 5),
     ]
