@@ -66,6 +66,8 @@ def _convolution_scopes(preset: str) -> list[Scope]:
         Scope(of(_CONVOLUTIONS[1:2], 10), rates, seeds),
         Scope(of(_LESS_APART, 5), rates, seeds),
         Scope(of(_CONVOLUTIONS[1:2], 20), lower, seeds),
+        Scope(of(_LESS_APART[:1], 10), rates, seeds),
+        Scope(of(_LESS_APART[:1], 20), lower, seeds),
         Scope(of(_CONVOLUTIONS, 5), rates, seeds),
         Scope(of(_CONVOLUTIONS, 10), rates, seeds),
         Scope(of(_CONVOLUTIONS, 20), lower, seeds),
