@@ -120,6 +120,7 @@ def _planned(framework: Framework, request: Request) -> Plan:
         chose=chose,
         kept=found.kept,
         rests_on=rests_on,
+        doubts=tuple(reading.graph.doubts),
     )
 
 
@@ -288,11 +289,8 @@ def _layer(decision: Decision, decisions: Decisions, is_measured: bool) -> Layer
     facts, recipe = decisions.facts, decision.recipe
     weight = facts.parameter(decision.product.source)
     tied = weight.tied_to if weight.tied_to in decisions.of_weight else ""
-    notes = [weight.caveat, *decision.notes]
-    if tied:
-        notes.append(f"tied to {shown(facts.parameter(tied).layer)}")
-    else:
-        notes.append(_other_uses(weight.name, facts))
+    elsewhere = f"tied to {shown(facts.parameter(tied).layer)}" if tied else _other_uses(weight.name, facts)
+    notes = [weight.caveat, *decision.notes, elsewhere]
     if not weight.has_numbers:
         notes.append("on the meta device: not written")
     shift_into = facts.parameter(decision.shift).layer if decision.shift and not decision.adds_bias else ""

@@ -102,6 +102,8 @@ class Plan:
             weights that are drawn non-negative, and gates, scales, slopes and whatever else convexity depends on.
         rests_on: why the model may cease to be convex although all of these stay there, because its convexity rests
             on present numbers that nothing keeps; empty if it may not.
+        doubts: why the model may compute something else for other inputs than the one that was read, such as a branch on
+            numbers; empty for most.
     """
 
     layers: tuple[LayerPlan, ...]
@@ -113,6 +115,7 @@ class Plan:
     chose: str = ""
     kept: tuple[Kept, ...] = ()
     rests_on: str = ""
+    doubts: tuple[str, ...] = ()
 
     @property
     def settings(self) -> InitSettings:
@@ -173,6 +176,7 @@ class Plan:
             "left": dict(self.left),
             "kept": [each.to_dict() for each in self.kept],
             "rests_on": self.rests_on,
+            "doubts": list(self.doubts),
             "settings": asdict(self.settings),
             "chose": self.chose,
             "advice": self.advice,
@@ -195,6 +199,7 @@ class Plan:
         kept = [str(each) for each in self.kept if not each.drawn]
         rests_on = f"its convexity rests on numbers that nothing keeps as they are: {self.rests_on}"
         rest = [rests_on] if self.rests_on else []
+        rest += [f"read for the inputs that were shown; for others it may differ: {doubt}" for doubt in self.doubts]
         return [*left, *kept, *rest, *filter(None, (self.chose, self.advice))]
 
     def _rows(self) -> list[tuple[str, ...]]:
