@@ -118,16 +118,26 @@ TABLES = {
         ("depth_carrier_cnn", "depth_cnn"),
         {
             **_HE,
+            "carrier, c = 0.1, τ = ½": {"method": "carrier, c = 0.1, bends half apart"},
             "carrier, c = 0.1": {"method": "carrier, c = 0.1"},
             "carrier, c = 0.1, τ = 1": {"method": "carrier, c = 0.1, bends apart"},
-            "carrier, c = 0.03": _CARRIER["carrier, c = 0.03"],
-            "carrier, c = 0.03, τ = 1": _CARRIER["carrier, c = 0.03, τ = 1"],
             "carrier, c = 0.3": {"method": "carrier, c = 0.3"},
+            "carrier, c = 0.03": _CARRIER["carrier, c = 0.03"],
             **_BENDS,
             **_ISOMETRIC,
         },
         _layers(5, 10, 20),
         _CNN,
+    ),
+    "cifar beside a carrier": Table(
+        ("depth_cifar",),
+        {**_HE, "carrier, c = 0.03, τ = 1": _CARRIER["carrier, c = 0.03, τ = 1"], **_RELU},
+        {
+            f"{name}, {depth}": {"dataset": dataset, "depth": depth}
+            for name, dataset in (("CIFAR-10", "cifar10"), ("CIFAR-100", "cifar100"))
+            for depth in (5, 7, 20)
+        },
+        {"width": 1024},
     ),
     "picked": Table(
         ("depth_carrier",),
@@ -169,6 +179,7 @@ TABLES = {
         },
         {
             "He": {"method": "non-convex, He"},
+            "carrier, τ = 1": _CARRIER["carrier, c = 0.03, τ = 1"],
             "isometric": {"method": "isometric"},
             "relu map": {"method": "isometric, relu map"},
             "relu map, τ = 1": {"method": "isometric, relu map, bends apart"},
@@ -234,7 +245,8 @@ def digits() -> str:
     for store, kind, method in (
         ("depth_carrier", "{width} × {depth}", dense),
         ("depth_mnist", "{width} × {depth}", dense),
-        ("depth_carrier_cnn", "convolutions, {depth} layers, c = 0.1, τ = 0", "carrier, c = 0.1"),
+        ("depth_cifar", "{dataset}, {width} × {depth}", dense),
+        ("depth_carrier_cnn", "convolutions, {depth} layers, c = 0.1, τ = ½", "carrier, c = 0.1, bends half apart"),
     ):
         best = at_best_rate(records.read(FOLDER / "cpu" / f"{store}.jsonl")).values()
         of_method = [of for of in best if of[0]["settings"]["method"] == method]

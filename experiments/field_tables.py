@@ -21,7 +21,8 @@ from experiments.styles import middle, shown
 PAGES = (*(Path(f"docs/{name}.md") for name in ("field", "field_cells", "field_start")), Path("README.md"))
 COUNTED = (
     "auto", "auto, targets", "bounded_gain", "bounded_gain, spread", "spike_and_slab, spread", "isometric",
-    "isometric, spread", "default", "U(0, 0.001)", "default behind softplus/fan_in",
+    "isometric, spread", "auto behind relu", "auto behind softplus/fan_in", "auto behind exp", "default", "U(0, 0.001)",
+    "default behind softplus/fan_in", "He, clipped", "N(0, 0.1²)", "LeCun behind softplus",
 )  # fmt: skip
 IN_SHORT = ("default", "U(0, 0.001)", "default behind softplus/fan_in", "auto", "auto, targets")
 _CAUSES = (("double integrator", "2 × 32, skips"), ("log-sum-exp, 16 inputs", "3 × 64"))
