@@ -118,7 +118,7 @@ def celu(alpha: float) -> ElementWise:
     return elu(alpha, 1.0, 1.0 / alpha if alpha else math.inf, "celu")
 
 
-def softplus(beta: float = 1.0, threshold: float = math.inf) -> ElementWise:
+def softplus(beta: float, threshold: float) -> ElementWise:
     """``log(1 + exp(βs))/β``, replaced by s where βs > ``threshold``.
 
     The replacement is a drop, which must be lost in the rounding of a float32 network; see
