@@ -105,11 +105,13 @@ def operators() -> list[tuple[str, Operator]]:
     return sorted(chosen, key=lambda pair: pair[0])
 
 
-def mutants_of(root: Path, file: str) -> Iterator[Mutant]:
-    """Yield every mutant of one file."""
+def mutants_of(root: Path, file: str, only: str = "") -> Iterator[Mutant]:
+    """Yield every mutant of one file, or those of one operator."""
     source = (root / file).read_text(encoding="utf-8")
     bare = what_runs(source)
     for name, operator in operators():
+        if only not in ("", name):
+            continue
         for number in range(10_000):
             code = mutate_code(source, operator, number)
             if code is None:

@@ -3,8 +3,8 @@
 Samples mutants of one part of the library (the operators of cosmic-ray, and swapped arguments), and runs for each the
 test files that reach its line, in a copy of the checkout; ``--minutes`` ends the sample early. Writes counts and
 survivors to ``results/mutation_score.json``, part by part; a ``remark`` that was written beside a survivor stays.
-``--more`` adds a sample with another seed to the one on file. ``--again tests/core/test_new.py`` tries tests on the survivors that have
-no remark. Needs ``pip install cosmic-ray coverage``.
+``--more`` adds a sample with another seed to the one on file. ``--again tests/core/test_new.py`` tries tests on the
+survivors that have no remark. Needs ``pip install cosmic-ray coverage``.
 """
 
 from __future__ import annotations
@@ -289,7 +289,8 @@ def try_again(part: str, root: Path, tests: list[str]) -> None:
     for row in report["survived"]:
         if "remark" in row or "noticed_since_by" in row:
             continue
-        same = [mutant for mutant in mutants_of(root, row["file"]) if mutant.change == row["change"]]
+        every = mutants_of(root, row["file"], row["operator"])
+        same = [mutant for mutant in every if mutant.change == row["change"]]
         if not same:
             row["remark"] = "the line is gone"
             continue
@@ -298,8 +299,8 @@ def try_again(part: str, root: Path, tests: list[str]) -> None:
             said = re.search(r"^(?:FAILED|ERROR) ([^:\s]+)", (root / "log").read_text(encoding="utf-8"), re.MULTILINE)
             row["noticed_since_by"] = said[1] if said else "a run without end"
         print(row["file"], row["change"], row.get("noticed_since_by"), file=sys.stderr, flush=True)
-    report["noticed_since"] = sum("noticed_since_by" in row for row in report["survived"])
-    _save(part, report)
+        report["noticed_since"] = sum("noticed_since_by" in each for each in report["survived"])
+        _save(part, report)
 
 
 def _read() -> dict[str, Any]:
