@@ -224,8 +224,17 @@ def test_a_slope_that_changes_is_none(name):
     make, is_convex = SLOPES[name]
     b = Builder()
     s = b.input("x", (3, 4))
-    found = b.prelu(s, make(b, s))
-    assert judge(b.graph)[found].curvature is (Curvature.CONVEX if is_convex else Curvature.UNKNOWN)
+    slopes = make(b, s)
+    for found in (b.prelu(s, slopes), b.add(b.prelu(s, slopes), 1.0)):
+        assert judge(b.graph)[found].curvature is (Curvature.CONVEX if is_convex else Curvature.UNKNOWN)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_a_condition_that_is_no_truth_value_is_none(shift):
+    b = Builder()
+    s = b.input("x", (3, 4))
+    found = b.where(b.add(s, shift), b.square(s), b.relu(s), run=np.where)
+    assert judge(b.graph)[found].curvature is Curvature.UNKNOWN
 
 
 @pytest.mark.parametrize("threshold", [-1000.0, -1.0, 0.0, 2.0, 13.0])

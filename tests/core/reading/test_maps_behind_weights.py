@@ -117,6 +117,8 @@ def test_equal_maps_without_a_name_are_equal():
 REFUSED = {
     "of both signs": (lambda g, w: g.tanh(w), "non-negative", True),
     "not monotone": (lambda g, w: g.add(g.sin(w), 2.0), "not monotone", True),
+    "a softplus that jumps": (lambda g, w: g.softplus(w, beta=1.0, threshold=1.0), "not monotone", True),
+    "a softplus below 0": (lambda g, w: g.softplus(w, beta=-1.0, threshold=20.0), "non-negative", True),
     "zero mean": (lambda g, w: g.subtract(w, g.reduce("mean", w)), "subtract", True),
     "shares": (lambda g, w: g.divide(g.exp(w), g.reduce("sum", g.exp(w))), "made of itself", True),
     "a gain of both signs": (
