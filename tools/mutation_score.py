@@ -236,6 +236,10 @@ def score(part: str, root: Path, count: int, seed: int, minutes: float, *, more:
         if alive:
             lived.append(mutant)
             print(f"{number} lives: {mutant.file}:{mutant.line} {mutant.change}", file=sys.stderr, flush=True)
+    if not sample:
+        raise SystemExit(
+            f"nothing was tried in {minutes:g} minutes: finding all mutants and what reaches them took longer"
+        )
     before = {(row["file"], row["change"]): row for row in _read().get(part, {}).get("survived", ())}
     rows = []
     for mutant in sorted(lived, key=lambda m: (m.file, m.line)):
