@@ -3,8 +3,8 @@
 Samples mutants of one part of the library (the operators of cosmic-ray, and swapped arguments), and runs for each the
 test files that reach its line, in a copy of the checkout; ``--minutes`` ends the sample early. Writes counts and
 survivors to ``results/mutation_score.json``, part by part; a ``remark`` that was written beside a survivor stays.
-``--again tests/core/test_new.py`` tries tests on the survivors that have none. Needs
-``pip install cosmic-ray coverage``.
+``--more`` adds a sample with another seed to the one on file. ``--again tests/core/test_new.py`` tries tests on the
+survivors that have no remark. Needs ``pip install cosmic-ray coverage``.
 """
 
 from __future__ import annotations
@@ -209,8 +209,8 @@ def copied(places: list[str], folder: str) -> Path:
     return root
 
 
-def score(part: str, root: Path, count: int, seed: int, minutes: float) -> None:
-    """Try a sample of all mutants of a part and write what lived."""
+def score(part: str, root: Path, count: int, seed: int, minutes: float, *, more: bool = False) -> None:
+    """Try a sample of all mutants of a part and write what lived, or add it to the sample on file."""
     patterns, places, _ = PARTS[part]
     begun = time.monotonic()
     sources = sorted(str(path.relative_to(root)) for pattern in patterns for path in root.glob(pattern))
@@ -236,12 +236,16 @@ def score(part: str, root: Path, count: int, seed: int, minutes: float) -> None:
         if alive:
             lived.append(mutant)
             print(f"{number} lives: {mutant.file}:{mutant.line} {mutant.change}", file=sys.stderr, flush=True)
+    if not sample:
+        raise SystemExit(
+            f"nothing was tried in {minutes:g} minutes: finding all mutants and what reaches them took longer"
+        )
     before = {(row["file"], row["change"]): row for row in _read().get(part, {}).get("survived", ())}
     rows = []
     for mutant in sorted(lived, key=lambda m: (m.file, m.line)):
         row = {"file": mutant.file, "line": mutant.line, "operator": mutant.operator, "change": mutant.change}
-        remark = before.get((mutant.file, mutant.change), {}).get("remark")
-        rows.append({**row, "remark": remark} if remark else row)
+        known = before.get((mutant.file, mutant.change), {})
+        rows.append({**row, "remark": known["remark"]} if "remark" in known else row)
     killed = len(sample) - len(lived)
     report = {
         "tool": f"operators of cosmic-ray {importlib.metadata.version('cosmic-ray')} and swapped arguments",
@@ -255,7 +259,30 @@ def score(part: str, root: Path, count: int, seed: int, minutes: float) -> None:
         "files": dict(sorted(per_file.items())),
         "survived": rows,
     }
-    _save(part, report)
+    on_file = _read().get(part)
+    _save(part, joined(on_file, report) if more and on_file else report)
+
+
+def joined(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Return the report on two samples of one part."""
+    files: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for report in (first, second):
+        for file, counts in report["files"].items():
+            files[file].update(counts)
+    known = {(row["file"], row["change"]) for row in first["survived"]}
+    rows = [row for row in second["survived"] if (row["file"], row["change"]) not in known]
+    tried, killed = (first[key] + second[key] for key in ("tried", "killed"))
+    return {
+        **first,
+        "seed": [*(first["seed"] if isinstance(first["seed"], list) else [first["seed"]]), second["seed"]],
+        "possible": second["possible"],
+        "tried": tried,
+        "killed": killed,
+        "score": round(killed / tried, 3),
+        "minutes": round(first["minutes"] + second["minutes"], 1),
+        "files": {file: dict(counts) for file, counts in sorted(files.items())},
+        "survived": sorted([*first["survived"], *rows], key=lambda row: (row["file"], row["line"])),
+    }
 
 
 def try_again(part: str, root: Path, tests: list[str]) -> None:
@@ -266,7 +293,8 @@ def try_again(part: str, root: Path, tests: list[str]) -> None:
     for row in report["survived"]:
         if "remark" in row or "noticed_since_by" in row:
             continue
-        same = [mutant for mutant in mutants_of(root, row["file"]) if mutant.change == row["change"]]
+        every = mutants_of(root, row["file"], row["operator"])
+        same = [mutant for mutant in every if mutant.change == row["change"]]
         if not same:
             row["remark"] = "the line is gone"
             continue
@@ -275,8 +303,8 @@ def try_again(part: str, root: Path, tests: list[str]) -> None:
             said = re.search(r"^(?:FAILED|ERROR) ([^:\s]+)", (root / "log").read_text(encoding="utf-8"), re.MULTILINE)
             row["noticed_since_by"] = said[1] if said else "a run without end"
         print(row["file"], row["change"], row.get("noticed_since_by"), file=sys.stderr, flush=True)
-    report["noticed_since"] = sum("noticed_since_by" in row for row in report["survived"])
-    _save(part, report)
+        report["noticed_since"] = sum("noticed_since_by" in each for each in report["survived"])
+        _save(part, report)
 
 
 def _read() -> dict[str, Any]:
@@ -296,6 +324,7 @@ def main() -> None:
     parser.add_argument("--mutants", type=int, default=250)
     parser.add_argument("--minutes", type=float, default=120.0, help="stop after so long; what was tried counts")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--more", action="store_true", help="add to the sample on file; give another --seed")
     parser.add_argument("--again", nargs="+", metavar="TEST", help="run these against the survivors on file")
     chosen = parser.parse_args()
     _, places, shared = PARTS[chosen.part]
@@ -307,7 +336,7 @@ def main() -> None:
         if chosen.again:
             try_again(chosen.part, root, chosen.again)
         else:
-            score(chosen.part, root, chosen.mutants, chosen.seed, chosen.minutes)
+            score(chosen.part, root, chosen.mutants, chosen.seed, chosen.minutes, more=chosen.more)
 
 
 if __name__ == "__main__":

@@ -118,19 +118,26 @@ def celu(alpha: float) -> ElementWise:
     return elu(alpha, 1.0, 1.0 / alpha if alpha else math.inf, "celu")
 
 
-def softplus(beta: float = 1.0, threshold: float = math.inf) -> ElementWise:
+def softplus(beta: float, threshold: float) -> ElementWise:
     """``log(1 + exp(βs))/β``, replaced by s where βs > ``threshold``.
 
     The replacement is a drop, which must be lost in the rounding of a float32 network; see
     :func:`convex_init_core.softplus`. For β < 0 the function is ``−softplus(−s)``, concave and below 0.
     """
     name = "softplus"
+    if not math.isfinite(beta) or beta == 0.0:
+        return ElementWise(name, refusal=f"with beta {beta:g} it has no values")
     if threshold >= 14.0 and beta > 0.0:
         return ElementWise(name, convex=True, increasing=True, sign=Sign.NON_NEGATIVE)
-    if threshold >= 14.0 and beta < 0.0:
+    if threshold >= 14.0:
         return ElementWise(name, concave=True, increasing=True, sign=Sign.NON_POSITIVE)
     sign = Sign.NON_NEGATIVE if beta > 0.0 and threshold >= 0.0 else Sign.ANY
     return ElementWise(name, sign=sign, refusal=f"with beta {beta:g} and threshold {threshold:g} it jumps down")
+
+
+def drop_of_softplus(threshold: float) -> float:
+    """Return by how much ``β softplus(s)`` falls where it becomes βs: ``log(1 + exp(−threshold))``."""
+    return max(-threshold, 0.0) + math.log1p(math.exp(-abs(threshold)))
 
 
 def squareplus(b: float) -> ElementWise:

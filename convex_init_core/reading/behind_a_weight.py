@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from convex_init_core.convexity.rules.element_wise import claim_of
 from convex_init_core.graph.function_of_one import FunctionOfOne, between
 from convex_init_core.graph.nodes import Node
 from convex_init_core.graph.walks import parts_first
@@ -143,7 +144,7 @@ def _named_map(node: Node) -> Positivity | None:
         return as_positivity("relu")
     if name == "log_add_exp" and any(part.number == 0.0 and not part.parameters for part in node.inputs):
         return as_positivity("softplus")
-    if name == "softplus" and node.params["beta"] > 0.0:
+    if name == "softplus" and claim_of(name, **node.params).convex:  # else it jumps where it becomes the identity
         return Softplus(beta=node.params["beta"])
     return None
 

@@ -135,7 +135,7 @@ def _threshold(value: float) -> float:
 def _softplus_bends(beta: float, threshold: float) -> tuple[Bend, ...]:
     # Above its threshold the function is replaced by s, a drop of log1p(exp(-threshold))/beta. It breaks convexity
     # unless it is lost in the rounding of a float32 network.
-    drop = math.log1p(math.exp(-threshold))
+    drop = float(np.logaddexp(0.0, -threshold))
     if drop > float(np.finfo(np.float32).eps) * max(threshold, 1.0):
         raise ValueError(
             f"threshold must be at least 14, got {threshold:g}: softplus would drop by {drop / beta:.2g} at "

@@ -70,6 +70,7 @@ OUT_OF_RANGE = [
     (core.softplus, "beta", -2.0, "greater than 0"),
     (core.softplus, "threshold", 13.0, "at least 14"),
     (core.softplus, "threshold", 0.0, "at least 14"),
+    (core.softplus, "threshold", -1000.0, "at least 14"),
     (core.squared_softplus, "beta", -1.0, "greater than 0"),
     (core.squared_softplus, "threshold", -5.0, "at least 14"),
 ]

@@ -7,8 +7,10 @@ import random
 import numpy as np
 import pytest
 
+from convex_init_core.convexity.inputs.cuts import parts_alone, written
 from convex_init_core.convexity.inputs.dependence import dependence
 from convex_init_core.convexity.inputs.parts import convex_inputs_of
+from convex_init_core.convexity.judge import certificate_of, judge
 from tests.core.graphs.builder import Builder
 from tests.core.graphs.random_graphs.graph import RandomGraph
 
@@ -102,3 +104,82 @@ def test_a_product_depends_on_what_it_sums():
     found = dependence(b.graph, {x: mask}, lambda node: None)
     assert np.argwhere(found[rows]).tolist() == [[1, 0], [1, 1]]
     assert np.argwhere(found[pairs]).tolist() == [[1, 2, place] for place in range(5)]
+
+
+LOCAL = {
+    "a function": (lambda b, x: b.exp(x), [1, 2]),
+    "a sum with one row": (lambda b, x: b.add(x, b.part(x, slice(0, 1))), [1, 2]),
+    "a product with a number": (lambda b, x: b.multiply(3.0, x), [1, 2]),
+    "a choice": (lambda b, x: b.where(b.compare(x, ">", 0.0), x, 0.0), [1, 2]),
+    "a slope for each place": (lambda b, x: b.prelu(x, np.full(4, 0.5)), [1, 2]),
+    "a sum with its mirror image": (lambda b, x: b.add(x, b.gather(x, [3, 2, 1, 0], axis=1, run=mirrored)), [1, 2]),
+    "a cut": (lambda b, x: b.part(x, slice(None), slice(2, 4)), [0]),
+    "side by side": (lambda b, x: b.concatenate(b.square(x), np.ones((3, 2)), x, axis=1), [1, 2, 7, 8]),
+    "padded": (lambda b, x: b.pad(x, 0.0, widths=((0, 0), (1, 2))), [2, 3]),
+}
+
+
+def mirrored(a, index):
+    return a[:, index.astype(int)]
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_what_is_local_depends_on_no_other_places(name):
+    make, wanted = LOCAL[name]
+    b = Builder()
+    x = b.input("x", (3, 4))
+    mask = np.zeros((3, 4), bool)
+    mask[:, 1:3] = True
+    made = make(b, x)
+    found = dependence(b.graph, {x: mask}, lambda node: np.asarray(node.constant.handle))[made]
+    assert found.shape == made.shape
+    assert [int(place) for place in np.flatnonzero(found.any(0))] == wanted
+    assert np.all(found == found[:1])
+
+
+CUT = {
+    "the first of the features": (lambda b, x: b.part(x, slice(None), slice(None), slice(0, 2)), "slice(0, 2)"),
+    "every second": (lambda b, x: b.part(x, slice(None), slice(None), slice(1, 6, 2)), "slice(1, 6, 2)"),
+    "along another axis": (lambda b, x: b.part(x, slice(None), slice(1, 4)), "slice(1, 4) of axis 1"),
+    "of what was scaled": (
+        lambda b, x: b.part(b.multiply(b.subtract(x, 1.0), 2.0), slice(None), slice(None), slice(2, 6)),
+        "slice(2, 6)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_part_that_a_graph_cuts_out_may_be_asked_for(name):
+    make, shown = CUT[name]
+    b = Builder()
+    cut = make(b, b.input("x", SHAPE))
+    (found,) = parts_alone(b.graph)
+    assert written(found) == f"convex_inputs={{'x': {shown}}}"
+    mask = found["x"].mask("x", SHAPE)
+    assert mask.sum() == cut.size
+    b.output(b.add(b.square(cut), b.sum(b.sin(b.part(b.graph.inputs["x"], slice(0, 1))), axes=(0, 1, 2))))
+    assert not certificate_of(b.graph, judge(b.graph, found))
+
+
+def test_what_is_no_cut_along_one_axis_of_an_input_is_not_proposed():
+    b = Builder()
+    x = b.input("x", SHAPE)
+    b.part(x, slice(0, 1))  # examples
+    b.part(x, slice(None), slice(0, 2), slice(0, 2))  # two axes
+    b.part(x, slice(None))  # all of it
+    b.part(b.sum(x, axes=(1,)), slice(None), slice(0, 2))  # of no input
+    b.part(b.parameter("w", np.ones(SHAPE)), slice(None), slice(0, 2))
+    assert parts_alone(b.graph) == []
+
+
+def test_of_several_inputs_each_may_be_asked_for_the_largest_first():
+    b = Builder()
+    x, y = b.input("x", (2, 3)), b.input("y", (2, 8))
+    b.part(y, slice(None), slice(0, 2))
+    b.concatenate(x, b.part(y, slice(None), slice(2, 7)), axis=1)
+    assert [written(found) for found in parts_alone(b.graph)] == [
+        "convex_inputs='y'",
+        "convex_inputs={'y': slice(2, 7)}",
+        "convex_inputs='x'",
+        "convex_inputs={'y': slice(0, 2)}",
+    ]

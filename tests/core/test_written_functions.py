@@ -207,3 +207,48 @@ def test_a_constant_is_rounded_as_the_type_is(factor):
     c = Builder()
     other = expected_relu(c, c.input("x", (4, 3)), 1.0 - 1e-7)
     assert judge(c.graph)[other].curvature is Curvature.UNKNOWN
+
+
+SLOPES = {
+    "a number": (lambda b, s: 0.5, True),
+    "a number for each unit": (lambda b, s: np.linspace(0.0, 1.0, 4), True),
+    "that changes with s": (lambda b, s: b.subtract(0.5, b.multiply(s, 0.1)), False),
+    "that is s": (lambda b, s: s, False),
+    "an exponential": (lambda b, s: b.exp(s), False),
+    "a share": (lambda b, s: b.sigmoid(s), False),
+}
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_a_slope_that_changes_is_none(name):
+    make, is_convex = SLOPES[name]
+    b = Builder()
+    s = b.input("x", (3, 4))
+    slopes = make(b, s)
+    for found in (b.prelu(s, slopes), b.add(b.prelu(s, slopes), 1.0)):
+        assert judge(b.graph)[found].curvature is (Curvature.CONVEX if is_convex else Curvature.UNKNOWN)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_a_condition_that_is_no_truth_value_is_none(shift):
+    b = Builder()
+    s = b.input("x", (3, 4))
+    found = b.where(b.add(s, shift), b.square(s), b.relu(s), run=np.where)
+    assert judge(b.graph)[found].curvature is Curvature.UNKNOWN
+
+
+@pytest.mark.parametrize("threshold", [-1000.0, -1.0, 0.0, 2.0, 13.0])
+def test_a_softplus_that_jumps_is_refused_wherever_it_stands(threshold):
+    b = Builder()
+    s = b.input("x", (3, 4))
+    for made in (b.softplus(s, threshold=threshold), b.add(b.softplus(s, threshold=threshold), b.relu(s))):
+        assert judge(b.graph)[made].curvature is Curvature.UNKNOWN
+
+
+@pytest.mark.parametrize("beta", [0.0, np.inf, -np.inf, np.nan])
+def test_a_softplus_without_values_is_refused(beta):
+    b = Builder()
+    made = b.softplus(b.input("x", (3, 4)), beta=beta)
+    found = judge(b.graph)[made]
+    assert found.curvature is Curvature.UNKNOWN
+    assert f"with beta {beta:g} it has no values" in found.reason

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from convex_init_core.convexity.functions import drop_of_softplus
 from convex_init_core.convexity.one_number import terms as factors
 from convex_init_core.convexity.one_number.polynomial import Polynomial
 from convex_init_core.convexity.one_number.terms import Factor, NotKnown, Terms
@@ -52,7 +53,7 @@ def _logarithm(parts: list[Terms], params: Mapping[str, object]) -> Terms:
 
 def _softplus(parts: list[Terms], params: Mapping[str, object]) -> Terms:
     beta, threshold = float(str(params["beta"])), float(str(params["threshold"]))
-    if beta == 0.0 or math.log1p(math.exp(-threshold)) > threshold * parts[0].rounding:
+    if beta == 0.0 or drop_of_softplus(threshold) > threshold * parts[0].rounding:
         raise NotKnown  # it drops where it becomes the identity
     return _made(factors.SOFTPLUS, parts[0].times(beta)).times(1.0 / beta)
 

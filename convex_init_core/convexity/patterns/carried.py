@@ -7,9 +7,12 @@ With φ convex and ``0 ≤ φ' ≤ 1`` it is convex in (s, r), and falls in neit
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from convex_init_core.convexity import calculus
 from convex_init_core.convexity.calculus import Curvature, Value
+from convex_init_core.convexity.functions import drop_of_softplus
+from convex_init_core.convexity.rules.element_wise import claim_of
 from convex_init_core.convexity.values import Values
 from convex_init_core.graph.nodes import Node
 from convex_init_core.graph.precision import rounding_of
@@ -45,26 +48,21 @@ def _argument(node: Node, values: Values) -> Node | None:
             if values.number(other) is not None and part.shape == node.shape:
                 return part
         return None
-    if node.name == "relu" or (node.name in _SLOPES and _SLOPES[node.name](node)):
-        return node.inputs[0]
-    return None
+    if node.name not in _STEEPEST:
+        return None
+    claim = claim_of(node.name, **node.params)
+    return node.inputs[0] if claim.convex and claim.increasing and _STEEPEST[node.name](node) <= 1.0 else None
 
 
-_ROUNDING = 1e-12  # of α and 1/α, as CELU has them
-
-
-def _softplus(node: Node) -> bool:
+def _of_softplus(node: Node) -> float:
     threshold = float(node.params["threshold"])  # above it the identity takes over, which is a drop
-    return threshold > 0.0 and math.log1p(math.exp(-threshold)) <= threshold * rounding_of(node.dtype)
+    return 1.0 if drop_of_softplus(threshold) <= threshold * rounding_of(node.dtype) else math.inf
 
 
-def _elu(node: Node) -> bool:
-    scale, left = float(node.params["scale"]), float(node.params["alpha"]) * float(node.params["input_scale"])
-    return 0.0 <= scale <= 1.0 and 0.0 <= left <= 1.0 + _ROUNDING and float(node.params["input_scale"]) >= 0.0
-
-
-_SLOPES = {
-    "leaky_relu": lambda node: 0.0 <= float(node.params["slope"]) <= 1.0,
-    "elu": _elu,
-    "softplus": _softplus,
+_STEEPEST: dict[str, Callable[[Node], float]] = {
+    "relu": lambda node: 1.0,
+    "leaky_relu": lambda node: 1.0,
+    "elu": lambda node: float(node.params["scale"]),
+    "softplus": _of_softplus,
 }
+"""The largest slope of a convex function that rises: that at the far end. Whether it is one, its claim says."""

@@ -104,15 +104,14 @@ def _softplus(logarithm: _Term, other: _Term, values: Values, node: Node) -> Val
     argument = _size_of(size, values)
     if argument is None or factor >= 0.0 or not _is_near(-factor * logarithm.number, other.number):
         return None
-    times, positive = _positive_part(other.node, values)
+    positive = _positive_part(other.node, values)
     if positive is None or other.node.shape != node.shape:
         return None
     sign, base = _scaled(positive, values)
     own, inner = _scaled(argument, values)
-    if abs(own) != abs(sign) or not values.are_same(inner, base) or times <= 0.0:
+    if abs(own) != abs(sign) or not values.are_same(inner, base):
         return None
-    value = values[positive]
-    return calculus.apply(FUNCTIONS["softplus"], value, node.at)
+    return calculus.apply(FUNCTIONS["softplus"], values[positive], node.at)
 
 
 def _behind_log1p(node: Node, values: Values) -> Node | None:
@@ -130,15 +129,15 @@ def _size_of(node: Node, values: Values) -> Node | None:
     return node.inputs[0] if node.name == "abs" else None
 
 
-def _positive_part(node: Node, values: Values) -> tuple[float, Node | None]:
+def _positive_part(node: Node, values: Values) -> Node | None:
     """The argument of ``max(s, 0)``."""
     if node.name == "relu":
-        return 1.0, node.inputs[0]
+        return node.inputs[0]
     if node.name == "maximum":
         for s, zero in (node.inputs, node.inputs[::-1]):
             if values.number(zero) == 0.0 and s.shape == node.shape:
-                return 1.0, s
-    return 0.0, None
+                return s
+    return None
 
 
 def _is_near(a: float, b: float) -> bool:
@@ -210,8 +209,7 @@ def _short(node: Node) -> tuple[int, ...]:
         inner = source.inputs[0]
         if source.name == "broadcast":
             own = (1,) * (len(source.shape) - len(inner.shape)) + inner.shape
-            if len(own) == len(shape):
-                shape = [1 if size == 1 else known for size, known in zip(own, shape, strict=True)]
+            shape = [1 if size == 1 else known for size, known in zip(own, shape, strict=True)]
         if _long(inner.shape) != _long(source.shape) and source.name == "reshape":
             break
         if len(inner.shape) != len(source.shape):

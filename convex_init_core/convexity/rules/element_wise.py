@@ -49,7 +49,7 @@ def relu(node: Node, values: Values) -> Value:
 def softplus(node: Node, values: Values) -> Value:
     """Softplus drops where it is replaced by the identity: by no more than its own rounding, or a note says so."""
     threshold = float(node.params["threshold"])
-    drop = math.log1p(math.exp(-threshold)) if threshold > 0.0 else 1.0
+    drop = convex_functions.drop_of_softplus(threshold)
     if not values[node.inputs[0]].is_constant and drop > threshold * rounding_of(node.dtype):
         if threshold < SOFTPLUS_THRESHOLD:
             return refused(node, values, f"jumps down by {drop:.1g} where it becomes the identity")

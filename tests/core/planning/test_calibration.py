@@ -22,7 +22,27 @@ from tests.core.planning.models import (
 )
 from tests.core.planning.numpy_framework import NumpyFramework
 
-MODELS = {"chain": chain, "skips": skips, "residual": residual, "recurrent": recurrent}
+
+def passed_on_twice(**known) -> NumpyFramework:
+    """One value that two later sums add as it is."""
+
+    def forward(b):
+        z = b.relu(b.linear(b.input(), "0"))
+        first = b.map("add", b.linear(b.relu(b.linear(z, "1")), "2"), z)
+        second = b.map("add", b.linear(b.relu(first), "3"), z)
+        return b.linear(b.relu(b.map("add", second, z)), "4")
+
+    shapes = dense(("0", FEATURES, WIDTH), *((str(i), WIDTH, WIDTH) for i in range(1, 5)))
+    return NumpyFramework(forward, shapes, 3.0 * sample(), **known)
+
+
+MODELS = {
+    "chain": chain,
+    "skips": skips,
+    "residual": residual,
+    "recurrent": recurrent,
+    "passed on twice": passed_on_twice,
+}
 
 
 def sums(framework: NumpyFramework, measured: tuple) -> list[np.ndarray]:
@@ -205,29 +225,38 @@ def test_weights_behind_a_map_are_scaled_through_it() -> None:
     assert sums(framework, made.measured)[1].var() == pytest.approx(1.0, rel=5e-3, abs=0.0)
 
 
-def normalised() -> NumpyFramework:
+def normalised(shape: tuple[int, ...] = (WIDTH,)) -> NumpyFramework:
+    """The buffers may have another shape than they are used in."""
+
     def forward(b):
         h = b.linear(b.relu(b.linear(b.input(), "0")), "1")
-        parts = (b.parameter("n.weight"), b.parameter("n.bias"), b.buffer("mean"), b.buffer("variance"))
+        buffers = (b.buffer(name) for name in ("mean", "variance"))
+        buffers = (each if shape == (WIDTH,) else b.make("reshape", (each,), (WIDTH,)) for each in buffers)
+        parts = (b.parameter("n.weight"), b.parameter("n.bias"), *buffers)
         h = b.make("batch_norm", (h, *parts), h.shape, "n", epsilon=0.0, axis=1)
         return b.linear(b.relu(h), "2")
 
     shapes = dense(("0", FEATURES, WIDTH), ("1", WIDTH, WIDTH), ("2", WIDTH, WIDTH))
     shapes |= {"n.weight": (WIDTH,), "n.bias": (WIDTH,)}
-    buffers = {"mean": np.zeros(WIDTH), "variance": np.ones(WIDTH)}
+    buffers = {"mean": np.zeros(shape), "variance": np.ones(shape)}
     framework = NumpyFramework(forward, shapes, sample(), buffers=buffers, kept_by={"n.weight": "clamp()"})
     framework.arrays["n.weight"][...] = 1.0
     framework.arrays["n.bias"][...] = 0.0
     return framework
 
 
-def test_running_statistics_become_those_of_the_signal() -> None:
-    framework = normalised()
+@pytest.mark.parametrize("shape", [(WIDTH,), (1, WIDTH)])
+def test_running_statistics_become_those_of_the_signal(shape: tuple[int, ...], monkeypatch) -> None:
+    def set_statistics(self, name, values):
+        self.buffers[name][...] = values.reshape(self.buffers[name].shape)
+
+    monkeypatch.setattr(NumpyFramework, "set_statistics", set_statistics)
+    framework = normalised(shape)
     made = applied(framework)
     assert [type(found) for found in made.measured] == [Measured, Normalised, Measured]
     values = sums(framework, made.measured)[1]
-    np.testing.assert_allclose(framework.buffers["mean"], values.mean(0), rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(framework.buffers["variance"], values.var(0, ddof=1), rtol=1e-9)
+    np.testing.assert_allclose(framework.buffers["mean"].ravel(), values.mean(0), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(framework.buffers["variance"].ravel(), values.var(0, ddof=1), rtol=1e-9)
 
 
 def test_the_scale_gives_the_sum_the_variance_beside_what_stays() -> None:

@@ -3,9 +3,25 @@
 import numpy as np
 import pytest
 
+from convex_init_core.framework import Parameter
 from convex_init_core.methods.bends.kinks import spread_shifts
+from convex_init_core.planning.facts import Facts
+from convex_init_core.planning.measurement.kinks import Spread, kinked_sums
 from convex_init_core.planning.plan import Plan
-from tests.core.planning.models import by_name, chain, planned, recurrent, residual, skips
+from tests.core.planning.models import (
+    FEATURES,
+    WIDTH,
+    by_name,
+    chain,
+    dense,
+    planned,
+    recurrent,
+    residual,
+    sample,
+    skips,
+)
+from tests.core.planning.numpy_framework import NumpyFramework
+from tests.core.reading.drawn_graphs import Drawing
 
 RNG = np.random.default_rng(0)
 
@@ -59,7 +75,46 @@ def test_what_is_excluded_stays(left: str) -> None:
     assert made.biases.get("0.bias") is None or made.biases["0.bias"].std == 0.0
 
 
+def first(step, *extra, **known) -> NumpyFramework:
+    """A first layer whose sum is ``step`` of its product, a ReLU, and a second layer."""
+
+    def forward(b):
+        return b.linear(b.relu(step(b, b.linear(b.input(), "0"))), "1")
+
+    shapes = dense(("0", FEATURES, WIDTH), ("1", WIDTH, 1), *extra)
+    return NumpyFramework(forward, shapes, known.pop("inputs", sample()), **known)
+
+
+def blurred(b, s):
+    return b.product(s, b.buffer("blur"))
+
+
+def twice_the_same(b, s):
+    """The same matrix once more, for the input turned over."""
+    return b.map("add", s, b.linear(b.map("negate", b.input("y")), "0"))
+
+
+def normalised(b, s):
+    parts = [b.buffer(name) for name in ("one", "zero", "zero", "one")]
+    return b.make("batch_norm", (s, *parts), s.shape, "n", epsilon=0.0, axis=1)
+
+
+NUMBERS = {"one": np.ones(WIDTH), "zero": np.zeros(WIDTH), "blur": np.full((WIDTH, WIDTH), 1.0 / WIDTH)}
+
+
+@pytest.mark.parametrize(("count", "measured"), [(31, 0), (32, 1)])
+def test_kinks_are_measured_on_enough_inputs(count: int, measured: int) -> None:
+    made = planned(chain(2, inputs=sample(count, FEATURES)), kinks="spread")
+    assert sum(isinstance(found, Spread) for found in made.measured) == measured
+
+
 NOTHING = {
+    "mixed": lambda: planned(first(blurred, buffers=NUMBERS), kinks="spread"),
+    "normalised": lambda: planned(first(normalised, buffers=NUMBERS), kinks="spread"),
+    "a matrix that is used twice": lambda: planned(
+        first(twice_the_same, inputs={"x": sample(), "y": sample()}), kinks="spread"
+    ),
+    "one bias for all": lambda: planned(one_bias(), kinks="spread"),
     "no bias": lambda: planned(skips(), kinks="spread"),
     "used again and again": lambda: planned(recurrent(), kinks="spread"),
     "left alone": lambda: planned(chain(), kinks="spread", exclude="0"),
@@ -67,7 +122,30 @@ NOTHING = {
 }
 
 
+def one_bias() -> NumpyFramework:
+    def forward(b):
+        return b.linear(b.relu(b.map("add", b.product(b.input(), b.parameter("v"), "0"), b.parameter("c"))), "1")
+
+    shapes = {"v": (WIDTH, FEATURES), "c": (1,)} | dense(("1", WIDTH, 1))
+    return NumpyFramework(forward, shapes, sample())
+
+
 @pytest.mark.parametrize("case", NOTHING)
 def test_where_nothing_can_be_spread_it_is_refused(case: str) -> None:
     with pytest.raises(ValueError, match=r"nothing was written: kinks='spread' .* give the first layer a bias"):
         NOTHING[case]()
+
+
+@pytest.mark.parametrize(
+    ("known", "count"), [({}, 1), ({"obstacle": "it is expanded"}, 0), ({"is_frozen": True}, 0)], ids=str
+)
+def test_a_bias_that_cannot_be_written_is_not_spread(known: dict, count: int) -> None:
+    class Framework:
+        @staticmethod
+        def parameter(name: str) -> Parameter:
+            return Parameter(name, name, shape=(8,), **(known if name == "0.bias" else {}))
+
+    g = Drawing()
+    g.linear(g.relu(g.linear(g.input(4, 6), "0", 8)), "1", 3)
+    reading = g.read()
+    assert len(kinked_sums(reading, Facts(reading, Framework()))) == count  # type: ignore[arg-type]

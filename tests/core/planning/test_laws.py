@@ -8,7 +8,8 @@ import pytest
 from convex_init_core import InitSettings, free_recipe, positive_recipe, skip_recipe
 from convex_init_core.methods.sum_budget import Fed, gain_limit, solve_sum
 from convex_init_core.signal.signal_moments import activated, pre_activation
-from convex_init_core.weights.laws import Normal
+from convex_init_core.weights.laws import Normal, NumpyDraw
+from convex_init_core.weights.sampling import sample_raw
 from tests.core.planning.models import (
     FEATURES,
     WIDTH,
@@ -109,6 +110,24 @@ def test_a_layer_without_bias_passes_its_mean_on() -> None:
     assert set(made.biases) == {"0.bias"}
 
 
+def test_behind_a_layer_without_bias_the_papers_law_is_left() -> None:
+    """Its recipe is for a signal at its target, and this one has a mean."""
+    framework = chain(4)
+    del framework.arrays["1.bias"]
+    made = planned(framework, method="log_normal")
+    layers, paper = by_name(made), positive_recipe(WIDTH, "relu", InitSettings())
+    assert layers["2.weight"].recipe != paper
+    assert layers["3.weight"].recipe == paper  # behind a bias again
+    off = {}
+    for law, recipe in {"own": layers["2.weight"].recipe, "paper": paper}.items():
+        framework.write(made.fills(), 0)
+        (values,) = framework.at(("relu", 1))
+        draw = NumpyDraw(np.random.default_rng(1), (WIDTH, WIDTH))
+        off[law] = (values @ sample_raw(recipe.weight, None, draw).T + recipe.bias.mean).mean()
+    # It is taken for Gaussian, and is not: all of it is above 0.
+    assert abs(off["own"]) < 0.3 < 0.5 < abs(off["paper"])
+
+
 def test_a_missing_bias_is_added_where_it_is_wanted() -> None:
     made = planned(chain(bias=False), register_missing_bias=True, method="log_normal")
     expected = positive_recipe(WIDTH, "relu", InitSettings())
@@ -175,6 +194,21 @@ def test_a_bias_inside_a_square_shifts_nothing() -> None:
     assert "no bias: the mean goes on" in layers["a.weight"].note
     # N squares of variance v have mean v, the rest is the positive layer's
     assert layers["q.weight"].note.startswith("squares")
+
+
+@pytest.mark.parametrize("factor", [0.25, 4.0])
+def test_a_factor_of_a_square_is_taken_off_its_weight(factor: float) -> None:
+    def variance(number: float) -> float:
+        def forward(b):
+            x = b.input()
+            squared = b.map("multiply", b.map("square", b.linear(x, "q")), number)
+            return b.map("add", b.linear(b.relu(b.linear(x, "0")), "1"), squared)
+
+        shapes = dense(("0", FEATURES, WIDTH), ("q", FEATURES, WIDTH), ("1", WIDTH, WIDTH))
+        made = planned(NumpyFramework(forward, shapes, sample()))
+        return by_name(made)["q.weight"].recipe.statistics.weight_variance
+
+    assert variance(factor) * factor == pytest.approx(variance(1.0), rel=1e-9, abs=0.0)
 
 
 def test_what_feeds_a_layer_may_be_said() -> None:

@@ -174,3 +174,10 @@ def test_a_table_of_numbers_goes_on_below_where_the_terminal_is_narrow(columns, 
     assert [name.strip() for name in names] == head[1:]
     columns(None)
     assert "\n\n" not in in_blocks(rows)
+
+
+def test_a_weight_that_is_free_by_name_alone_is_told_apart() -> None:
+    first, second = planned(chain(2), free=["0", "1"]).layers
+    assert "against the data flow" in second.note
+    assert "against the data flow" not in first.note
+    assert all("against the data flow" not in layer.note for layer in planned(skips()).layers)

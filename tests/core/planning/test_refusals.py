@@ -190,3 +190,24 @@ def test_a_failure_half_way_leaves_everything_as_it_was(at: str, monkeypatch: py
     for name, values in before.items():
         np.testing.assert_array_equal(values, framework.arrays[name])
     assert framework.marked == set()
+
+
+def with_context(signed: bool) -> NumpyFramework:
+    """Convex in x, the smaller input, for any y; or in neither."""
+
+    def forward(b):
+        shift = b.map("tanh", b.linear(b.input("y"), "y"))
+        h = b.relu(b.map("add", b.linear(b.input("x"), "x"), shift))
+        return b.linear(b.map("sin", h) if signed else h, "1")
+
+    inputs = {"y": sample(64, 2 * FEATURES), "x": sample(64, FEATURES)}
+    return of(forward, ("x", FEATURES, WIDTH), ("y", 2 * FEATURES, WIDTH), ("1", WIDTH, 1), inputs=inputs)
+
+
+def test_another_request_is_named_that_would_do() -> None:
+    with pytest.raises(ValueError, match="in a part of its inputs, the rest being context: pass convex_inputs='x'"):
+        planned(with_context(False))
+    assert [layer.path for layer in planned(with_context(False), convex_inputs="x").layers if layer.role == "positive"]
+    with pytest.raises(ValueError, match="not known to be convex") as refusal:
+        planned(with_context(True))
+    assert "convex_inputs=" not in str(refusal.value)

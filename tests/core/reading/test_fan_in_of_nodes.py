@@ -53,3 +53,21 @@ def test_batched_axes_are_not_summed():
     data, weight = g.input(7, 2, 3), g.parameter("w", 7, 3, 5)
     g.node("contract", data, weight, shape=(7, 2, 5), axes=((2,), (1,)), batch=((0,), (0,)))
     assert g.read().products[0].fan_in == 3
+
+
+@pytest.mark.parametrize("width", [2, 3, 8])
+def test_a_number_for_each_feature_sums_as_many(width):
+    g = Drawing()
+    z = g.relu(g.linear(g.input(4, 6), "0", width))
+    g.reduce("sum", g.multiply(g.exp(g.parameter("w", width)), z), 1)
+    last = g.read().products[-1]
+    assert (last.source, last.fan_in) == ("w", width)
+
+
+@pytest.mark.parametrize("kernel", [2, 5])
+def test_a_number_for_each_place_of_a_map_sums_as_many(kernel):
+    g = Drawing()
+    z = g.relu(g.linear(g.input(4, 3, 2, 6), "0", kernel))
+    g.reduce("sum", g.multiply(g.exp(g.parameter("w", 2, kernel)), z), 2, 3)
+    last = g.read().products[-1]
+    assert (last.source, last.fan_in) == ("w", 2 * kernel)

@@ -38,6 +38,31 @@ def test_a_map_with_a_name(name):
     assert (found.source, str(found.positivity)) == ("w", shown)
 
 
+BY_VALUES = {
+    "larger of two": (lambda g, w: g.maximum(w, g.negate(w)), "abs"),
+    "half of |s| + s": (lambda g, w: g.multiply(0.5, g.add(g.abs(w), w)), "relu"),
+    "one over exp": (lambda g, w: g.reciprocal(g.exp(g.negate(w))), "exp"),
+    "log of 1 + exp": (lambda g, w: g.log1p(g.exp(w)), "softplus"),
+    "log of 1 + exp, steeper": (lambda g, w: g.multiply(0.5, g.log1p(g.exp(g.multiply(2.0, w)))), "softplus(beta=2)"),
+    "twice": (lambda g, w: g.add(g.maximum(w, g.negate(w)), g.abs(w)), "2·abs"),
+}
+
+
+@pytest.mark.parametrize("name", BY_VALUES)
+def test_a_map_that_is_written_out_gets_its_name_by_its_values(name):
+    make, shown = BY_VALUES[name]
+    g = Drawing()
+    assert str(trace(make(g, g.parameter("w", 5, 3))).positivity) == shown
+
+
+def test_a_sum_of_exponentials_with_another_number_is_no_softplus():
+    g = Drawing()
+    raw = g.parameter("w", 5, 3)
+    positivity = trace(g.log_add_exp(1.0, raw)).positivity
+    numbers = raw.constant.handle
+    assert positivity.value(numbers) == pytest.approx(np.logaddexp(1.0, numbers), rel=1e-9)
+
+
 def test_a_weight_without_a_map_has_its_factor():
     g = Drawing()
     found = trace(g.multiply(0.5, g.parameter("w", 5, 3)))
@@ -92,8 +117,20 @@ def test_equal_maps_without_a_name_are_equal():
 REFUSED = {
     "of both signs": (lambda g, w: g.tanh(w), "non-negative", True),
     "not monotone": (lambda g, w: g.add(g.sin(w), 2.0), "not monotone", True),
+    "a softplus that jumps": (lambda g, w: g.softplus(w, beta=1.0, threshold=1.0), "not monotone", True),
+    "a softplus below 0": (lambda g, w: g.softplus(w, beta=-1.0, threshold=20.0), "non-negative", True),
     "zero mean": (lambda g, w: g.subtract(w, g.reduce("mean", w)), "subtract", True),
     "shares": (lambda g, w: g.divide(g.exp(w), g.reduce("sum", g.exp(w))), "made of itself", True),
+    "a gain of both signs": (
+        lambda g, w: g.multiply(g.exp(w), g.parameter("g", 5, 1, low=-0.2)),
+        "its weight is made of 'w', 'g' by multiply, which is not known",
+        False,
+    ),
+    "a norm of both": (
+        lambda g, w: g.divide(w, g.add(g.reduce("max", w), g.parameter("g", 5, 1))),
+        "made of itself",
+        False,
+    ),
     "opaque": (lambda g, w: g.opaque(w, shape=(5, 3), why="", non_negative=False), "opaque", True),
     "two parameters": (
         lambda g, w: g.opaque(w, g.parameter("g", 5, 1), shape=(5, 3), why="", non_negative=False),
@@ -108,8 +145,16 @@ def test_what_is_no_map_of_single_numbers_is_refused_with_the_reason(name):
     make, reason, may_stay = REFUSED[name]
     g = Drawing()
     with pytest.raises(NoMap, match=reason) as refusal:
-        trace(make(g, g.parameter("w", 5, 3)))
+        trace(make(g, g.parameter("w", 5, 3)), Numbers(moments))
     assert refusal.value.may_stay is may_stay
+
+
+def test_a_map_without_values_above_0_is_inverted_where_it_has_some():
+    g = Drawing()
+    raw = g.parameter("w", 5, 3, high=-0.1)
+    weight = g.rsqrt(g.negate(raw))
+    positivity = trace(weight).positivity
+    assert positivity.inverse(weight.constant.handle) == pytest.approx(raw.constant.handle, rel=1e-9)
 
 
 def test_a_map_that_stands_still_on_the_way_is_refused():

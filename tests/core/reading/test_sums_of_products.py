@@ -215,3 +215,24 @@ def test_a_batch_normalisation_written_out_is_affine_with_constant_factors():
     assert [node for node, _ in last.present] == [mean]
     assert last.biases == [("beta", 1.0)]
     assert not reading.problems
+
+
+FACTORS = {
+    "as it is": (lambda g, s: s, (1.0, 1.0, 1.0)),
+    "turned over": (lambda g, s: g.negate(s), (-1.0, 1.0, -1.0)),
+    "turned over twice": (lambda g, s: g.negate(g.negate(s)), (1.0, 1.0, 1.0)),
+    "times a number": (lambda g, s: g.multiply(-0.5, s), (-0.5, 0.25, -0.5)),
+    "over a number": (lambda g, s: g.divide(s, -4.0), (-0.25, 0.0625, -0.25)),
+    "turned over and scaled": (lambda g, s: g.negate(g.multiply(3.0, s)), (-3.0, 9.0, -3.0)),
+    "twice": (lambda g, s: g.add(s, s), (2.0, 4.0, 2.0)),
+}
+
+
+@pytest.mark.parametrize("name", FACTORS)
+def test_the_moments_of_a_factor(name):
+    make, wanted = FACTORS[name]
+    g = Drawing()
+    x, z = stem(g)
+    g.add(g.linear(z, "1", 8), make(g, g.linear(x, "free", 8, bias=False)))
+    (factor,) = (term.factor for term in g.read().sums[-1].terms if term.product.source == "free.weight")
+    assert (factor.mean, factor.second, factor.literal) == wanted

@@ -9,6 +9,12 @@ from convex_init_core.reading.fed_by import Feeding
 from convex_init_core.theory.moments import feature_moments
 from tests.core.reading.drawn_graphs import Drawing
 
+
+def chosen_elu(g, s, alpha):
+    below = g.multiply(alpha, g.expm1(g.minimum(s, 0.0)))
+    return g.where(g.compare(s, 0.0, relation=">="), s, below)
+
+
 ACTIVATIONS = {
     "relu": (lambda g, s: g.relu(s), "relu"),
     "maximum": (lambda g, s: g.maximum(s, 0.0), "relu"),
@@ -24,6 +30,8 @@ ACTIVATIONS = {
     "half of |s| + s": (lambda g, s: g.multiply(g.add(g.abs(s), s), 0.5), "relu"),
     "log of 1 + exp": (lambda g, s: g.log(g.add(g.exp(g.multiply(3.0, s)), 1.0)), "softplus(3, 20)"),
     "elu, chosen": (lambda g, s: g.where(g.compare(s, 0.0, relation=">="), s, g.expm1(g.minimum(s, 0.0))), "elu(1)"),
+    "elu, chosen, a rounding too steep": (lambda g, s: chosen_elu(g, s, 1.0 + 8e-10), "elu(1)"),
+    "elu, chosen, too steep": (lambda g, s: chosen_elu(g, s, 1.01), "None"),
     "tanh": (lambda g, s: g.tanh(s), "None"),
     "square": (lambda g, s: g.square(s), "None"),
     "gelu by erf": (
