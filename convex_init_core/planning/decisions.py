@@ -114,3 +114,11 @@ def add_bias(made: Decisions, found: Sum, law: Normal) -> str:
             made.carrier[found], made.adding[found] = weight.bias, term.product
             return weight.bias
     return ""
+
+
+def term_notes(term: Term) -> list[str]:
+    """Return what is to be said of how a free term enters its sum."""
+    found = [f"squares, {term.squares:g} to a sum"] if term.squares else []
+    if not term.factor.second:
+        found.append("its factor starts at 0, so that nothing of it is in the sum yet")
+    return found

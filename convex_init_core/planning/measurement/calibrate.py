@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from convex_init_core.framework import Framework
     from convex_init_core.graph.nodes import Node
 
-_ENOUGH = 32  # numbers for a variance; below, the theory's estimate is the better one
+_ENOUGH = 32  # numbers for a variance; below, the theory's estimate is the better one, where there is a theory
 _CLOSE = 1e-3  # what is this close to its target is left alone, so that a second calibration changes nothing
 _LIMIT = 1e4  # largest scale
+_GUESS = 9.0  # variance of the logarithm of a variance that no theory gives: a factor of e³, either way
 _REACHED = 0.02  # by so much may the variance of an output be off, of what was measured; half precision rounds
 
 
@@ -155,10 +156,13 @@ class _Pass:
             if node.constant is not None:
                 value = self.framework.numbers(node.constant)
             else:
-                value = self.values.get(node)
-                self.waiting[node] -= 1
-                if not self.waiting[node]:
-                    self.values.pop(node, None)
+                seen, bias = found.seen_at(node)
+                value = self.values.get(seen)
+                self.waiting[seen] -= 1
+                if not self.waiting[seen]:
+                    self.values.pop(seen, None)
+                if value is not None and bias:
+                    value = value - self.framework.mean(bias)
             shaped = None if value is None else _like(value, total)
             if value is not None and shaped is not None:
                 fixed = fixed + factor * shaped
@@ -169,7 +173,7 @@ class _Pass:
 def _running(found: Measurement) -> Iterator[Node]:
     """The values that the run has to show beside the sum itself."""
     if isinstance(found, Measured):
-        yield from (node for node, _, _ in found.present if node.constant is None)
+        yield from (found.seen_at(node)[0] for node, _, _ in found.present if node.constant is None)
 
 
 def _like(value: NDArray[np.float64], total: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -208,7 +212,8 @@ def _corrected(
     can_shift = found.bias is not None
     if isinstance(found.variance, float) and not isinstance(found.mean, np.ndarray):
         wanted = kept if found.mean is None else found.mean
-        made = correct(total, fixed, before, wanted, found.variance, can_shift=can_shift)
+        least = 2 if found.is_without_theory else _ENOUGH
+        made = correct(total, fixed, before, wanted, found.variance, can_shift=can_shift, least=least)
         if found.is_output:
             _check_reached(found, made.values, found.variance)
         return made
@@ -242,6 +247,7 @@ def correct(
     variance: float,
     *,
     can_shift: bool = True,
+    least: int = _ENOUGH,
 ) -> Correction:
     """Return what gives a sum the mean ``kept`` and the given variance.
 
@@ -252,9 +258,10 @@ def correct(
         kept: the mean that is wanted.
         variance: that is wanted.
         can_shift: whether there is a bias to shift it by.
+        least: as in :func:`scale_for`.
     """
     branch = total - fixed - before
-    scale = scale_for(branch, fixed, variance)
+    scale = scale_for(branch, fixed, variance, least)
     if abs(scale - 1.0) <= _CLOSE:
         scale = 1.0
     shift = before
@@ -265,13 +272,41 @@ def correct(
     return Correction(scale, shift, before, scale * branch + fixed + shift)
 
 
-def scale_for(branch: NDArray[np.float64], fixed: NDArray[np.float64], variance: float) -> float:
-    """The c > 0 for which ``c · branch + fixed`` has the variance; 1 if the fixed part alone has it already."""
-    if branch.size < _ENOUGH:
+def scale_for(
+    branch: NDArray[np.float64], fixed: NDArray[np.float64], variance: float, least: int = _ENOUGH
+) -> float:
+    """The c > 0 for which ``c · branch + fixed`` has the variance; 1 if the fixed part alone has it already.
+
+    The logarithm of a variance of a few numbers is too low on average, by what is added here, and uncertain: the less
+    is known of it, the less of the scale is taken.
+
+    Args:
+        branch: the part that is scaled.
+        fixed: the part that is not.
+        variance: that is wanted.
+        least: so many numbers are needed; the scale is 1 with fewer.
+    """
+    if branch.size < least:
         return 1.0
     own, other = float(branch.var()), float(fixed.var())
+    cross = float(((branch - branch.mean()) * (fixed - fixed.mean())).mean())
+    raised, trust = (1.0, 1.0) if branch.size >= _ENOUGH else _of_few(branch.size)
+    own, other, cross = own * raised, other * raised, cross * raised
     if own <= 0.0 or other >= variance:
         return 1.0
-    cross = float(((branch - branch.mean()) * (fixed - fixed.mean())).mean())
     scale = (math.sqrt(max(cross**2 + own * (variance - other), 0.0)) - cross) / own
-    return min(max(scale, 1.0 / _LIMIT), _LIMIT)
+    return min(max(scale**trust, 1.0 / _LIMIT), _LIMIT)
+
+
+def _of_few(count: int) -> tuple[float, float]:
+    """What a variance of normal numbers lacks on average, as a factor, and how far it may be trusted.
+
+    With E log χ² = ψ(k/2) + log 2 and Var log χ² = ψ'(k/2) for k = count − 1, by the first terms of their expansions
+    for large arguments; the trust is that of a least squares estimate beside a guess.
+    """
+    z, digamma, trigamma = (count - 1) / 2.0, 0.0, 0.0
+    while z < 6.0:
+        digamma, trigamma, z = digamma - 1.0 / z, trigamma + 1.0 / z**2, z + 1.0
+    digamma += math.log(z) - 0.5 / z - 1.0 / (12.0 * z**2)
+    trigamma += 1.0 / z + 0.5 / z**2 + 1.0 / (6.0 * z**3)
+    return count / 2.0 * math.exp(-digamma), _GUESS / (_GUESS + trigamma)
