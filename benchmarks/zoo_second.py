@@ -92,7 +92,7 @@ def judged(name: str, depth: int) -> dict[str, Any]:
     for label, inputs, others in (("shown", shown, fresh), ("fresh", fresh, shown)):
         seen = pre_activations(model, inputs, others, entry.entry)
         found[f"variances, {label}"] = [float(f"{variance(s):.3g}") for s in seen if s[0].numel() > 1]
-        found[f"living, {label}"] = round(min(living_share(s) for s in seen), 3)
+        found[f"living, {label}"] = round(min((living_share(s) for s in seen), default=1.0), 3)
     report = ci.signal_report(model, fresh, convex_inputs=entry.convex_inputs, entry=entry.entry)
     found["sums, fresh"] = {layer.path: float(f"{layer.variance:.3g}") for layer in report.layers}
     found["sums"] = "within [0.25, 4]" if all(0.25 <= v <= 4.0 for v in found["sums, fresh"].values()) else "outside"
