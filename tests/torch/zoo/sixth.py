@@ -1,6 +1,10 @@
 """A sixth dozen, as independent authors write them from papers: flows, transport, labels, stability, gauges, solids.
 
 Each was written with its plan before it was run. A map or an activation that has no name in the theory is ``"*"``.
+
+Two expectations were wrong, and were put right afterwards: the flow had the symmetric activation in all layers, which is
+not monotone, so that the network was not convex, as the refusal said (the paper has it in the first layer only); and a
+bare parameter of a module of one's own is shown by its own name (``w.0.weight``).
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ class PosLinear(nn.Linear):
 
 
 class PotentialFlow(nn.Module):
-    """Convex potential flow: softplus made symmetric, gains, and a quadratic term with learnt strengths of both."""
+    """Convex potential flow: softplus made symmetric in the first layer, gains, and a quadratic term with learnt strengths of both."""
 
     def __init__(self, depth):
         super().__init__()
@@ -51,7 +55,7 @@ class PotentialFlow(nn.Module):
     def forward(self, x):
         z = self.phi(self.Wzs[0](x))
         for Wz, Wx in zip(self.Wzs[1:-1], self.Wxs[:-1], strict=True):
-            z = self.phi(Wz(z) + Wx(x))
+            z = F.softplus(Wz(z) + Wx(x))
         z = self.Wzs[-1](z) + self.Wxs[-1](x)
         return F.softplus(self.w1) * z + F.softplus(self.w0) * (x.view(len(x), -1) ** 2).sum(1, keepdim=True) / 2
 
@@ -60,7 +64,8 @@ def flow_rows(depth):
     rows = [free("Wzs.0", SEEN)]
     for i in range(depth):
         shift = f"Wxs.{i}" if i < depth - 1 else ""
-        rows.append(positive(f"Wzs.{i + 1}", WIDTH, "*", "0.015625·softplus", shift=shift))
+        fed = SOFTPLUS if i else "*"
+        rows.append(positive(f"Wzs.{i + 1}", WIDTH, fed, "0.015625·softplus", shift=shift))
         rows.append(skip(f"Wxs.{i}", SEEN, f"Wzs.{i + 1}"))
     return rows
 
@@ -124,11 +129,11 @@ class CellTransport(nn.Module):
 def cell_rows(depth):
     return [
         free("a.0", SEEN),
-        positive("w.0", WIDTH, None, "softplus", shift="a.1"),
-        skip("a.1", SEEN, "w.0"),
-        positive("w.1", WIDTH, "leaky_relu(0.2)", "softplus", shift="a.2"),
-        skip("a.2", SEEN, "w.1"),
-        skip("factor", SEEN, "w.1"),
+        positive("w.0.weight", WIDTH, None, "softplus", shift="a.1"),
+        skip("a.1", SEEN, "w.0.weight"),
+        positive("w.1.weight", WIDTH, "leaky_relu(0.2)", "softplus", shift="a.2"),
+        skip("a.2", SEEN, "w.1.weight"),
+        skip("factor", SEEN, "w.1.weight"),
     ]
 
 
