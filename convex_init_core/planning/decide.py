@@ -21,7 +21,7 @@ from convex_init_core.methods.sum_budget import (
     solve_sum,
 )
 from convex_init_core.planning import refusals
-from convex_init_core.planning.decisions import UNNAMED, Decision, Decisions, add_bias, term_notes
+from convex_init_core.planning.decisions import UNNAMED, Decision, Decisions, add_bias, beside_notes, term_notes
 from convex_init_core.planning.facts import Facts, shows_input
 from convex_init_core.planning.measurement.kinks import NOTHING_TO_SPREAD, kinked_sums
 from convex_init_core.planning.outputs.returned_sums import output_sums
@@ -244,9 +244,7 @@ class _Decider:
         others = self.facts.paths([each for each in found.positive if each.product.source != product.source])
         if others:
             notes.append(f"summed with {', '.join(others)}")
-        convex = [node.place.operation or node.name for node, _ in found.present if self.reading.is_convex(node)]
-        if convex:
-            notes.append(f"beside {', '.join(convex)} as it is")
+        notes += beside_notes(found, self.reading, self.signals, self._variance(found))
         if not through.reparametrises:
             weight = self.facts.parameter(product.source)
             kept = f"kept non-negative by {weight.kept_by}" if weight.kept_by else f"for {weight.keeper} to keep so"
@@ -321,7 +319,7 @@ class _Decider:
             taken = facts.before_scaling(budget, found, ranked[0])
             made.biases[ranked[0]] = Normal(taken.bias_mean, math.sqrt(taken.bias_variance))
             made.carrier[found] = ranked[0]
-        if not found.positive:
+        if not found.positive or found.normalised is not None:  # a normalisation takes out what is added in front of it
             return ""
         shared = [source for source in biases if facts.factor(found, source) != 0.0]  # another sum may have it: tied
         if not shared and self.request.register_missing_bias and (budget.bias_mean or budget.bias_variance):
