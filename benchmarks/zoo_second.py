@@ -25,8 +25,8 @@ WHAT = {
         "fourteen as independent authors write them from papers (flows, transport, labels, stability, gauges, solids, "
         "images, sets, control), written with their plans before any was run; 256 examples; 'first' is what came out "
         "at once; before 'after' two expectations were put right, as tests/torch/zoo/sixth.py says: one network was "
-        "not convex, and was refused for it. 'last input quadratic' adds |x|²/2, of variance 4, as it is; 'stable' has a "
-        "clamp inside of its activation, which 'signal' counts as one, and 'sums' does not"
+        "not convex, and was refused for it. 'last input quadratic' and 'potential flow' add |x|²/2, of variance 4, as "
+        "it is; 'stable' has a clamp inside of its activation, which 'signal' counts as one, and 'sums' does not"
     ),
     "fifth": (
         "fifteen in the manner of published code (mechanics, graphs, transport, regularisers, flows, control), written "

@@ -10,8 +10,8 @@ from convex_init_core.convexity.calculus import Value
 from convex_init_core.graph.nodes import Graph, Node
 from convex_init_core.reading.behind_a_weight import NoMap, Traced, main_parameter, trace
 from convex_init_core.reading.factors import Numbers
-from convex_init_core.reading.parts import Factor, Product
 from convex_init_core.reading.fixed.reductions import reduction
+from convex_init_core.reading.parts import Factor, Product
 from convex_init_core.weights.fans import transposed_convolution_fan_in
 
 

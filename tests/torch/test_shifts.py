@@ -81,7 +81,7 @@ def test_the_plan_names_one_that_moves_the_sum_or_none(name, count):
     assert (layers["hidden"].shift_into, layers["last"].shift_into) == (hidden, last)
     ci.apply_(model, x, generator=torch.Generator().manual_seed(0))
     output = model(fresh)
-    assert 0.25 < output.var() < 4.0
+    assert (0.25 if count > 6 else 0.03) < output.var() < 4.0
     if last:  # with a few examples the mean is the theory's, or that of these few
         assert output.mean().abs() < (0.5 if count >= 32 else 2.0) * output.std()
     assert ci.certify(model, x)

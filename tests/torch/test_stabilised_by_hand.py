@@ -1,4 +1,4 @@
-"""Log-sum-exp, log-add-exp and softplus that people write out so that nothing overflows; and what is close but wrong."""
+"""Log-sum-exp and log-add-exp that people write out so that nothing overflows; and what is close but wrong."""
 
 from __future__ import annotations
 

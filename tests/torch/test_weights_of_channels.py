@@ -1,4 +1,4 @@
-"""A non-negative number for each channel, whose products are summed over channels and positions: a weight, not a gain."""
+"""A number for each channel, whose products are summed over channels and positions: a weight, not a gain."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from convex_init_core.planning.measurement.few import ENOUGH, of_few
 from convex_init_core.planning.measurement.kinks import Spread, spread
 from convex_init_core.planning.measurement.to_measure import Measured, Measurement, Normalised
 from convex_init_core.planning.outputs.level import Level
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
     from convex_init_core.framework import Framework
     from convex_init_core.graph.nodes import Node
 
-_ENOUGH = 32  # numbers for a variance; below, the theory's estimate is the better one, where there is a theory
 _CLOSE = 1e-3  # what is this close to its target is left alone, so that a second calibration changes nothing
 _LIMIT = 1e4  # largest scale
-_GUESS = 9.0  # variance of the logarithm of a variance that no theory gives: a factor of e³, either way
 _REACHED = 0.02  # by so much may the variance of an output be off, of what was measured; half precision rounds
 
 
@@ -112,7 +111,7 @@ class _Pass:
 
     def _set_statistics(self, found: Normalised, values: NDArray[np.float64]) -> None:
         rows = np.moveaxis(values, found.axis, -1).reshape(-1, values.shape[found.axis])
-        if len(rows) >= _ENOUGH:
+        if len(rows) >= ENOUGH:
             self.framework.set_statistics(found.mean, rows.mean(axis=0))
             self.framework.set_statistics(found.variance, rows.var(axis=0, ddof=1))
 
@@ -197,9 +196,9 @@ def _is_close(found: Measured, total: NDArray[np.float64], kept: float) -> bool:
     """Whether a sum that has a theory may stay as it is."""
     if found.tolerance <= 1.0 or not isinstance(found.variance, float):
         return False
-    if total.size < _ENOUGH:
-        return True
     variance, whole = found.variance, float(total.var())
+    if found.few and whole == 0.0:  # a unit that is asleep on these few
+        return True
     off = max(whole / variance, variance / whole) if whole > 0.0 else math.inf
     is_centred = abs(float(total.mean()) - kept) <= math.sqrt(variance * (found.tolerance - 1.0))
     return off <= found.tolerance and is_centred
@@ -212,8 +211,8 @@ def _corrected(
     can_shift = found.bias is not None
     if isinstance(found.variance, float) and not isinstance(found.mean, np.ndarray):
         wanted = kept if found.mean is None else found.mean
-        least = 2 if found.is_without_theory else _ENOUGH
-        made = correct(total, fixed, before, wanted, found.variance, can_shift=can_shift, least=least)
+        least = 2 if found.is_without_theory or found.few else ENOUGH
+        made = correct(total, fixed, before, wanted, found.variance, can_shift=can_shift, least=least, few=found.few)
         if found.is_output:
             _check_reached(found, made.values, found.variance)
         return made
@@ -232,7 +231,7 @@ def _corrected(
 
 
 def _check_reached(found: Measured, values: NDArray[np.float64], variance: float) -> None:
-    if values.size >= _ENOUGH and not abs(float(values.var()) / variance - 1.0) <= _REACHED:
+    if values.size >= ENOUGH and not abs(float(values.var()) / variance - 1.0) <= _REACHED:
         raise ValueError(
             f"{found}: its output cannot have variance {variance:.3g} at the start: it has {values.var():.3g}, of what "
             "its weights do not change; leave output_variance= or targets= out; nothing was written"
@@ -247,7 +246,8 @@ def correct(
     variance: float,
     *,
     can_shift: bool = True,
-    least: int = _ENOUGH,
+    least: int = ENOUGH,
+    few: int = 0,
 ) -> Correction:
     """Return what gives a sum the mean ``kept`` and the given variance.
 
@@ -259,9 +259,10 @@ def correct(
         variance: that is wanted.
         can_shift: whether there is a bias to shift it by.
         least: as in :func:`scale_for`.
+        few: likewise.
     """
     branch = total - fixed - before
-    scale = scale_for(branch, fixed, variance, least)
+    scale = scale_for(branch, fixed, variance, least, few)
     if abs(scale - 1.0) <= _CLOSE:
         scale = 1.0
     shift = before
@@ -273,7 +274,7 @@ def correct(
 
 
 def scale_for(
-    branch: NDArray[np.float64], fixed: NDArray[np.float64], variance: float, least: int = _ENOUGH
+    branch: NDArray[np.float64], fixed: NDArray[np.float64], variance: float, least: int = ENOUGH, few: int = 0
 ) -> float:
     """The c > 0 for which ``c · branch + fixed`` has the variance; 1 if the fixed part alone has it already.
 
@@ -285,28 +286,15 @@ def scale_for(
         fixed: the part that is not.
         variance: that is wanted.
         least: so many numbers are needed; the scale is 1 with fewer.
+        few: how many numbers count, if not all: those of one unit, where units share much.
     """
     if branch.size < least:
         return 1.0
     own, other = float(branch.var()), float(fixed.var())
     cross = float(((branch - branch.mean()) * (fixed - fixed.mean())).mean())
-    raised, trust = (1.0, 1.0) if branch.size >= _ENOUGH else _of_few(branch.size)
+    raised, trust = of_few(few or branch.size)
     own, other, cross = own * raised, other * raised, cross * raised
     if own <= 0.0 or other >= variance:
         return 1.0
     scale = (math.sqrt(max(cross**2 + own * (variance - other), 0.0)) - cross) / own
-    return min(max(scale**trust, 1.0 / _LIMIT), _LIMIT)
-
-
-def _of_few(count: int) -> tuple[float, float]:
-    """What a variance of normal numbers lacks on average, as a factor, and how far it may be trusted.
-
-    With E log χ² = ψ(k/2) + log 2 and Var log χ² = ψ'(k/2) for k = count − 1, by the first terms of their expansions
-    for large arguments; the trust is that of a least squares estimate beside a guess.
-    """
-    z, digamma, trigamma = (count - 1) / 2.0, 0.0, 0.0
-    while z < 6.0:
-        digamma, trigamma, z = digamma - 1.0 / z, trigamma + 1.0 / z**2, z + 1.0
-    digamma += math.log(z) - 0.5 / z - 1.0 / (12.0 * z**2)
-    trigamma += 1.0 / z + 0.5 / z**2 + 1.0 / (6.0 * z**3)
-    return count / 2.0 * math.exp(-digamma), _GUESS / (_GUESS + trigamma)
+    return min(max(math.pow(scale, trust), 1.0 / _LIMIT), _LIMIT)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from convex_init_core.planning.facts import readers
+from convex_init_core.planning.measurement.few import chance
 from convex_init_core.planning.measurement.kinks import Spread
 from convex_init_core.planning.measurement.sizes import SAMPLES, axis_of_units, samples
 from convex_init_core.planning.outputs.level import Level, level_of, moved_by
@@ -69,6 +70,7 @@ class Measured:
         is_output: whether the user wants mean or variance of it.
         is_last: whether the model has to be run anew behind it, because what is changed here is also used elsewhere.
         is_without_theory: whether a few numbers are better than none.
+        few: how many samples there are beside a theory, if they are few; else 0.
         seen: for values that are present, a later one that shows them, and the bias that it adds to them, by name.
     """
 
@@ -85,6 +87,7 @@ class Measured:
     is_output: bool = False
     is_last: bool = False
     is_without_theory: bool = False
+    few: int = 0
     seen: Mapping[Node, tuple[Node, str]] = field(default_factory=dict)
 
     def seen_at(self, node: Node) -> tuple[Node, str]:
@@ -156,9 +159,7 @@ def to_measure(reading: Reading, decisions: Decisions, request: Request, has_inp
         if not deciding or (request.settings.needs_geometry and found.positive and not exactly):
             continue
         # One weight in sums of different kinds cannot be right in each: the first says nothing of a fixed point.
-        by_default = (
-            _scales_by_itself(decisions, request) and found in decisions.facts.alike and samples(found) >= SAMPLES
-        )
+        by_default = _scales_by_itself(decisions, request) and found in decisions.facts.alike and samples(found) > 1
         if exactly or found in decisions.doubtful or by_default:
             chosen.append(_measured(reading, found, decisions, exactly, readers_of, request))
             if found in decisions.doubtful and found.root.size < SAMPLES:
@@ -287,6 +288,7 @@ def _measured(
         (node, factor.mean, reading.is_convex(node) and bool(found.positive)) for node, factor in found.present
     )
     names = [term.product.source for term in found.terms] + [name for name, _ in biases]
+    is_doubtful = found in decisions.doubtful
     return Measured(
         root=found.root,
         paths=facts.paths(found.terms),
@@ -298,9 +300,10 @@ def _measured(
         mean=mean,
         axis=axis_of_units(found),
         is_output=found in decisions.outputs and request.outputs.is_asked,
-        tolerance=1.0 if exactly or found in decisions.doubtful else LEFT_ALONE,
+        tolerance=1.0 if exactly or is_doubtful else LEFT_ALONE * chance(samples(found)),
         is_last=len(weights) < len(heard) or any(len(readers_of.get(name, ())) > 1 for name in names),
-        is_without_theory=found in decisions.doubtful,
+        is_without_theory=is_doubtful,
+        few=0 if exactly or is_doubtful or samples(found) >= SAMPLES else samples(found),
         seen=_behind_biases(reading, [node for node, _, _ in present]),
     )
 

@@ -31,7 +31,10 @@ def reduction(node: Node, consumers: Mapping[Node, list[Node]]) -> Reduction | N
         consumers: of every node.
     """
     found: Reduction | None = None
-    at, origins = node, [(axis,) for axis in range(len(node.shape))]  # of each axis, those of the value within it
+    at = node
+    origins: list[tuple[int, ...]] = [
+        (axis,) for axis in range(len(node.shape))
+    ]  # within each axis, those of the value
     while len(ahead := consumers.get(at, [])) == 1:
         (then,) = ahead
         if then.name in ("sum", "mean"):
@@ -40,8 +43,8 @@ def reduction(node: Node, consumers: Mapping[Node, list[Node]]) -> Reduction | N
             divisor = at.size / then.size if then.name == "mean" else 1.0
             before, over = ((), 1.0) if found is None else (found.axes, found.divisor)
             found = Reduction(then, (*before, *axes), over * divisor)
-            left = [() if axis in gone else of for axis, of in enumerate(origins)]
-            origins = left if then.params["keepdims"] else [of for axis, of in enumerate(left) if axis not in gone]
+            keeps = then.params["keepdims"]
+            origins = [() if axis in gone else of for axis, of in enumerate(origins) if keeps or axis not in gone]
         elif then.name == "reshape" and (merged := _merged(at.shape, then.shape, origins)) is not None:
             origins = merged
         else:

@@ -2,9 +2,9 @@
 
 Each was written with its plan before it was run. A map or an activation that has no name in the theory is ``"*"``.
 
-Two expectations were wrong, and were put right afterwards: the flow had the symmetric activation in all layers, which is
-not monotone, so that the network was not convex, as the refusal said (the paper has it in the first layer only); and a
-bare parameter of a module of one's own is shown by its own name (``w.0.weight``).
+Two expectations were wrong, and were put right afterwards: the flow had the symmetric activation in all layers, which
+is not monotone, so that the network was not convex, as the refusal said (the paper has it in the first layer only); and
+a bare parameter of a module of one's own is shown by its own name (``w.0.weight``).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class PosLinear(nn.Linear):
 
 
 class PotentialFlow(nn.Module):
-    """Convex potential flow: softplus made symmetric in the first layer, gains, and a quadratic term with learnt strengths of both."""
+    """Convex potential flow: softplus, made symmetric in the first layer, gains, and a square; both with a strength."""
 
     def __init__(self, depth):
         super().__init__()

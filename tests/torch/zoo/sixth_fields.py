@@ -119,9 +119,7 @@ class DeepSet(nn.Module):
     def forward(self, x):
         z = F.elu(self.own(x) + self.mean(x.mean(dim=1, keepdim=True)))
         pooled = z.mean(dim=1, keepdim=True)
-        z = F.elu(
-            F.linear(z, self.hidden.weight.exp(), self.hidden.bias) + F.linear(pooled, self.across.weight.exp())
-        )
+        z = F.elu(F.linear(z, self.hidden.weight.exp(), self.hidden.bias) + F.linear(pooled, self.across.weight.exp()))
         return F.linear(z.mean(dim=1), self.rho.weight.exp(), self.rho.bias)
 
 
@@ -185,7 +183,8 @@ class StrainEnergy(nn.Module):
 
 
 def strain_rows(depth):
-    rows = [positive(f"weights.{i}", 3 if i == 0 else WIDTH, None, "softplus", shift=f"biases.{i}") for i in range(depth)]
+    seen = [3, *[WIDTH] * (depth - 1)]
+    rows = [positive(f"weights.{i}", n, None, "softplus", shift=f"biases.{i}") for i, n in enumerate(seen)]
     return [*rows, positive("last", WIDTH, "softplus(1, 20)", "softplus")]
 
 
