@@ -21,7 +21,7 @@ from convex_init_core.methods.sum_budget import (
     solve_sum,
 )
 from convex_init_core.planning import refusals
-from convex_init_core.planning.decisions import UNNAMED, Decision, Decisions, add_bias
+from convex_init_core.planning.decisions import UNNAMED, Decision, Decisions, add_bias, beside_notes, term_notes
 from convex_init_core.planning.facts import Facts, shows_input
 from convex_init_core.planning.measurement.kinks import NOTHING_TO_SPREAD, kinked_sums
 from convex_init_core.planning.outputs.returned_sums import output_sums
@@ -122,7 +122,7 @@ class _Decider:
                 recipes = self._structured(found)
                 mean = recipes[0].bias.mean if has_bias else 0.0
                 layers = tuple(recipe.statistics for recipe in recipes)
-                linear = sum(1 for term in found.free if not term.squares)
+                linear = sum(1 for term in found.heard if not term.squares)
                 free = recipes[0].statistics.skip_variance / max(linear, 1)
                 budget = replace(budget, layers=layers, bias_mean=mean, bias_variance=0.0, free_variance=free)
             if has_bias:
@@ -168,7 +168,7 @@ class _Decider:
             has_bias = has_bias and not self.facts.is_long_loop(found)
             if fed and any(term.product.source in self.facts.alone for term in found.free):
                 share = max(share, SHARE_OF_STEPS)
-        squares = [term.squares for term in found.free if term.squares]
+        squares = [term.squares for term in found.heard if term.squares]
         settled = self.made.settled(found, fed)
         budget = solve_sum(
             [each for each, moments in zip(fed, settled, strict=True) if moments is None],
@@ -176,7 +176,7 @@ class _Decider:
             self._variance(found),
             settings.bias_noise,
             share,
-            free=len(found.free) - len(squares),
+            free=len(found.heard) - len(squares),
             squares=squares,
             present=present,
             settled=[moments for moments in settled if moments is not None],
@@ -244,9 +244,7 @@ class _Decider:
         others = self.facts.paths([each for each in found.positive if each.product.source != product.source])
         if others:
             notes.append(f"summed with {', '.join(others)}")
-        convex = [node.place.operation or node.name for node, _ in found.present if self.reading.is_convex(node)]
-        if convex:
-            notes.append(f"beside {', '.join(convex)} as it is")
+        notes += beside_notes(found, self.reading, self.signals, self._variance(found))
         if not through.reparametrises:
             weight = self.facts.parameter(product.source)
             kept = f"kept non-negative by {weight.kept_by}" if weight.kept_by else f"for {weight.keeper} to keep so"
@@ -270,14 +268,14 @@ class _Decider:
 
     def _free_terms(self, found: Sum, budget: Budget, doubt: str) -> None:
         beside = self.facts.paths(found.positive)
-        linear = [term for term in found.free if not term.squares]
-        quadratic = [term for term in found.free if term.squares]
+        linear = [term for term in found.heard if not term.squares]
+        quadratic = [term for term in found.heard if term.squares]
+        silent = [term for term in found.free if not term.factor.second]
         variances = [budget.free_variance / max(term.factor.second, 1e-30) for term in linear]
-        variances += [
-            variance / max(abs(term.factor.mean), 1e-30)
-            for term, variance in zip(quadratic, budget.inner_variances, strict=True)
-        ]
-        for term, variance in zip((*linear, *quadratic), variances, strict=True):
+        inner = zip(quadratic, budget.inner_variances, strict=True)
+        variances += [variance / max(abs(term.factor.mean), 1e-30) for term, variance in inner]
+        variances += [self.settings.variance / max(term.squares, 1.0) for term in silent]
+        for term, variance in zip((*linear, *quadratic, *silent), variances, strict=True):
             source = term.product.source
             decided = source in self.made.of_weight or source in self.chosen.excluded
             if not decided and (beside or source not in self.facts.skips):  # a skip is decided where it is one
@@ -295,7 +293,7 @@ class _Decider:
         if variance <= 0.0:
             raise ValueError("skip_share must be above 0 for a network with free skips, got 0: they would start at 0")
         recipe = free_recipe_of(product.fan_in, variance / product.factor**2)
-        notes = [f"squares, {term.squares:g} to a sum"] if term.squares else []
+        notes = term_notes(term)
         if noise > 0.0:
             statistics = replace(recipe.statistics, bias_variance=noise)
             recipe = replace(recipe, statistics=statistics, bias=Normal(0.0, math.sqrt(noise)))
@@ -321,7 +319,7 @@ class _Decider:
             taken = facts.before_scaling(budget, found, ranked[0])
             made.biases[ranked[0]] = Normal(taken.bias_mean, math.sqrt(taken.bias_variance))
             made.carrier[found] = ranked[0]
-        if not found.positive:
+        if not found.positive or found.normalised is not None:  # a normalisation takes out what is added in front of it
             return ""
         shared = [source for source in biases if facts.factor(found, source) != 0.0]  # another sum may have it: tied
         if not shared and self.request.register_missing_bias and (budget.bias_mean or budget.bias_variance):

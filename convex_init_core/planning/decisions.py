@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING
 from convex_init_core.methods.recipe import Recipe
 from convex_init_core.methods.sum_budget import Fed, forward_sum
 from convex_init_core.planning.facts import Facts
+from convex_init_core.reading.signals import Signals, as_factor
 from convex_init_core.theory.activations import identity
 from convex_init_core.weights.laws import Normal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convex_init_core.reading.parts import Product, Sum, Term
+    from convex_init_core.reading.parts import Product, Reading, Sum, Term
     from convex_init_core.theory.moments import FeatureMoments
     from convex_init_core.theory.statistics import LayerStatistics
 
 UNNAMED = replace(identity(), name="unnamed")
 """What stands in a plan where no single function that the theory knows feeds a layer."""
+
+LOUD = 2.0
+"""So many times the variance of its sum may a value have that no weight changes, before the plan says it."""
 
 
 @dataclass(eq=False)
@@ -114,3 +118,29 @@ def add_bias(made: Decisions, found: Sum, law: Normal) -> str:
             made.carrier[found], made.adding[found] = weight.bias, term.product
             return weight.bias
     return ""
+
+
+def term_notes(term: Term) -> list[str]:
+    """Return what is to be said of how a free term enters its sum."""
+    found = [f"squares, {term.squares:g} to a sum"] if term.squares else []
+    if not term.factor.second:
+        found.append("its factor starts at 0, so that nothing of it is in the sum yet")
+    return found
+
+
+def beside_notes(found: Sum, reading: Reading, signals: Signals, variance: float) -> list[str]:
+    """Return what is to be said of the values that are added as they are.
+
+    Args:
+        found: the sum.
+        reading: that it is part of.
+        signals: which know the moments of what no weight changes.
+        variance: that the sum is to have.
+    """
+    convex = [(node, factor) for node, factor in found.present if reading.is_convex(node)]
+    notes = [f"beside {', '.join(node.place.operation or node.name for node, _ in convex)} as it is"] if convex else []
+    fixed = [as_factor(factor, signals.of(node)[0]) for node, factor in convex if not signals.weighted.get(node, True)]
+    loudest = max((moments.variance for moments in fixed), default=0.0)
+    if loudest > LOUD * variance:
+        notes.append(f"that has variance {loudest:.3g}, which no weight of the plan takes away")
+    return notes

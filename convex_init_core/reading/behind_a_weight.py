@@ -34,15 +34,7 @@ class Traced:
 
 
 class NoMap(ValueError):
-    """What lies between a parameter and a weight is no map from one raw number to one weight.
-
-    Attributes:
-        may_stay: whether a weight that may be of either sign can be left as it is, such as an orthogonal one.
-    """
-
-    def __init__(self, message: str, *, may_stay: bool = True) -> None:
-        super().__init__(message)
-        self.may_stay = may_stay
+    """What lies between a parameter and a weight is no map from one raw number to one weight."""
 
 
 def trace(weight: Node, numbers: Numbers | None = None) -> Traced:
@@ -172,15 +164,13 @@ def _without_name(outermost: Node, scale: float, at: Node) -> Traced:
     if _is_normalised(outermost):
         raise NoMap(
             "its weight is normalised by a value that is made of itself, so it is no function of one raw number; "
-            "initialise it yourself, and leave it out with exclude=",
-            may_stay=is_one,
+            "initialise it yourself, and leave it out with exclude="
         )
     if not is_one:
         made_of = ", ".join(repr(name) for name in outermost.parameters)
         raise NoMap(
             f"its weight is made of {made_of} by {_called(at)}, which is not known; initialise it before that "
-            "is put on it (such as a weight norm), or leave it out with exclude=",
-            may_stay=False,
+            "is put on it (such as a weight norm), or leave it out with exclude="
         )
     if at.name in ("multiply", "divide"):
         raise NoMap(f"its weight is scaled by {_called(at)} in a way that is not known")

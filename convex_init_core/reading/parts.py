@@ -106,6 +106,11 @@ class Sum:
         """Terms with weights of either sign."""
         return [term for term in self.terms if not term.product.positive]
 
+    @property
+    def heard(self) -> list[Term]:
+        """The free terms but those whose factor is 0, such as a gate that is to open in training."""
+        return [term for term in self.free if term.factor.second]
+
 
 @dataclass(eq=False)
 class Reading:

@@ -10,6 +10,7 @@ from convex_init_core.convexity.calculus import Value
 from convex_init_core.graph.nodes import Graph, Node
 from convex_init_core.reading.behind_a_weight import NoMap, Traced, main_parameter, trace
 from convex_init_core.reading.factors import Numbers
+from convex_init_core.reading.fixed.reductions import reduction
 from convex_init_core.reading.parts import Factor, Product
 from convex_init_core.weights.fans import transposed_convolution_fan_in
 
@@ -31,6 +32,7 @@ class Products:
     Attributes:
         by_node: usually one; several where parts of the summed axis have weights or roles of their own.
         reduced: sums and means of products element by element, with the product and the factor of its elements.
+        of_positions: those among them that sum positions as well, which share the weight of their channel.
         problems: names of parameters that could not be read, and why.
         left: names of free parameters that stay as they are, and why.
     """
@@ -43,6 +45,7 @@ class Products:
     numbers: Numbers = field(default_factory=Numbers)
     by_node: dict[Node, list[Product]] = field(default_factory=dict)
     reduced: dict[Node, tuple[Node, Factor]] = field(default_factory=dict)
+    of_positions: set[Node] = field(default_factory=set)
     problems: list[tuple[str, str]] = field(default_factory=list)
     left: list[tuple[str, str]] = field(default_factory=list)
 
@@ -92,27 +95,31 @@ class Products:
                 self._add(node, traced, data, fan_in * (found[-1].stop - found[0].start) / width)
 
     def _element_wise(self, node: Node) -> None:
-        """A weight for each feature, whose products are summed by the next operation: ``(w * z).sum(1)``."""
-        operands, ahead = self._operands(node), self.consumers.get(node, [])
-        if operands is None or len(ahead) != 1 or ahead[0].name not in ("sum", "mean"):
+        """A weight for each feature, whose products are summed by the next operations: ``(w * z).sum(1)``."""
+        operands = self._operands(node)
+        reduced = None if operands is None else reduction(node, self.consumers)
+        if operands is None or reduced is None:
             return
         weight, data = operands
-        own = (1,) * (len(node.shape) - len(weight.shape)) + weight.shape
-        axes = ahead[0].params["axes"]
-        fan_in = math.prod(node.shape[axis] for axis in axes if own[axis] > 1)
-        # A number for a whole channel is a gain, not a weight of each position.
-        is_shared = any(
-            own[axis] == 1 < node.shape[axis] for axis in axes if axis >= len(node.shape) - len(weight.shape)
-        )
-        if fan_in == 1 or is_shared or not self._role(weight.parameters[0], data):
+        ahead_of_weight = len(node.shape) - len(weight.shape)
+        own = (1,) * ahead_of_weight + weight.shape
+        fan_in = math.prod(node.shape[axis] for axis in reduced.axes if own[axis] > 1)
+        # A number for a whole channel, of which only positions are summed, is a gain.
+        if fan_in == 1 or not self._role(weight.parameters[0], data):
             return
         try:
             traced = trace(weight, self.numbers)
         except NoMap:
             return
         self._add(node, traced, data, float(fan_in))
-        scale = ahead[0].size / node.size if ahead[0].name == "mean" else 1.0
-        self.reduced[ahead[0]] = node, Factor(scale, scale**2, scale)
+        first = 1 if len(reduced.axes) == len(node.shape) else 0  # examples, where all is summed
+        shared = [axis for axis in reduced.axes if own[axis] == 1 and axis >= max(ahead_of_weight, first)]
+        positions = math.prod(node.shape[axis] for axis in shared)
+        # The sum over the positions of a channel counts as one feature, as large as if they were all the same.
+        scale = positions / reduced.divisor
+        self.reduced[reduced.last] = node, Factor(scale, scale**2, scale)
+        if positions > 1:
+            self.of_positions.add(reduced.last)
 
     def _traced(self, weight: Node, datas: list[Node]) -> Traced | None:
         """What is behind a weight; ``None`` if it cannot be read, with a problem or a note."""
@@ -124,7 +131,7 @@ class Products:
         except NoMap as error:
             names = set(weight.parameters)
             positive = bool(names & self.positive) or (is_convex and not names & self.free)
-            found = self.problems if positive or not error.may_stay else self.left
+            found = self.problems if positive else self.left  # orthogonal, normed, of low rank: it may have either sign
             found.append((main_parameter(weight), str(error)))
             return None
 

@@ -55,7 +55,7 @@ class _Sums:
         numbers: Numbers,
     ) -> None:
         self.graph, self.values, self.consumers, self.numbers = graph, values, consumers, numbers
-        self.products, self.reduced = products.by_node, products.reduced
+        self.products, self.reduced, self.of_positions = products.by_node, products.reduced, products.of_positions
         self.order = {node: place for place, node in enumerate(graph)}
         self.inside: dict[Node, frozenset[str]] = {}
 
@@ -126,7 +126,7 @@ class _Sums:
         ahead = self._summands(node, factor, outermost)
         if ahead:
             taken.add(node)
-            if node.name in ("contract", "convolve"):
+            if node.name in ("contract", "convolve") or node in self.of_positions:
                 found.mixed = found.mixed or node.label
         else:
             found.present.append((node, factor))

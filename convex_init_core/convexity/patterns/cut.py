@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from convex_init_core.convexity import calculus
-from convex_init_core.convexity.calculus import Value
+from convex_init_core.convexity.calculus import Curvature, Value
 from convex_init_core.convexity.rules.element_wise import SINGLE, claim_of, size_of
 from convex_init_core.convexity.values import Values
 from convex_init_core.graph.nodes import Node
@@ -51,7 +51,11 @@ class _Cutter:
         if (span.start, span.stop) == (0, node.shape[span.axis]) or self.seen > _MOST or node.is_fixed:
             return self.values[node]
         found = self._of_parts(node, span) or self._moved(node, span) or self._computed(node, span)
-        return self.values[node] if found is None else found
+        whole = self.values[node]
+        # What several operations make together is known of the whole only, and true of each part.
+        if found is None or (found.curvature is Curvature.UNKNOWN and whole.curvature.is_convex):
+            return whole
+        return found
 
     def _of_parts(self, node: Node, span: _Span) -> Value | None:
         if node.name == "concatenate":

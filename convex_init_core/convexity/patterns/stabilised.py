@@ -1,6 +1,7 @@
 """Log-sum-exp and softplus that are written so that nothing overflows, ``m + log Σ exp(x − m)`` with m = max(x).
 
-Whatever m is, as long as it is the same on both sides of the sum, these are functions of x alone.
+Whatever m is, as long as it is the same on both sides of the sum, these are functions of x alone; of x and m, both of
+which they rise with, if a small number keeps the logarithm from 0.
 """
 
 from __future__ import annotations
@@ -39,7 +40,11 @@ def stabilised(node: Node, values: Values) -> Value | None:
         for j, other in enumerate(terms):
             if i == j:
                 continue
-            made = _softplus(logarithm, other, values, node) or _log_sum_exp(logarithm, other, node, values)
+            made = (
+                _softplus(logarithm, other, values, node)
+                or _log_add_exp(logarithm, other, values, node)
+                or _log_sum_exp(logarithm, other, node, values)
+            )
             if made is None:
                 continue
             rest = [_times(term, values, node.at) for k, term in enumerate(terms) if k not in (i, j)]
@@ -144,13 +149,71 @@ def _is_near(a: float, b: float) -> bool:
     return abs(a - b) <= _NEAR * max(abs(a), abs(b))
 
 
-# t · log Σ c exp((x − m) / t) + m
+# log(1 + exp(−β |a − b|)) / β + max(a, b)
+
+
+def _log_add_exp(logarithm: _Term, other: _Term, values: Values, node: Node) -> Value | None:
+    exponential = _behind_log1p(logarithm.node, values)
+    if exponential is None or exponential.name != "exp" or other.node.name != "maximum":
+        return None
+    factor, size = _scaled(exponential.inputs[0], values)
+    argument = _size_of(size, values)
+    if argument is None or factor >= 0.0 or not _is_near(-factor * logarithm.number, other.number):
+        return None
+    own, difference = _scaled(argument, values)
+    parts = other.node.inputs
+    if abs(own) != 1.0 or difference.name != "subtract" or not difference.shape == other.node.shape == node.shape:
+        return None
+    if any(part.shape != node.shape for part in (*parts, *difference.inputs)):
+        return None
+    if not any(
+        all(values.are_same(a, b) for a, b in zip(parts, pair, strict=True))
+        for pair in (difference.inputs, difference.inputs[::-1])
+    ):
+        return None
+    return calculus.apply(_LOG_SUM_EXP, calculus.maximum([values[part] for part in parts], node.at), node.at)
+
+
+# t · log (Σ c exp((x − m) / t) + ε) + m, also with the larger of the two in place of their sum
 
 
 def _log_sum_exp(logarithm: _Term, other: _Term, node: Node, values: Values) -> Value | None:
+    """``ε`` is ``exp(log ε + (m − m) / t)``: one more term, which rises with m, or nothing if it is 0."""
     if other.number <= 0.0 or logarithm.node.name != "log":
         return None
-    inner, gone = logarithm.node.inputs[0], None
+    found: list[Value] = []
+    constants = 0
+    for part in _summands(logarithm.node.inputs[0]):
+        if values[part].is_constant:
+            if not values[part].sign.is_non_negative or not values[part].finite:
+                return None
+            constants += 1
+            continue
+        x = _behind_exp(part, logarithm, other, node, values)
+        if x is None:
+            return None
+        found.append(values[x])
+    if not found:
+        return None
+    found += [values[other.node]] if constants else []
+    whole = found[0] if len(found) == 1 else calculus.maximum(found, node.at)
+    return calculus.apply(_LOG_SUM_EXP, whole, node.at)
+
+
+def _summands(node: Node, depth: int = _DEPTH) -> Iterator[Node]:
+    """What is added up, or of what the largest is taken, element by element."""
+    if node.name in ("add", "maximum") and depth:
+        for part in node.inputs:
+            yield from _summands(part, depth - 1)
+    else:
+        yield node
+
+
+def _behind_exp(part: Node, logarithm: _Term, other: _Term, node: Node, values: Values) -> Node | None:
+    """What x is in ``Σ c exp((x − m) / t)``, or in ``exp((x − m) / t)`` without a sum."""
+    if part.shape != logarithm.node.shape:
+        return None
+    inner, gone = part, None
     for _ in range(_DEPTH):
         if inner.name in ("sum", "mean") and gone is None:
             gone, inner = inner, inner.inputs[0]
@@ -160,17 +223,22 @@ def _log_sum_exp(logarithm: _Term, other: _Term, node: Node, values: Values) -> 
             inner = weighted
         else:
             break
-    if inner.name != "exp" or gone is None or _long(inner.shape) != _long(gone.inputs[0].shape):
+    if inner.name != "exp":
         return None
     factor, difference = _scaled(inner.inputs[0], values)
     if difference.name != "subtract" or not _is_near(factor * logarithm.number, other.number) or factor <= 0.0:
         return None
     x, shift = difference.inputs
+    if gone is None:
+        shapes = {each.shape for each in (part, difference, x, shift, other.node, node)}
+        return x if len(shapes) == 1 and values.are_same(_unmoved(shift), _unmoved(other.node)) else None
+    if _long(inner.shape) != _long(gone.inputs[0].shape):
+        return None
     if x.shape != gone.inputs[0].shape or difference.shape != x.shape:
         return None
     if not _meets_itself(shift, other.node, gone, logarithm.node, node, values):
         return None
-    return calculus.apply(_LOG_SUM_EXP, values[x], node.at)
+    return x
 
 
 def _weighted(node: Node, values: Values) -> Node | None:
@@ -205,7 +273,7 @@ def _short(node: Node) -> tuple[int, ...]:
     """The shape of a node before it was spread over other axes."""
     shape = list(node.shape)
     source = node
-    while source.name in ("broadcast", "reshape", "cast") and source.inputs:
+    while (source.name in ("broadcast", "reshape", "cast") or _is_whole(source)) and source.inputs:
         inner = source.inputs[0]
         if source.name == "broadcast":
             own = (1,) * (len(source.shape) - len(inner.shape)) + inner.shape
@@ -224,9 +292,15 @@ def _unmoved(node: Node) -> Node:
         node.name == "broadcast"
         or (node.name == "reshape" and _long(node.shape) == _long(node.inputs[0].shape))
         or (node.name == "cast" and node.dtype == node.inputs[0].dtype)
+        or _is_whole(node)
     ):
         node = node.inputs[0]
     return node
+
+
+def _is_whole(node: Node) -> bool:
+    """Whether a node is a slice of all, such as the one column of ``m[:, 0]``."""
+    return node.name == "slice" and node.shape == node.inputs[0].shape and min(node.params["steps"], default=1) > 0
 
 
 def _long(shape: tuple[int, ...]) -> list[int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from convex_init_core.planning.measurement.few import ENOUGH, of_few
 from convex_init_core.planning.measurement.kinks import Spread, spread
 from convex_init_core.planning.measurement.to_measure import Measured, Measurement, Normalised
 from convex_init_core.planning.outputs.level import Level
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from convex_init_core.framework import Framework
     from convex_init_core.graph.nodes import Node
 
-_ENOUGH = 32  # numbers for a variance; below, the theory's estimate is the better one
 _CLOSE = 1e-3  # what is this close to its target is left alone, so that a second calibration changes nothing
 _LIMIT = 1e4  # largest scale
 _REACHED = 0.02  # by so much may the variance of an output be off, of what was measured; half precision rounds
@@ -111,7 +111,7 @@ class _Pass:
 
     def _set_statistics(self, found: Normalised, values: NDArray[np.float64]) -> None:
         rows = np.moveaxis(values, found.axis, -1).reshape(-1, values.shape[found.axis])
-        if len(rows) >= _ENOUGH:
+        if len(rows) >= ENOUGH:
             self.framework.set_statistics(found.mean, rows.mean(axis=0))
             self.framework.set_statistics(found.variance, rows.var(axis=0, ddof=1))
 
@@ -155,10 +155,13 @@ class _Pass:
             if node.constant is not None:
                 value = self.framework.numbers(node.constant)
             else:
-                value = self.values.get(node)
-                self.waiting[node] -= 1
-                if not self.waiting[node]:
-                    self.values.pop(node, None)
+                seen, bias = found.seen_at(node)
+                value = self.values.get(seen)
+                self.waiting[seen] -= 1
+                if not self.waiting[seen]:
+                    self.values.pop(seen, None)
+                if value is not None and bias:
+                    value = value - self.framework.mean(bias)
             shaped = None if value is None else _like(value, total)
             if value is not None and shaped is not None:
                 fixed = fixed + factor * shaped
@@ -169,7 +172,7 @@ class _Pass:
 def _running(found: Measurement) -> Iterator[Node]:
     """The values that the run has to show beside the sum itself."""
     if isinstance(found, Measured):
-        yield from (node for node, _, _ in found.present if node.constant is None)
+        yield from (found.seen_at(node)[0] for node, _, _ in found.present if node.constant is None)
 
 
 def _like(value: NDArray[np.float64], total: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -193,9 +196,9 @@ def _is_close(found: Measured, total: NDArray[np.float64], kept: float) -> bool:
     """Whether a sum that has a theory may stay as it is."""
     if found.tolerance <= 1.0 or not isinstance(found.variance, float):
         return False
-    if total.size < _ENOUGH:
-        return True
     variance, whole = found.variance, float(total.var())
+    if found.few and whole == 0.0:  # a unit that is asleep on these few
+        return True
     off = max(whole / variance, variance / whole) if whole > 0.0 else math.inf
     is_centred = abs(float(total.mean()) - kept) <= math.sqrt(variance * (found.tolerance - 1.0))
     return off <= found.tolerance and is_centred
@@ -208,7 +211,8 @@ def _corrected(
     can_shift = found.bias is not None
     if isinstance(found.variance, float) and not isinstance(found.mean, np.ndarray):
         wanted = kept if found.mean is None else found.mean
-        made = correct(total, fixed, before, wanted, found.variance, can_shift=can_shift)
+        least = 2 if found.is_without_theory or found.few else ENOUGH
+        made = correct(total, fixed, before, wanted, found.variance, can_shift=can_shift, least=least, few=found.few)
         if found.is_output:
             _check_reached(found, made.values, found.variance)
         return made
@@ -227,7 +231,7 @@ def _corrected(
 
 
 def _check_reached(found: Measured, values: NDArray[np.float64], variance: float) -> None:
-    if values.size >= _ENOUGH and not abs(float(values.var()) / variance - 1.0) <= _REACHED:
+    if values.size >= ENOUGH and not abs(float(values.var()) / variance - 1.0) <= _REACHED:
         raise ValueError(
             f"{found}: its output cannot have variance {variance:.3g} at the start: it has {values.var():.3g}, of what "
             "its weights do not change; leave output_variance= or targets= out; nothing was written"
@@ -242,6 +246,8 @@ def correct(
     variance: float,
     *,
     can_shift: bool = True,
+    least: int = ENOUGH,
+    few: int = 0,
 ) -> Correction:
     """Return what gives a sum the mean ``kept`` and the given variance.
 
@@ -252,9 +258,11 @@ def correct(
         kept: the mean that is wanted.
         variance: that is wanted.
         can_shift: whether there is a bias to shift it by.
+        least: as in :func:`scale_for`.
+        few: likewise.
     """
     branch = total - fixed - before
-    scale = scale_for(branch, fixed, variance)
+    scale = scale_for(branch, fixed, variance, least, few)
     if abs(scale - 1.0) <= _CLOSE:
         scale = 1.0
     shift = before
@@ -265,13 +273,28 @@ def correct(
     return Correction(scale, shift, before, scale * branch + fixed + shift)
 
 
-def scale_for(branch: NDArray[np.float64], fixed: NDArray[np.float64], variance: float) -> float:
-    """The c > 0 for which ``c · branch + fixed`` has the variance; 1 if the fixed part alone has it already."""
-    if branch.size < _ENOUGH:
+def scale_for(
+    branch: NDArray[np.float64], fixed: NDArray[np.float64], variance: float, least: int = ENOUGH, few: int = 0
+) -> float:
+    """The c > 0 for which ``c · branch + fixed`` has the variance; 1 if the fixed part alone has it already.
+
+    The logarithm of a variance of a few numbers is too low on average, by what is added here, and uncertain: the less
+    is known of it, the less of the scale is taken.
+
+    Args:
+        branch: the part that is scaled.
+        fixed: the part that is not.
+        variance: that is wanted.
+        least: so many numbers are needed; the scale is 1 with fewer.
+        few: how many numbers count, if not all: those of one unit, where units share much.
+    """
+    if branch.size < least:
         return 1.0
     own, other = float(branch.var()), float(fixed.var())
+    cross = float(((branch - branch.mean()) * (fixed - fixed.mean())).mean())
+    raised, trust = of_few(few or branch.size)
+    own, other, cross = own * raised, other * raised, cross * raised
     if own <= 0.0 or other >= variance:
         return 1.0
-    cross = float(((branch - branch.mean()) * (fixed - fixed.mean())).mean())
     scale = (math.sqrt(max(cross**2 + own * (variance - other), 0.0)) - cross) / own
-    return min(max(scale, 1.0 / _LIMIT), _LIMIT)
+    return min(max(math.pow(scale, trust), 1.0 / _LIMIT), _LIMIT)

@@ -17,7 +17,8 @@ a convolution are samples, too."""
 
 def samples(found: Sum) -> int:
     """Return how many samples of each unit a sum holds: examples, times the positions of a convolution."""
-    return max((term.product.node.size // max(units_of(term.product), 1) for term in found.terms), default=0)
+    counts = (term.product.node.size // max(units_of(term.product), 1) for term in found.terms)
+    return min(max(counts, default=0), found.root.size)  # a weight of each feature is summed after its product
 
 
 def axis_of_units(found: Sum) -> int:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from convex_init_core.planning.facts import readers
+from convex_init_core.planning.measurement.few import chance
 from convex_init_core.planning.measurement.kinks import Spread
 from convex_init_core.planning.measurement.sizes import SAMPLES, axis_of_units, samples
 from convex_init_core.planning.outputs.level import Level, level_of, moved_by
 from convex_init_core.planning.refusals import behind_moves, shown
 from convex_init_core.reading.axes_of_weight import axes_of_weight
+from convex_init_core.reading.products_and_sums import parameter_of
 from convex_init_core.weights.laws import Normal
 
 if TYPE_CHECKING:
@@ -66,6 +69,9 @@ class Measured:
         axis: of the units, counted from the last.
         is_output: whether the user wants mean or variance of it.
         is_last: whether the model has to be run anew behind it, because what is changed here is also used elsewhere.
+        is_without_theory: whether a few numbers are better than none.
+        few: how many samples there are beside a theory, if they are few; else 0.
+        seen: for values that are present, a later one that shows them, and the bias that it adds to them, by name.
     """
 
     root: Node
@@ -80,6 +86,13 @@ class Measured:
     axis: int = -1
     is_output: bool = False
     is_last: bool = False
+    is_without_theory: bool = False
+    few: int = 0
+    seen: Mapping[Node, tuple[Node, str]] = field(default_factory=dict)
+
+    def seen_at(self, node: Node) -> tuple[Node, str]:
+        """Return the value of a run that shows a value that is present, and the bias that it has in addition."""
+        return self.seen.get(node, (node, ""))
 
     def __str__(self) -> str:
         """Name the layers."""
@@ -146,11 +159,11 @@ def to_measure(reading: Reading, decisions: Decisions, request: Request, has_inp
         if not deciding or (request.settings.needs_geometry and found.positive and not exactly):
             continue
         # One weight in sums of different kinds cannot be right in each: the first says nothing of a fixed point.
-        by_default = (
-            _scales_by_itself(decisions, request) and found in decisions.facts.alike and samples(found) >= SAMPLES
-        )
+        by_default = _scales_by_itself(decisions, request) and found in decisions.facts.alike and samples(found) > 1
         if exactly or found in decisions.doubtful or by_default:
             chosen.append(_measured(reading, found, decisions, exactly, readers_of, request))
+            if found in decisions.doubtful and found.root.size < SAMPLES:
+                _note_few(found, decisions)
     if level is not None:
         _note(level, decisions)
         chosen.append(level)
@@ -194,6 +207,15 @@ def _note(level: Level, decisions: Decisions) -> None:
         if decision is not None:
             decision.notes.append(f"the mean of {level.root.label} is set by the bias {name!r}")
             return
+
+
+def _note_few(found: Sum, decisions: Decisions) -> None:
+    """Say in the plan that a sum without a theory shows few numbers."""
+    for term in found.terms:
+        decision = _decision(decisions, found, term)
+        if decision is not None:
+            few = f"its sum shows {found.root.size} numbers only"
+            decision.notes.append(f"{few}, so that its scale is uncertain: pass {SAMPLES} examples or more")
 
 
 def _scales_by_itself(decisions: Decisions, request: Request) -> bool:
@@ -250,8 +272,8 @@ def _measured(
     facts = decisions.facts
     variance, mean = _variance(found, decisions, request), _mean(found, decisions, request)
     by_unit = not (isinstance(variance, float) and (mean is None or isinstance(mean, float)))
-    weights = []
-    for term in found.terms:
+    weights, heard = [], [*found.positive, *found.heard]  # what is not heard yet is not scaled
+    for term in heard:
         decision = _decision(decisions, found, term)
         if decision is not None:
             source, power = term.product.source, 0.5 if term.squares else 1.0
@@ -266,6 +288,7 @@ def _measured(
         (node, factor.mean, reading.is_convex(node) and bool(found.positive)) for node, factor in found.present
     )
     names = [term.product.source for term in found.terms] + [name for name, _ in biases]
+    is_doubtful = found in decisions.doubtful
     return Measured(
         root=found.root,
         paths=facts.paths(found.terms),
@@ -277,9 +300,27 @@ def _measured(
         mean=mean,
         axis=axis_of_units(found),
         is_output=found in decisions.outputs and request.outputs.is_asked,
-        tolerance=1.0 if exactly or found in decisions.doubtful else LEFT_ALONE,
-        is_last=len(weights) < len(found.terms) or any(len(readers_of.get(name, ())) > 1 for name in names),
+        tolerance=1.0 if exactly or is_doubtful else LEFT_ALONE * chance(samples(found)),
+        is_last=len(weights) < len(heard) or any(len(readers_of.get(name, ())) > 1 for name in names),
+        is_without_theory=is_doubtful,
+        few=0 if exactly or is_doubtful or samples(found) >= SAMPLES else samples(found),
+        seen=_behind_biases(reading, [node for node, _, _ in present]),
     )
+
+
+def _behind_biases(reading: Reading, present: list[Node]) -> dict[Node, tuple[Node, str]]:
+    """For products that are left as they are, the sum with their own bias: one operation may make both, and shows that.
+
+    The bias may take the shift, so it is no part of what is present.
+    """
+    waiting = {node for node in present if node.name in ("contract", "convolve")}
+    found: dict[Node, tuple[Node, str]] = {}
+    for node in reading.graph if waiting else ():
+        product = next((part for part in node.inputs if part in waiting), None)
+        bias = next((name for part in node.inputs if part.is_fixed and (name := parameter_of(part))), "")
+        if node.name == "add" and product is not None and bias and node.shape == product.shape:
+            found.setdefault(product, (node, bias))
+    return found
 
 
 def _rows(graph: Graph, source: str, facts: Facts) -> tuple[int, ...]:

@@ -7,7 +7,8 @@ import pytest
 
 from convex_init_core.planning.build import execute
 from convex_init_core.planning.measurement.calibrate import calibrate, correct, scale_for
-from convex_init_core.planning.measurement.to_measure import Measured, Normalised
+from convex_init_core.planning.measurement.few import chance
+from convex_init_core.planning.measurement.to_measure import LEFT_ALONE, Measured, Normalised
 from tests.core.planning.models import (
     FEATURES,
     WIDTH,
@@ -133,9 +134,23 @@ def test_what_is_measured_by_default() -> None:
     assert [str(found) for found in planned(chain(), method="isometric").measured] == ["0"]
     assert planned(skips(), method="isometric").measured == ()
     assert planned(chain(), calibrate=False).measured == ()
-    assert planned(chain(inputs=few)).measured == ()
+    assert [found.few for found in planned(chain(inputs=few)).measured] == [31] * 4
     assert len(planned(chain(inputs=few), calibrate=True).measured) == 4
     assert planned(chain(has_inputs=False)).measured == ()
+
+
+@pytest.mark.parametrize("count", [3, 8, 31])
+def test_a_few_samples_overrule_the_theory_only_where_chance_does_not_explain_them(count):
+    near, far = (chain(inputs=scale * sample(count, FEATURES)) for scale in (1.0, 30.0))
+    for framework in (near, far):
+        made = applied(framework)
+        variances = [values.var() for values in sums(framework, made.measured)]
+        assert variances[0] < LEFT_ALONE * chance(count)
+    weights = near.arrays["0.weight"]
+    unmeasured = chain(inputs=sample(count, FEATURES))
+    applied(unmeasured, calibrate=False)
+    np.testing.assert_array_equal(weights, unmeasured.arrays["0.weight"])
+    assert np.abs(far.arrays["0.weight"]).max() < 0.2 * np.abs(weights).max()
 
 
 def image_net(images: np.ndarray) -> NumpyFramework:
@@ -152,7 +167,7 @@ def test_positions_of_a_convolution_are_samples() -> None:
     made = applied(framework)
     assert len(made.measured) == 2
     assert sums(framework, made.measured)[0].var() == pytest.approx(1.0, rel=5e-3, abs=0.0)
-    assert planned(image_net(sample(2, 12, 3))).measured == ()  # 20 and 16
+    assert [found.few for found in planned(image_net(sample(2, 12, 3))).measured] == [20, 16]
 
 
 def test_copies_of_a_weight_for_each_sample_do_not_make_the_samples_fewer() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from convex_init_core.planning.measurement.sizes import samples
 from tests.core.reading.drawn_graphs import Drawing, roles
 
 
@@ -104,10 +105,24 @@ def test_a_positive_weight_element_by_element_is_a_product_of_the_sum(reduction)
     assert found.terms[0].factor.literal == (1.0 if reduction == "sum" else 0.125)
 
 
-def test_a_factor_of_each_channel_that_all_positions_share_is_none():
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_a_weight_of_each_channel_that_all_positions_share(reduction):
     g = Drawing()
     z = g.relu(g.input(4, 3, 5, 5))
-    g.reduce("sum", g.multiply(g.exp(g.parameter("gain", 3, 1, 1)), z), 1, 2, 3)
+    g.reduce(reduction, g.multiply(g.exp(g.parameter("w", 3, 1, 1)), z), 1, 2, 3)
+    reading = g.read()
+    (product,) = reading.products
+    assert (product.source, product.positive, product.fan_in) == ("w", True, 3)
+    (found,) = reading.sums
+    assert found.terms[0].factor.literal == (25.0 if reduction == "sum" else 1 / 3)
+    assert found.mixed  # positions are no independent features: measured
+    assert samples(found) == 4
+
+
+def test_a_factor_of_each_channel_is_a_gain_where_channels_are_not_summed():
+    g = Drawing()
+    z = g.relu(g.input(4, 3, 5, 5))
+    g.reduce("sum", g.multiply(g.exp(g.parameter("gain", 3, 1, 1)), z), 2, 3)
     g.multiply(g.exp(g.parameter("another", 5)), z)
     assert not g.read().products
 

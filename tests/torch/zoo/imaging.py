@@ -140,7 +140,8 @@ class Ridges(nn.Module):
 
 
 def ridge_rows(depth):
-    return [free(f"filters.{i}", 18 if i == 0 else 9 * WIDE) for i in range(depth)]
+    filters = [free(f"filters.{i}", 18 if i == 0 else 9 * WIDE) for i in range(depth)]
+    return [*filters, positive("log_alpha", WIDE, None, "100·exp")]
 
 
 class Normalised(nn.Module):

@@ -63,8 +63,11 @@ def _written(call: Call, values: Node, *indices: Node) -> Node:
 def _put(call: Call) -> Node | str:
     """``index_put``: some elements are replaced, or increased."""
     call.ignore("unsafe")
-    data = call.operand("self")
-    written = _written(call, call.operand("values"), *nodes_in(call["indices"]))
+    data, values, places = call.operand("self"), call.operand("values"), nodes_in(call["indices"])
+    is_mask = [(place.dtype, place.shape) for place in places] == [("bool", data.shape)]
+    if is_mask and values.size == 1 and not call["accumulate"] and not is_unset(data):
+        return call.result("where", places[0], values, data)  # w[w < 0] = 0
+    written = _written(call, values, *places)
     if call["accumulate"]:
         return call.result("add", data, written)
     return _replaced(call, data, written)
