@@ -102,8 +102,8 @@ class Plan:
             weights that are drawn non-negative, and gates, scales, slopes and whatever else convexity depends on.
         rests_on: why the model may cease to be convex although all of these stay there, because its convexity rests
             on present numbers that nothing keeps; empty if it may not.
-        doubts: why the model may compute something else for other inputs than the one that was read, such as a branch on
-            numbers; empty for most.
+        doubts: why the model may compute something else for other inputs than for those that were shown, such as a
+            branch on numbers; empty for most.
     """
 
     layers: tuple[LayerPlan, ...]
