@@ -39,6 +39,18 @@ SUMS = {
     "by the smallest": (lambda b, x: by(b, x, extreme="min"), True),
     "over columns": (lambda b, x: by(b, x, (0,)), True),
     "spread first": (spread, True),
+    "the largest computed twice": (
+        lambda b, x: log_sum_exp(b, x, b.max(x, axes=(1,), keepdims=True), b.max(x, axes=(1,))),
+        True,
+    ),
+    "of another axis": (
+        lambda b, x: log_sum_exp(b, x, b.max(x, axes=(1,), keepdims=True), b.max(x, axes=(0,))),
+        False,
+    ),
+    "of another value": (
+        lambda b, x: log_sum_exp(b, x, b.max(x, axes=(1,), keepdims=True), b.max(b.multiply(x, 0.5), axes=(1,))),
+        False,
+    ),
     "that of the columns over rows": (lambda b, x: spread(b, x, (0,)), False),
     "that of each row beside all": (lambda b, x: spread(b, x, beside=True), False),
     "another one added back": (

@@ -251,7 +251,7 @@ def _weighted(node: Node, values: Values) -> Node | None:
 def _meets_itself(shift: Node, again: Node, gone: Node, logarithm: Node, node: Node, values: Values) -> bool:
     """Whether what is subtracted before a sum is added after it, at each place the same number."""
     first, last = _unmoved(shift), _unmoved(again)
-    if not values.are_same(first, last):
+    if not (values.are_same(first, last) or _are_same_extremes(first, last, values)):
         return False
     axes = gone.params["axes"]
     before = gone.inputs[0].shape
@@ -267,6 +267,13 @@ def _meets_itself(shift: Node, again: Node, gone: Node, logarithm: Node, node: N
     if any(axis not in kept for axis in at_first) or any(axis not in after for axis in at_last):
         return False
     return [kept.index(axis) for axis in at_first] == [after.index(axis) for axis in at_last]
+
+
+def _are_same_extremes(a: Node, b: Node, values: Values) -> bool:
+    """Whether a largest value is computed twice, once with the axis that it is taken over and once without."""
+    if not a.name == b.name or a.name not in ("max", "min"):
+        return False
+    return a.params["axes"] == b.params["axes"] and values.are_same(a.inputs[0], b.inputs[0])
 
 
 def _short(node: Node) -> tuple[int, ...]:
