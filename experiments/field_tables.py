@@ -13,8 +13,8 @@ from pathlib import Path
 from experiments import records
 from experiments.command import RESULTS
 from experiments.field.kinds import kind_rows, use_rows
-from experiments.field.ratios import against, best_rival, cells, errors, is_complete, shape_of
-from experiments.field.report import USED, tally_rows
+from experiments.field.ratios import against, best_rival, cells, errors, is_complete, ratio, shape_of, tally
+from experiments.field.report import USED, Cells, tally_rows
 from experiments.field.start_cells import head_and_rows
 from experiments.styles import middle, shown
 
@@ -25,6 +25,13 @@ COUNTED = (
     "default behind softplus/fan_in", "He, clipped", "N(0, 0.1²)", "LeCun behind softplus",
 )  # fmt: skip
 IN_SHORT = ("default", "U(0, 0.001)", "default behind softplus/fan_in", "auto", "auto, targets")
+_MAPS = (
+    ("auto", "default"),
+    ("auto behind softplus/fan_in", "default behind softplus/fan_in"),
+    ("auto behind softplus/fan_in", "auto"),
+    ("auto behind relu", "auto"),
+    ("auto behind exp", "auto"),
+)
 _CAUSES = (("double integrator", "2 × 32, skips"), ("log-sum-exp, 16 inputs", "3 × 64"))
 
 
@@ -49,12 +56,28 @@ def tables() -> dict[str, str]:
     }
     every = [of for of in found.values() if best_rival(of)]
     made["kinds"] = _markdown(*kind_rows(every, "auto"))
+    made["maps"] = _markdown(*_pairs(found, _MAPS))
     made["uses"] = _markdown(*use_rows(every, USED))
     starts = records.read(RESULTS / "cpu" / "field_start.jsonl")
     for place, cell in enumerate(_CAUSES):
         columns, lines = head_and_rows(starts)
         made[f"start {place}"] = _markdown(columns, lines[cell])
     return made
+
+
+def _pairs(found: Cells, pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Head and rows: one method against one other, over the cells that count and have both."""
+    rows = []
+    for name, other in pairs:
+        for half in ("tune", "held out"):
+            both = [of for of in found.values() if is_complete(of) and name in of and other in of]
+            ratios = [ratio(of[name], of[other]) for of in both if of[name]["settings"]["half"] == half]
+            if ratios:
+                counts = tally(ratios)
+                shares = (f"{100 * share:.0f} %" for share in (counts.level, counts.better, counts.worse))
+                rows.append((name, other, half, str(counts.cells), f"{counts.mean:.2f}", *shares))
+    head = ("method", "by", "half", "cells", "mean ratio", "level or better", "better by 10 %", "worse by 10 %")
+    return head, rows
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

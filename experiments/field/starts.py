@@ -176,6 +176,9 @@ METHODS: dict[str, Method] = {
     "Gaussian map": Method("clamp", "gaussian", "rival", where=_POTENTIAL),
     "auto": _ours(method="auto"),
     "auto, targets": Method("clamp", "ours", "ours", {"method": "auto"}, targets=True, where={"has_values": True}),
+    "auto, output_variance 0.01": Method(
+        "clamp", "ours", "ours", {"method": "auto", "output_variance": 0.01}, where={"has_values": True}
+    ),
     "auto behind relu": _ours("relu", method="auto"),
     "auto behind softplus/fan_in": _ours("softplus/fan_in", method="auto"),
     "auto behind exp": _ours("exp", method="auto"),
