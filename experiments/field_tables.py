@@ -32,6 +32,11 @@ _MAPS = (
     ("auto behind relu", "auto"),
     ("auto behind exp", "auto"),
 )
+_TRIED = (
+    ("isometric, spread, skip_share 0.9", "auto"),
+    ("bounded_gain, spread, skip_share 0.98", "auto"),
+    ("auto, output_variance 0.01", "auto"),
+)
 _CAUSES = (("double integrator", "2 × 32, skips"), ("log-sum-exp, 16 inputs", "3 × 64"))
 
 
@@ -57,6 +62,7 @@ def tables() -> dict[str, str]:
     every = [of for of in found.values() if best_rival(of)]
     made["kinds"] = _markdown(*kind_rows(every, "auto"))
     made["maps"] = _markdown(*_pairs(found, _MAPS))
+    made["tried"] = _markdown(*_pairs(found, _TRIED))
     made["uses"] = _markdown(*use_rows(every, USED))
     starts = records.read(RESULTS / "cpu" / "field_start.jsonl")
     for place, cell in enumerate(_CAUSES):
