@@ -271,7 +271,7 @@ def _meets_itself(shift: Node, again: Node, gone: Node, logarithm: Node, node: N
 
 def _are_same_extremes(a: Node, b: Node, values: Values) -> bool:
     """Whether a largest value is computed twice, once with the axis that it is taken over and once without."""
-    if not a.name == b.name or a.name not in ("max", "min"):
+    if a.name != b.name or a.name not in ("max", "min"):
         return False
     return a.params["axes"] == b.params["axes"] and values.are_same(a.inputs[0], b.inputs[0])
 
