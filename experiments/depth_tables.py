@@ -111,7 +111,7 @@ TABLES = {
     "width 784": Table(
         ("depth_mnist",),
         {**_HE, "carrier, c = 0.03, τ = 1": _CARRIER["carrier, c = 0.03, τ = 1"], **_RELU, **_ISOMETRIC},
-        _layers(5, 7, 10, 20, 50, 100),
+        _layers(3, 5, 7, 10, 20, 50, 100),
         {"width": 784},
     ),
     "convolutions": Table(
@@ -165,8 +165,8 @@ TABLES = {
         _CNN,
     ),
     "convolutions of cifar": Table(
-        ("depth_cnn",),
-        _OF_CONVOLUTIONS,
+        ("depth_carrier_cnn", "depth_cnn"),
+        {**_HE, "carrier, c = 0.1, τ = ½": {"method": "carrier, c = 0.1, bends half apart"}, **_OF_CONVOLUTIONS},
         _layers(5, 10, 20),
         {**_CNN, "dataset": "cifar10"},
     ),

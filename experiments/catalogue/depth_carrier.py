@@ -71,7 +71,8 @@ def _convolution_scopes(preset: str) -> list[Scope]:
         Scope(of(_CONVOLUTIONS, 5), rates, seeds),
         Scope(of(_CONVOLUTIONS, 10), rates, seeds),
         Scope(of(_CONVOLUTIONS, 20), lower, seeds),
-        *(Scope(of(_CONVOLUTIONS[:2], depth, "cifar10"), lower, seeds) for depth in (5, 10, 20)),
+        *(Scope(of((_HE, *_LESS_APART[:1]), depth, "cifar10"), lower, seeds) for depth in (5, 10, 20)),
+        *(Scope(of(_CONVOLUTIONS[1:2], depth, "cifar10"), lower, seeds) for depth in (5, 10, 20)),
         Scope(of(_TIGHTER, 5), rates),
     ]
 

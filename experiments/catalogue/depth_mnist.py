@@ -37,7 +37,7 @@ def _scopes(preset: str) -> list[Scope]:
     return [
         *(
             Scope(_settings(preset, 784, depth, of), rates, 5 if depth < 50 else 1)
-            for depth in (10, 7, 5, 20, 50, 100)
+            for depth in (10, 7, 5, 20, 3, 50, 100)
             for of, rates in ((_CARRIER, (3e-5, *RATES[:2])), (_DEEP[:1], (1e-5, 3e-5, 1e-4)))
         ),
         Scope(_settings(preset, 784, 5, _ALL[:2])),
