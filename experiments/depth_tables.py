@@ -100,7 +100,7 @@ TABLES = {
         ("depth_carrier",),
         {
             **_HE,
-            **_CARRIER,
+            **{name: row for name, row in _CARRIER.items() if "c = 0.03" in name},
             **_RELU,
             "the same, gradients centred": {"method": "isometric, relu map, bends apart, centred gradients"},
             "the same, last layer free": {"method": "isometric, relu map, bends apart, free last layer"},
@@ -121,8 +121,6 @@ TABLES = {
             "carrier, c = 0.1, τ = ½": {"method": "carrier, c = 0.1, bends half apart"},
             "carrier, c = 0.1": {"method": "carrier, c = 0.1"},
             "carrier, c = 0.1, τ = 1": {"method": "carrier, c = 0.1, bends apart"},
-            "carrier, c = 0.3": {"method": "carrier, c = 0.3"},
-            "carrier, c = 0.03": _CARRIER["carrier, c = 0.03"],
             **_BENDS,
             **_ISOMETRIC,
         },

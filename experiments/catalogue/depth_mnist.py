@@ -38,7 +38,7 @@ def _scopes(preset: str) -> list[Scope]:
         *(
             Scope(_settings(preset, 784, depth, of), rates, 5 if depth < 50 else 1)
             for depth in (10, 7, 5, 20, 3, 50, 100)
-            for of, rates in ((_CARRIER, (3e-5, *RATES[:2])), (_DEEP[:1], (1e-5, 3e-5, 1e-4)))
+            for of, rates in ((_CARRIER, (3e-5, *RATES[: 3 if depth == 3 else 2])), (_DEEP[:1], (1e-5, 3e-5, 1e-4)))
         ),
         Scope(_settings(preset, 784, 5, _ALL[:2])),
         Scope(_settings(preset, 784, 5, (*_ALL[2:], *_ALONE, *_BENDS)), slow),
