@@ -32,9 +32,8 @@ def reduction(node: Node, consumers: Mapping[Node, list[Node]]) -> Reduction | N
     """
     found: Reduction | None = None
     at = node
-    origins: list[tuple[int, ...]] = [
-        (axis,) for axis in range(len(node.shape))
-    ]  # within each axis, those of the value
+    # Within each axis, those of the value.
+    origins: list[tuple[int, ...]] = [(axis,) for axis in range(len(node.shape))]
     while len(ahead := consumers.get(at, [])) == 1:
         (then,) = ahead
         if then.name in ("sum", "mean"):
