@@ -13,6 +13,7 @@ from convex_init_core.constraints.of_plan import Constraints, constraints, is_un
 from convex_init_core.convexity.judge import judge
 from convex_init_core.methods.choice.auto import candidates
 from convex_init_core.methods.choice.depth_advice import warn_of_depth
+from convex_init_core.methods.choice.rates import positive_rate
 from convex_init_core.planning import refusals
 from convex_init_core.planning.bend_chain import is_chain, spread_over_chain
 from convex_init_core.planning.decide import decide
@@ -121,6 +122,7 @@ def _planned(framework: Framework, request: Request) -> Plan:
         kept=found.kept,
         rests_on=rests_on,
         doubts=tuple(reading.graph.doubts),
+        positive_rate=positive_rate(decisions.facts.depth, decisions.facts.with_skips),
     )
 
 

@@ -102,6 +102,7 @@ class Plan:
             weights that are drawn non-negative, and gates, scales, slopes and whatever else convexity depends on.
         rests_on: why the model may cease to be convex although all of these stay there, because its convexity rests
             on present numbers that nothing keeps; empty if it may not.
+        positive_rate: share of the learning rate at which the positive weights learn best by Adam; see :attr:`rates`.
         doubts: why the model may compute something else for other inputs than for those that were shown, such as a
             branch on numbers; empty for most.
     """
@@ -116,6 +117,18 @@ class Plan:
     kept: tuple[Kept, ...] = ()
     rests_on: str = ""
     doubts: tuple[str, ...] = ()
+    positive_rate: float = 1.0
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Share of the learning rate by the name of the weight, of those that learn best at another than the rest's.
+
+        They are positive weights that are kept so by projection; see :mod:`convex_init_core.methods.choice.rates`.
+        """
+        if self.positive_rate == 1.0:
+            return {}
+        weights = {layer.name for layer in self.layers if layer.role == "positive" and not layer.tied}
+        return {each.name: self.positive_rate for each in self.kept if each.name in weights}
 
     @property
     def settings(self) -> InitSettings:
@@ -200,7 +213,9 @@ class Plan:
         rests_on = f"its convexity rests on numbers that nothing keeps as they are: {self.rests_on}"
         rest = [rests_on] if self.rests_on else []
         rest += [f"read for the inputs that were shown; for others it may differ: {doubt}" for doubt in self.doubts]
-        return [*left, *kept, *rest, *filter(None, (self.chose, self.advice))]
+        rate = f"; by Adam its positive weights learn best at {self.positive_rate:g} of the learning rate (rates)"
+        chose = self.chose + rate * bool(self.chose and self.rates)
+        return [*left, *kept, *rest, *filter(None, (chose, self.advice))]
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [_HEAD, *map(_row, self.layers)]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from convex_init.jax.level_sets import LevelSetPath, level_set_path
     from convex_init.jax.training.constraint import Kept, Mapped, constrain, constrain_, constraints
     from convex_init.jax.training.projection import project, projection
+    from convex_init.jax.training.rates import scale_positive
 
 # Where each name lives: it is imported when first asked for, which keeps the import short.
 _ON_DEMAND = {
@@ -28,6 +29,7 @@ _ON_DEMAND = {
     **dict.fromkeys(("LevelSetPath", "level_set_path"), "level_sets"),
     **dict.fromkeys(("Kept", "Mapped", "constrain", "constrain_", "constraints"), "training.constraint"),
     **dict.fromkeys(("project", "projection"), "training.projection"),
+    "scale_positive": "training.rates",
 }
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "plan",
     "project",
     "projection",
+    "scale_positive",
     "signal_report",
 ]
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from convex_init.torch.report import LayerSignal, SignalReport, signal_report
     from convex_init.torch.training.constraint import constrain_
     from convex_init.torch.training.projection import project_, project_after_step
+    from convex_init.torch.training.rates import parameter_groups
     from convex_init.torch.write.marks import projected_parameters
     from convex_init.torch.write.positivity import Positive, mark_projected
 
@@ -37,6 +38,7 @@ _ON_DEMAND = {
     **dict.fromkeys(("ConvexConv1d", "ConvexConv2d", "ConvexConv3d", "ConvexLinear"), "layers"),
     **dict.fromkeys(("LevelSetPath", "level_set_path"), "level_sets"),
     "constrain_": "training.constraint",
+    "parameter_groups": "training.rates",
     "ICNN": "network",
     **dict.fromkeys(("LayerSignal", "SignalReport", "signal_report"), "report"),
 }
@@ -64,6 +66,7 @@ __all__ = [
     "lecun_",
     "level_set_path",
     "mark_projected",
+    "parameter_groups",
     "plan",
     "project_",
     "project_after_step",

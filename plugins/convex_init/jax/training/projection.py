@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -121,20 +121,27 @@ def _kept(plan: Plan | Iterable[Kept]) -> tuple[Kept, ...]:
 
 
 def _intervals(params: Any, intervals: Iterable[Kept]) -> Any:
-    """Return a tree with the interval of each array that is kept, and an empty tuple for the others.
+    """Return a tree with the interval of each array that is kept, and an empty tuple for the others."""
+    return told(params, {each.name: each.interval for each in intervals}, ())
+
+
+def told(params: Any, by_name: Mapping[str, Any], otherwise: Any) -> Any:
+    """Return a tree with what is told of each array of ``params`` by its name in a plan, and ``otherwise`` for the rest.
 
     The names may all have the same word before them, or several times all of them with another one.
+
+    Raises:
+        ValueError: if not all of the names are there.
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(params)
     found = [path_name(path) for path, _ in paths]
-    kept = {each.name: each.interval for each in intervals}
     below = dict.fromkeys(("", *(name.partition(".")[0] + "." for name in found)))
-    whole = [before for before in below if {before + name for name in kept} <= {*found}]
-    if kept and not whole:
-        lost = next((name for name in kept if name not in found), "")
+    whole = [before for before in below if {before + name for name in by_name} <= {*found}]
+    if by_name and not whole:
+        lost = next((name for name in by_name if name not in found), "")
         raise ValueError(
             f"the plan keeps {lost!r}, which is not among these parameters ({', '.join(found[:4])}, …): pass all "
             "parameters of the planned model; around transformations of a part of them, put the projection last"
         )
-    wanted = {before + name: interval for before in whole for name, interval in kept.items()}
-    return jax.tree_util.tree_unflatten(structure, [wanted.get(name, ()) for name in found])
+    wanted = {before + name: value for before in whole for name, value in by_name.items()}
+    return jax.tree_util.tree_unflatten(structure, [wanted.get(name, otherwise) for name in found])
