@@ -7,8 +7,9 @@ They are made from the result files. A table stands on a page between ``<!-- fie
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from experiments import records
 from experiments.command import RESULTS
@@ -18,19 +19,29 @@ from experiments.field.report import USED, Cells, tally_rows
 from experiments.field.start_cells import head_and_rows
 from experiments.styles import middle, shown
 
-PAGES = (*(Path(f"docs/{name}.md") for name in ("field", "field_cells", "field_start")), Path("README.md"))
+PAGES = (*(Path(f"docs/{name}.md") for name in ("field", "field_cells", "field_rates", "field_start")), Path("README.md"))
 COUNTED = (
-    "auto", "auto, targets", "bounded_gain", "bounded_gain, spread", "spike_and_slab, spread", "isometric",
+    "auto", "auto, its rates", "auto, targets", "auto, targets, its rates", "bounded_gain", "bounded_gain, spread", "spike_and_slab, spread", "isometric",
     "isometric, spread", "auto behind relu", "auto behind softplus/fan_in", "auto behind exp", "default", "U(0, 0.001)",
     "default behind softplus/fan_in", "He, clipped", "N(0, 0.1²)", "LeCun behind softplus",
 )  # fmt: skip
-IN_SHORT = ("default", "U(0, 0.001)", "default behind softplus/fan_in", "auto", "auto, targets")
+IN_SHORT = (
+    "default", "U(0, 0.001)", "default behind softplus/fan_in", "auto", "auto, its rates", "auto, targets",
+    "auto, targets, its rates",
+)  # fmt: skip
 _MAPS = (
     ("auto", "default"),
     ("auto behind softplus/fan_in", "default behind softplus/fan_in"),
     ("auto behind softplus/fan_in", "auto"),
     ("auto behind relu", "auto"),
     ("auto behind exp", "auto"),
+)
+_RATES = (
+    ("auto, positive rate 0.3", "auto"),
+    ("auto, positive rate 0.1", "auto"),
+    ("default, positive rate 0.3", "default"),
+    ("U(0, 0.001), positive rate 0.3", "U(0, 0.001)"),
+    ("auto, positive rate 0.3", "default, positive rate 0.3"),
 )
 _TRIED = (
     ("isometric, spread, skip_share 0.9", "auto"),
@@ -62,6 +73,7 @@ def tables() -> dict[str, str]:
     every = [of for of in found.values() if best_rival(of)]
     made["kinds"] = _markdown(*kind_rows(every, "auto"))
     made["maps"] = _markdown(*_pairs(found, _MAPS))
+    made["rates"] = _markdown(*_by_shape(found, _RATES))
     made["tried"] = _markdown(*_pairs(found, _TRIED))
     made["uses"] = _markdown(*use_rows(every, USED))
     starts = records.read(RESULTS / "cpu" / "field_start.jsonl")
@@ -84,6 +96,23 @@ def _pairs(found: Cells, pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, .
                 rows.append((name, other, half, str(counts.cells), f"{counts.mean:.2f}", *shares))
     head = ("method", "by", "half", "cells", "mean ratio", "level or better", "better by 10 %", "worse by 10 %")
     return head, rows
+
+
+_GROUPS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
+    "skips, 3 layers and more": lambda of: of["skip"] and of["depth"] >= 3,
+    "skips, 2 layers": lambda of: of["skip"] and of["depth"] < 3,
+    "no skips": lambda of: not of["skip"],
+}
+
+
+def _by_shape(found: Cells, pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Head and rows as of :func:`_pairs`, over cells of one kind of network."""
+    rows = []
+    for name, belongs in _GROUPS.items():
+        of_group = {key: of for key, of in found.items() if belongs(next(iter(of.values()))["settings"])}
+        head, these = _pairs(of_group, pairs)
+        rows += [(name, *row) for row in these]
+    return ("networks", *head), rows
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

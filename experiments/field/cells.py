@@ -122,7 +122,7 @@ def _in_turns() -> list[Task]:
 
 def exists(method: Method, run: Run, task: Task) -> bool:
     """Whether a method has a meaning in a cell."""
-    facts = {**run, "has_values": task.objective in HAS_VALUES, "form": task.form}
+    facts = {**run, "has_values": task.objective in HAS_VALUES, "form": task.form, "composed": False}
     return all(facts[name] == value for name, value in method.where.items())
 
 

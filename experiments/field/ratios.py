@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convex_init_core.methods.choice.rates import positive_rate
 from experiments.experiment import Record
 from experiments.field.starts import METHODS
 from experiments.styles import middle
@@ -42,7 +43,22 @@ def cells(records: Sequence[Record]) -> dict[tuple[object, ...], dict[str, Recor
     for record in records:
         key = tuple(record["settings"][name] for name in CELL)
         found.setdefault(key, {})[record["settings"]["method"]] = record
+    for of in found.values():
+        of.update(_at_its_rates(of))
     return found
+
+
+def _at_its_rates(methods: Mapping[str, Record]) -> dict[str, Record]:
+    """Return ``auto`` with the positive weights at the share of the learning rate that a plan advises, ``Plan.rates``."""
+    settings = next(iter(methods.values()))["settings"]
+    share = positive_rate(settings["depth"], settings["depth"] if settings["skip"] else 0)
+    made = {}
+    for name in ("auto", "auto, targets"):
+        record = methods.get(name if share == 1.0 else f"{name}, positive rate {share:g}")
+        if record is not None:
+            named = f"{name}, its rates"
+            made[named] = {**record, "settings": {**record["settings"], "method": named}}
+    return made
 
 
 def shape_of(record: Record) -> str:

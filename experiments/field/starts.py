@@ -25,9 +25,11 @@ class Method:
     Attributes:
         positivity: a name of :data:`experiments.field.networks.MAPS`.
         start: a name of :data:`STARTS`; ``"ours"`` is ``apply_`` with ``options``.
-        kind: ``"rival"``, ``"ours"`` or ``"mark"``, which is no input-convex network and only shows where one stands.
+        kind: ``"rival"``, ``"ours"`` or ``"mark"``, which only shows where one stands: no input-convex network, or a
+            rival's start with a remedy of ours.
         options: of ``apply_``.
         targets: whether ``apply_`` is given the training targets.
+        positive_share: of the learning rate that the positive weights have.
         where: what a cell must have for the row to exist: fields of its shape, and ``has_values`` (the output itself is
             what is learnt, and not its gradient).
     """
@@ -37,6 +39,7 @@ class Method:
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
     targets: bool = False
+    positive_share: float = 1.0
     where: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -163,6 +166,7 @@ def _ours(positivity: str = "clamp", **options: Any) -> Method:
 
 
 _POTENTIAL = {"quadratic": True}
+_COMPOSED = {"composed": True}  # of the rows of two others, by the rule of the core: see ratios.py
 _VALUES = {"quadratic": False, "has_values": True, "form": "dense"}
 _RELU_CHAIN = {"activation": "relu", "skip": False, "quadratic": False, "form": "dense"}
 METHODS: dict[str, Method] = {
@@ -179,6 +183,15 @@ METHODS: dict[str, Method] = {
     "auto, output_variance 0.01": Method(
         "clamp", "ours", "ours", {"method": "auto", "output_variance": 0.01}, where={"has_values": True}
     ),
+    "auto, its rates": Method("clamp", "ours", "ours", {"method": "auto"}, where=_COMPOSED),
+    "auto, targets, its rates": Method("clamp", "ours", "ours", {"method": "auto"}, targets=True, where=_COMPOSED),
+    "auto, positive rate 0.3": Method("clamp", "ours", "ours", {"method": "auto"}, positive_share=0.3),
+    "auto, positive rate 0.1": Method("clamp", "ours", "ours", {"method": "auto"}, positive_share=0.1),
+    "auto, targets, positive rate 0.3": Method(
+        "clamp", "ours", "ours", {"method": "auto"}, targets=True, positive_share=0.3, where={"has_values": True}
+    ),
+    "default, positive rate 0.3": Method("clamp", "default", "mark", positive_share=0.3),
+    "U(0, 0.001), positive rate 0.3": Method("clamp", "small_uniform", "mark", positive_share=0.3),
     "auto behind relu": _ours("relu", method="auto"),
     "auto behind softplus/fan_in": _ours("softplus/fan_in", method="auto"),
     "auto behind exp": _ours("exp", method="auto"),

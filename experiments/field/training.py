@@ -53,7 +53,7 @@ def trained(
     seeds = [seed for _, seed in pairs]
     known = {seed: built(shape, method, *data.of(seed), seed) for seed in dict.fromkeys(seeds)}
     stack = Stack([known[seed] for seed in seeds])
-    optimizer = StackedAdam(stack, [rate for rate, _ in pairs])
+    optimizer = StackedAdam(stack, [rate for rate, _ in pairs], method.positive_share)
     objective = OBJECTIVES[task.objective]
     places = torch.tensor([data.seeds.index(seed) for seed in seeds])
     samples = data.train[0].shape[1]
