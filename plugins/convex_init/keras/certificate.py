@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from convex_init.keras.api import chosen_inputs, further_names, framework_of
+from convex_init.keras.api import chosen_inputs, framework_of, further_names
 from convex_init.keras.backend.counterexample import search_violation, searched_for_steps
 from convex_init.keras.framework import KerasFramework
 from convex_init.keras.model.calls import on_example_inputs, said
