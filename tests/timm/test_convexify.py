@@ -161,7 +161,9 @@ def test_a_method_is_for_layers_without_a_normalisation_and_as_in_apply(method):
 
 def test_auto_is_what_a_plan_without_inputs_says():
     """Nothing is measured, so that the units of the first layer bend as those of a Gaussian."""
-    model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(128, 3))
+    model = nn.Sequential(
+        nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(128, 3)
+    )
     planned = plan(model, torch.zeros(2, 3, 8, 8), method="auto", calibrate=False)
     assert planned.settings.kinks == "spread"
     ct.convexify(model, torch.zeros(2, 3, 8, 8), method="auto", generator=torch.Generator().manual_seed(0))

@@ -67,4 +67,4 @@ def gaussian_shifts(units: int, variance: float) -> NDArray[np.float64]:
 
 
 def _shares(units: int) -> NDArray[np.float64]:
-    return (0.5 + _STEP * np.arange(units)) % 1.0
+    return np.asarray((0.5 + _STEP * np.arange(units)) % 1.0, dtype=np.float64)
