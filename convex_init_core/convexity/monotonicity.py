@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convex_init_core.convexity.calculus import Monotonicity, Value
+from convex_init_core.convexity.inputs.names import input_names
 from convex_init_core.convexity.judge import judge
 from convex_init_core.graph.nodes import Graph
 
@@ -72,21 +73,19 @@ def asked_directions(
 
     Raises:
         TypeError: if ``monotone`` is no mapping.
-        ValueError: if an input or a direction does not exist.
+        ValueError: if an input or a direction does not exist, or an input is named twice.
     """
     if monotone is None:
         return {}
     if not isinstance(monotone, Mapping):
         raise TypeError(f"monotone must map names of inputs to directions, got {type(monotone).__name__}")
-    known, found = list(inputs), {}
-    for key, direction in monotone.items():
-        name = (others or {}).get(str(key), str(key))
-        if name not in known:
-            raise ValueError(
-                f"monotone names {key!r}, which is no tensor among the inputs {', '.join(known) or 'none'}"
-            )
+    names = input_names(map(str, monotone), list(inputs), others or {}, "monotone")
+    found = {}
+    for name, (key, direction) in zip(names, monotone.items(), strict=True):
         if direction not in DIRECTIONS:
             raise ValueError(f"monotone[{key!r}] must be {' or '.join(map(repr, DIRECTIONS))}, got {direction!r}")
+        if name in found:
+            raise ValueError(f"monotone[{key!r}] names the input {name!r}, which another name of it has named already")
         found[name] = direction
     return found
 

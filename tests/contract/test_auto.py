@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 
 from tests.contract.frameworks import adapter
@@ -36,3 +37,13 @@ def test_it_is_the_default(framework, name):
     found = adapter(framework, MODELS[name])
     found.options = {key: value for key, value in found.options.items() if key != "method"}
     assert found.plan().chose == found.plan(method="auto").chose != ""
+
+
+@pytest.mark.parametrize("name", ["chain", "skips", "exponential_weights"])
+def test_the_output_starts_where_the_targets_are(framework, name):
+    found = adapter(framework, MODELS[name])
+    targets = (5.0 + 3.0 * np.random.default_rng(0).standard_normal((400, 1))).astype(np.float32)
+    found.apply(method="auto", targets=targets)
+    out = found.run(*found.model.inputs())
+    assert out.mean() == pytest.approx(targets.mean(), rel=0.05)
+    assert out.std() == pytest.approx(targets.std(), rel=0.25)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -55,3 +56,15 @@ def test_where_nothing_is_measured_the_biases_are_those_of_a_gaussian(framework)
     assert abs(numbers.mean()) < 5.0 / math.sqrt(n)
     assert abs(numbers.var() - 1.0) < 5.0 * math.sqrt(2.0 / n)
     assert found.plan().layers[0].recipe.bias.std == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("number", [0.0, 1.0])
+def test_inputs_that_are_all_alike_say_no_more_than_none(framework, number):
+    found = adapter(framework, two_layers(method="bounded_gain"))
+    is_one = not isinstance(found.inputs, tuple)
+    found.inputs = number + 0 * found.inputs if is_one else tuple(number + 0 * x for x in found.inputs)
+    found.apply()
+    bias, n = np.sort(found.bias("first")), UNITS
+    due = [math.sqrt(0.5) * NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)]
+    assert bias == pytest.approx(due, abs=0.25)
+    assert bias.std() == pytest.approx(math.sqrt(0.5), rel=0.1)

@@ -28,3 +28,9 @@ def test_proved_refuted_and_refused():
     tanh = cj.certify((lambda params, x: jnp.tanh(x), PARAMS), X, monotone={0: "non-decreasing"})
     assert tanh.verdict == "not convex"
     assert tanh.monotone[0]
+
+
+@pytest.mark.parametrize("named", [0, "0", "x"])
+def test_an_input_is_named_by_its_position_or_in_the_signature_as_convex_inputs_are(named):
+    found = cj.certify((layer, PARAMS), X, [named], monotone={named: "non-decreasing"})
+    assert str(found) == "convex\nnon-decreasing in '0'"

@@ -24,3 +24,9 @@ def test_proved_refuted_and_refused():
     assert not falling
     with pytest.raises(ValueError, match="monotone names 'z'"):
         certify(network(), monotone={"z": "non-increasing"})
+
+
+@pytest.mark.parametrize("named", [0, "0", "x"])
+def test_an_input_is_named_by_its_position_or_its_name_as_convex_inputs_are(named) -> None:
+    found = certify(network(), convex_inputs=[named], monotone={named: "non-decreasing"})
+    assert str(found).startswith("convex\nnon-decreasing in 'x'")

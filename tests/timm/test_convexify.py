@@ -133,7 +133,7 @@ def test_refusal_names_the_replacement_and_only_where_there_is_one():
     assert {bool(blocker.remedy) for blocker in report.blockers if "LayerNorm" in blocker.kind} == {False}
 
 
-@pytest.mark.parametrize("method", ["bounded_gain", "log_normal", "isometric"])
+@pytest.mark.parametrize("method", ["auto", "bounded_gain", "log_normal", "isometric"])
 def test_a_method_is_for_layers_without_a_normalisation_and_as_in_apply(method):
     class Net(nn.Module):
         def __init__(self):
@@ -157,6 +157,20 @@ def test_a_method_is_for_layers_without_a_normalisation_and_as_in_apply(method):
     assert float(default.c.bias[0].detach()) != pytest.approx(planned["c"].bias.mean, rel=1e-3)  # it sees no shortcut
     assert model.norm.weight.tolist() == [1.0] * 16
     assert_convex(model, (3, 2, 2))
+
+
+def test_auto_is_what_a_plan_without_inputs_says():
+    """Nothing is measured, so that the units of the first layer bend as those of a Gaussian."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(128, 3)
+    )
+    planned = plan(model, torch.zeros(2, 3, 8, 8), method="auto", calibrate=False)
+    assert planned.settings.kinks == "spread"
+    ct.convexify(model, torch.zeros(2, 3, 8, 8), method="auto", generator=torch.Generator().manual_seed(0))
+    first = planned.layers[0].recipe
+    assert float(model[0].bias.detach().std()) == pytest.approx(first.bias.std, rel=0.3)
+    assert float(model[0].weight.detach().var()) == pytest.approx(first.weight.variance, rel=0.2)
+    assert float(model[2].bias.detach()[0]) == pytest.approx(planned.layers[1].recipe.bias.mean)
 
 
 def test_a_missing_bias_is_asked_for_and_added():

@@ -105,7 +105,8 @@ def test_a_doubt_withdraws_both():
 @pytest.mark.parametrize(
     ("monotone", "kind", "message"),
     [
-        ({"z": UP}, ValueError, "monotone names 'z', which is no tensor among the inputs 0, 1"),
+        ({"z": UP}, ValueError, "monotone names 'z', which is no tensor among the inputs 0 .x., 1 .y."),
+        ({0: UP, "x": "non-increasing"}, ValueError, r"monotone\['x'\] names the input '0', which another name"),
         ({0: "increasing"}, ValueError, "must be 'non-decreasing' or 'non-increasing', got 'increasing'"),
         ("x", TypeError, "monotone must map names of inputs to directions, got str"),
     ],

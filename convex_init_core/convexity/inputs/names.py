@@ -35,8 +35,16 @@ def other_names(
     return {other: name for other, name in found.items() if other not in keywords}
 
 
-def input_names(chosen: Iterable[str], inputs: Collection[str], others: Mapping[str, str]) -> list[str]:
+def input_names(
+    chosen: Iterable[str], inputs: Collection[str], others: Mapping[str, str], argument: str = "convex_inputs"
+) -> list[str]:
     """Return inputs that were chosen by any of their names, by those in ``inputs``; ``others`` are further names.
+
+    Args:
+        chosen: names, or positions as text.
+        inputs: what the graph calls them.
+        others: what else they are called.
+        argument: that chose them, for the message.
 
     Raises:
         ValueError: if there is no such input.
@@ -47,7 +55,7 @@ def input_names(chosen: Iterable[str], inputs: Collection[str], others: Mapping[
         name = one if one in inputs else f"{others.get(first, first)}{dot}{rest}"
         if name not in inputs:
             known = shown_inputs(inputs, others)
-            raise ValueError(f"convex_inputs names {one!r}, which is no tensor among the inputs {known}")
+            raise ValueError(f"{argument} names {one!r}, which is no tensor among the inputs {known}")
         names.append(name)
     return names
 

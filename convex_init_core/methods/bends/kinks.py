@@ -4,7 +4,8 @@ With bias 0, the paper's, the hinges of all units of a ReLU network's first laye
 and so do those of all isometric layers behind it. A convex function of few inputs bends elsewhere, too: then the
 network begins with one kink where the target has many. *Spread* kinks lie all over the inputs: unit i gets the bias
 ``−q_i``, q_i being a quantile of its own pre-activation ``a_i·x``, so that it bends at inputs as they occur, one at
-each share of them. Without inputs to look at, ``a_i·x`` is taken for a Gaussian, and the biases are too.
+each share of them. Without inputs to look at, or with ones that are all alike, ``a_i·x`` is taken for a Gaussian, and
+the biases are too.
 
 The pre-activation's variance over units and inputs together stays σ*², so that what is behind the layer keeps its
 theory: the share :data:`SHARE` of it is the biases', the rest the weights'.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +49,7 @@ def spread_shifts(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]
         axis: of the units; all others count samples.
     """
     rows = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
-    shares = (0.5 + _STEP * np.arange(len(rows))) % 1.0
+    shares = _shares(len(rows))
     ordered = np.sort(rows, axis=1)
     places = shares * ordered.shape[1] - 0.5  # the midpoint rule: the smallest value stands for a share of 1/n
     low = np.clip(np.floor(places).astype(int), 0, ordered.shape[1] - 1)
@@ -56,3 +58,13 @@ def spread_shifts(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]
     units = np.arange(len(rows))
     found: NDArray[np.float64] = -((1.0 - part) * ordered[units, low] + part * ordered[units, high])
     return found
+
+
+def gaussian_shifts(units: int, variance: float) -> NDArray[np.float64]:
+    """Return what each unit is to be shifted by where its pre-activation is taken for a Gaussian of that variance."""
+    quantile = NormalDist(0.0, math.sqrt(variance)).inv_cdf
+    return -np.array([quantile(share) for share in _shares(units)])
+
+
+def _shares(units: int) -> NDArray[np.float64]:
+    return np.asarray((0.5 + _STEP * np.arange(units)) % 1.0, dtype=np.float64)

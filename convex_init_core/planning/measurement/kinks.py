@@ -7,13 +7,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convex_init_core.methods.bends.kinks import SHARE, spread_shifts
+import numpy as np
+
+from convex_init_core.methods.bends.kinks import SHARE, gaussian_shifts, spread_shifts
 from convex_init_core.planning.measurement.sizes import axis_of_units
 from convex_init_core.reading.fed_by import JOINS, is_passed_on
 from convex_init_core.theory.activations import identity
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from convex_init_core.framework import Framework
@@ -26,6 +27,9 @@ NOTHING_TO_SPREAD = (
     "kinks='spread' moves the biases of a free layer that feeds an activation, one for each unit, and there is none: "
     "give the first layer a bias, or leave kinks out"
 )
+
+_ALIKE = 1e-12
+"""Share of a sum's mean square below which its variance is rounding: the inputs are copies of one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,16 +94,20 @@ def spread(framework: Framework, found: Spread, values: NDArray[np.float64]) -> 
     Args:
         framework: of the model.
         found: the sum.
-        values: of it, with biases 0.
+        values: of it, with biases 0. Where all samples are alike (a batch of zeros to try a model with), they say
+            nothing of where inputs lie.
     """
     axis = found.axis % values.ndim
-    shifts = spread_shifts(values, axis)
     others = tuple(each for each in range(values.ndim) if each != axis)
     within, wanted, scale = float(values.var(axis=others).mean()), (1.0 - SHARE) * found.variance, 1.0
-    if within > 0.0 and max(within / wanted, wanted / within) > found.tolerance:
-        scale = math.sqrt(wanted / within)
-        for name in found.weights:
-            framework.scale(name, scale, None)
+    if within <= _ALIKE * float(np.square(values).mean()):
+        shifts = gaussian_shifts(values.shape[axis], SHARE * found.variance)
+    else:
+        shifts = spread_shifts(values, axis)
+        if max(within / wanted, wanted / within) > found.tolerance:
+            scale = math.sqrt(wanted / within)
+            for name in found.weights:
+                framework.scale(name, scale, None)
     name, factor = found.bias
     framework.shift(name, (scale / factor * shifts).reshape(framework.parameter(name).shape))
     along = [1] * values.ndim

@@ -143,9 +143,10 @@ def convexify(
         bias_noise: β in [0, 1).
         distribution: of the positive weights: ``"log_normal"``, ``"gamma"``, ``"spike_and_slab"`` or ``"two_point"``;
             by default gamma in front of a normalisation, where log-normal samples miss their moments, else log-normal.
-        method: for the layers that no normalisation follows, ``"bounded_gain"``, ``"log_normal"`` or ``"isometric"`` as
-            for :func:`convex_init.torch.apply_`, which looks at all that is summed with them; nothing is measured. By
-            default each of them gets the paper's law by itself, as from :func:`init_weights`, and needs a bias.
+        method: for the layers that no normalisation follows, ``"auto"``, ``"bounded_gain"``, ``"log_normal"`` or
+            ``"isometric"`` as for :func:`convex_init.torch.apply_`, which looks at all that is summed with them;
+            nothing is measured. By default each of them gets the paper's law by itself, as from :func:`init_weights`,
+            and needs a bias.
 
     Returns:
         ``model``.
@@ -178,7 +179,7 @@ def convexify(
     planned: dict[nn.Module, LayerPlan] = {}
     if method is not None:
         options: Options = {"method": method, "register_missing_bias": register_missing_bias, "variance": variance}
-        options |= {"correlation": correlation, "bias_noise": bias_noise}
+        options |= {"correlation": correlation, "bias_noise": bias_noise, "calibrate": False}
         if distribution is not None:
             options["distribution"] = distribution
         planned = _planned(with_replacements(model, new_modules), example, report, request(**options))

@@ -21,7 +21,9 @@ def add_options(parser: ArgumentParser) -> None:
     """Give ``parser`` the demo's options."""
     parser.add_argument("--task", choices=[*TASKS, "all"], default="all", help="what to train on (default: all)")
     parser.add_argument("--method", choices=METHODS, help=f"of our initialisation (default: {METHOD})")
-    parser.add_argument("--threshold", type=_threshold, metavar="T", help="τ of ours, without skips (default: 0)")
+    parser.add_argument(
+        "--threshold", type=_threshold, metavar="T", help="τ of ours, without skips (default: the method's)"
+    )
     parser.add_argument("--dataset", choices=["digits", "mnist"], default="digits", help="images (default: digits)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder with MNIST's four idx .gz files")
     parser.add_argument("--limit", type=_whole, metavar="N", help=f"at most N training images {_default('limit')}")

@@ -91,7 +91,7 @@ def certify(
     if framework.has_inputs:
         check_numbers(inputs, [name for name, part in chosen.items() if part is None])
     certificate = certificate_of(graph, judge(graph, chosen, framework=framework), outputs)
-    directions = asked_directions(monotone, graph.inputs)
+    directions = asked_directions(monotone, graph.inputs, graph.other_names)
     answers = monotonicity_of(graph, directions, certificate.outputs, framework)
     if certificate or any(answers):
         doubt = doubt_of_repetition(graph, lambda: trace(fn, params, args, kwargs, names=names), model)

@@ -186,9 +186,14 @@ def chosen_inputs(convex_inputs: Any, call: Call) -> dict[str, Part | None] | No
         ValueError: if there is no such input.
     """
     wanted = convex_inputs_of(convex_inputs) or {}
-    positions = {str(position): name for position, name in enumerate(call.names) if str(position) not in call.names}
-    names = input_names(wanted, call.names, {**positions, **call.other_names})
+    names = input_names(wanted, call.names, further_names(call))
     return dict(zip(names, wanted.values(), strict=True)) or None
+
+
+def further_names(call: Call) -> dict[str, str]:
+    """Return what the inputs are called besides: by their positions, and in the signature."""
+    positions = {str(position): name for position, name in enumerate(call.names) if str(position) not in call.names}
+    return {**positions, **call.other_names}
 
 
 def _activations(fed_by: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from convex_init.keras.api import chosen_inputs, framework_of
+from convex_init.keras.api import chosen_inputs, framework_of, further_names
 from convex_init.keras.backend.counterexample import search_violation, searched_for_steps
 from convex_init.keras.framework import KerasFramework
 from convex_init.keras.model.calls import on_example_inputs, said
@@ -92,7 +92,8 @@ def certify(
         with on_example_inputs(call):
             call(**call.arrays)
         return _untraced(error)
-    certificate = _proof(framework, graph, chosen, outputs, asked_directions(monotone, graph.inputs))
+    directions = asked_directions(monotone, graph.inputs, further_names(call))
+    certificate = _proof(framework, graph, chosen, outputs, directions)
     if certificate or not search:
         return certificate
     if certificate.verdict != "convex":

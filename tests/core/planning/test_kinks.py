@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convex_init_core.framework import Parameter
-from convex_init_core.methods.bends.kinks import spread_shifts
+from convex_init_core.methods.bends.kinks import gaussian_shifts, spread_shifts
 from convex_init_core.planning.facts import Facts
 from convex_init_core.planning.measurement.kinks import Spread, kinked_sums
 from convex_init_core.planning.plan import Plan
@@ -38,6 +38,12 @@ def test_shifts_are_quantiles_of_each_unit(shape: tuple[int, ...], axis: int) ->
 
 def test_few_samples_are_enough() -> None:
     assert spread_shifts(np.array([[2.0, -1.0]]), 1).tolist() == [-2.0, 1.0]
+
+
+def test_without_inputs_the_units_are_spread_as_a_gaussian() -> None:
+    shifts = gaussian_shifts(2000, 0.5)
+    assert np.sort(shifts)[[200, 1000, 1799]] == pytest.approx([-0.9062, 0.0, 0.9062], abs=0.005)
+    assert shifts.var() == pytest.approx(0.5, rel=0.01)
 
 
 def spread(made: Plan) -> list[str]:
