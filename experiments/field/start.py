@@ -41,7 +41,8 @@ def measured(network: ConvexNet, inputs: Tensor, targets: Tensor) -> dict[str, f
         ``common``, the share of the kernel's trace in the mode that is alike on all inputs; ``kernel_error``, what the
         kernel alone would reach on other inputs, in variances of the target; ``kinks``, the number of different
         hyperplanes or bent surfaces that part the inputs, by the number of hidden units; ``listens``, the median of
-        (Σw)²/Σw² over convex units; and by kind of parameter the share of the squared gradient of the loss.
+        (Σw)²/Σw² over convex units; and the share of the squared gradient of the loss by kind of parameter, and by
+        layer, ``layer_0`` being the first.
     """
     network = network.double()
     x, y = inputs[: SAMPLES + HELD_OUT].double(), targets[: SAMPLES + HELD_OUT, 0].double()
@@ -71,6 +72,10 @@ def measured(network: ConvexNet, inputs: Tensor, targets: Tensor) -> dict[str, f
         "kinks": _kinks(network, x),
         "listens": _listens(network),
         **{f"pull_{kind}": sum(of for name, of in shares.items() if _kind(name) == kind) / total for kind in KINDS},
+        **{
+            f"layer_{place}": sum(of for name, of in shares.items() if _layer(name) == place) / total
+            for place in range(len(network.layers) + 1)
+        },
     }
 
 
@@ -81,6 +86,11 @@ def _kind(name: str) -> str:
     if name.endswith("bias"):
         return "biases"
     return "first" if name.startswith("first") else "convex" if name.startswith("layers") else "skips"
+
+
+def _layer(name: str) -> int:
+    """The layer of a parameter, from the input on; a skip belongs to the layer that it leads into."""
+    return 0 if name.startswith("first") else int(name.split(".")[1]) + 1
 
 
 def _modes(kernel: Tensor) -> float:

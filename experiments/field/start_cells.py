@@ -30,6 +30,8 @@ ROWS = (
     "default",
     "U(0, 0.001)",
     "default behind softplus/fan_in",
+    "auto",
+    "auto, positive rate 0.3",
     "log_normal",
     "bounded_gain",
     "bounded_gain, spread",
@@ -39,7 +41,9 @@ ROWS = (
     "isometric, spread",
     "non-convex, He",
 )
-RATE = 1e-2  # of the networks that are measured behind training
+RATE = 1e-2  # of the networks that are measured in training and behind it
+STEPS, EARLY = 400, 50
+_PARTS = ("start", "early", "end")
 
 
 def runs(preset: str, _: Mapping[str, str]) -> Iterator[Run]:
@@ -47,9 +51,9 @@ def runs(preset: str, _: Mapping[str, str]) -> Iterator[Run]:
     if preset == "smoke":
         yield run_of(TASKS["log-sum-exp, 4 inputs"], (8, 2, True, "relu"), "bounded_gain", 4, 8, 1) | {"seed": 0}
         return
-    for seed in range({"cpu": 2, "paper": 5}[preset]):
+    for seed in range({"cpu": 3, "paper": 5}[preset]):
         for (name, shape), method in itertools.product(CELLS, ROWS):
-            run = run_of(TASKS[name], shape, method, 400, 64, 1) | {"seed": seed}
+            run = run_of(TASKS[name], shape, method, STEPS, 64, 1) | {"seed": seed}
             if exists(METHODS[method], run, TASKS[name]):
                 yield run
 
@@ -66,20 +70,23 @@ def execute(run: Run, context: Context) -> Results:
     network = built(shape, method, inputs, targets, run["seed"])
     assert isinstance(network, ConvexNet)
     start = measured(network, inputs, targets)
-    course = trained(task, shape, method, [(RATE, run["seed"])], Schedule(run["steps"], run["batch"]), data)
-    end = measured(network_of(course.stack, 0), inputs, targets)
-    return {"start": start, "end": end, "test": float(course.test[0, -1])}
+    schedule = Schedule(run["steps"], run["batch"])
+    found = {}
+    for part, until in (("early", min(EARLY, run["steps"])), ("end", run["steps"])):
+        course = trained(task, shape, method, [(RATE, run["seed"])], replace(schedule, until=until), data)
+        found[part] = measured(network_of(course.stack, 0), inputs, targets)
+    return {"start": start, **found, "test": float(course.test[0, -1])}
 
 
 def report(records: Sequence[Record], page: Page) -> None:
     """One table for each cell."""
     page.text(
-        "Medians over the seeds, at the start → behind the last step at the rate "
-        f"{RATE:g}. Output: mean and deviation, in deviations of the target. Bent: the share of the output's variance "
-        "that no affine function has. Kernel: of the tangent kernel, effective number of modes, share of the common "
-        "mode, and the error that the kernel alone reaches on other inputs. Kinks: different ones that part the "
-        "inputs, by units. Listens: (Σw)²/Σw² of a convex unit. Pull: share of the squared gradient by "
-        f"{', '.join(KINDS)} in percent, at the start."
+        f"Medians over the seeds, at the start → behind {EARLY} steps → behind the last of {STEPS} at the rate {RATE:g}. "
+        "Output: mean and deviation, in deviations of the target. Bent: the share of the output's variance that no "
+        "affine function has. Kernel: of the tangent kernel, effective number of modes, share of the common mode, and "
+        "the error that the kernel alone reaches on other inputs. Kinks: different ones that part the inputs, by "
+        "units. Listens: (Σw)²/Σw² of a convex unit. Pull: share of the squared gradient in percent by "
+        f"{', '.join(KINDS)}; and by layer, the first one first, skips and biases with the layer that they lead into."
     )
     head, cells = head_and_rows(records)
     for (task, shape), rows in cells.items():
@@ -105,6 +112,7 @@ def head_and_rows(records: Sequence[Record]) -> tuple[tuple[str, ...], dict[tupl
         "kinks",
         "listens",
         "pull",
+        "pull by layer",
     )
     return head, {key: [_row(name, of) for name, of in methods.items()] for key, methods in cells.items()}
 
@@ -114,6 +122,14 @@ def _row(name: str, records: Sequence[Record]) -> list[str]:
         return middle([record["results"][part][measure] for record in records])
 
     names = ("mean", "deviation", "bent", "modes", "common", "kernel_error", "kinks", "listens")
-    pulls = "/".join(f"{100 * at('start', f'pull_{kind}'):.0f}" for kind in KINDS)
+    layers = [measure for measure in records[0]["results"]["start"] if measure.startswith("layer_")]
+
+    def course(measure: str) -> str:
+        return " → ".join(f"{at(part, measure):.2g}" for part in _PARTS)
+
+    def shares(measures: Sequence[str]) -> str:
+        return " → ".join("/".join(f"{100 * at(part, each):.0f}" for each in measures) for part in _PARTS)
+
     test = middle([record["results"]["test"] for record in records])
-    return [name, f"{test:.2g}", *(f"{at('start', each):.2g} → {at('end', each):.2g}" for each in names), pulls]
+    pulls = shares([f"pull_{kind}" for kind in KINDS]), shares(layers)
+    return [name, f"{test:.2g}", *map(course, names), *pulls]

@@ -22,11 +22,15 @@ AT_ONCE = 512  # samples of each network in one evaluation
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long: ``steps`` of Adam on ``batch`` samples, and at how many of them the networks are tested."""
+    """How long: ``steps`` of Adam on ``batch`` samples, and at how many of them the networks are tested.
+
+    With ``until`` the training is broken off there, as one that goes on is then.
+    """
 
     steps: int
     batch: int
     tests: int = 10
+    until: int | None = None
 
     def tested(self) -> list[int]:
         """Return the steps after which the networks are tested, from 0, closer together at first."""
@@ -69,7 +73,7 @@ def trained(
             test.append(_error(task, stack, data.test, places) / data.scale[places])
             if not bool(validation[-1].isfinite().any()):
                 break
-        if step == schedule.steps:
+        if step in (schedule.steps, schedule.until):
             break
         batch = [part.index_select(0, order[step]).view(stack.size, schedule.batch, *part.shape[1:]) for part in flat]
         objective(stack, batch).sum().backward()  # type: ignore[no-untyped-call]  # no network in another's loss
