@@ -19,11 +19,15 @@ from experiments.field.report import USED, Cells, tally_rows
 from experiments.field.start_cells import head_and_rows
 from experiments.styles import middle, shown
 
-PAGES = (*(Path(f"docs/{name}.md") for name in ("field", "field_cells", "field_rates", "field_start")), Path("README.md"))
+PAGES = (
+    *(Path(f"docs/{name}.md") for name in ("field", "field_cells", "field_rates", "field_start")),
+    Path("README.md"),
+)
 COUNTED = (
-    "auto", "auto, its rates", "auto, targets", "auto, targets, its rates", "bounded_gain", "bounded_gain, spread", "spike_and_slab, spread", "isometric",
-    "isometric, spread", "auto behind relu", "auto behind softplus/fan_in", "auto behind exp", "default", "U(0, 0.001)",
-    "default behind softplus/fan_in", "He, clipped", "N(0, 0.1²)", "LeCun behind softplus",
+    "auto", "auto, its rates", "auto, targets", "auto, targets, its rates", "bounded_gain", "bounded_gain, spread",
+    "spike_and_slab, spread", "isometric", "isometric, spread", "auto behind relu", "auto behind softplus/fan_in",
+    "auto behind exp", "default", "U(0, 0.001)", "default behind softplus/fan_in", "He, clipped", "N(0, 0.1²)",
+    "LeCun behind softplus",
 )  # fmt: skip
 IN_SHORT = (
     "default", "U(0, 0.001)", "default behind softplus/fan_in", "auto", "auto, its rates", "auto, targets",

@@ -49,7 +49,7 @@ def cells(records: Sequence[Record]) -> dict[tuple[object, ...], dict[str, Recor
 
 
 def _at_its_rates(methods: Mapping[str, Record]) -> dict[str, Record]:
-    """Return ``auto`` with the positive weights at the share of the learning rate that a plan advises, ``Plan.rates``."""
+    """Return ``auto`` with the positive weights at the share of the rate that a plan advises, ``Plan.rates``."""
     settings = next(iter(methods.values()))["settings"]
     share = positive_rate(settings["depth"], settings["depth"] if settings["skip"] else 0)
     made = {}

@@ -85,11 +85,13 @@ class StackedAdam:
         """Divide the stack; see the class."""
         self.parameters = list(stack.parameters.values())
         positive = {f"layers.{place}.weight" for place in stack.places}
-        self.shares = None
+        self.shares = torch.ones(())  # of each parameter, if they are not all 1
         if positive_share != 1.0:
             shares = {name: positive_share if name in positive else 1.0 for name in stack.parameters}
             sizes = [parameter[0].numel() for parameter in self.parameters]
-            self.shares = torch.cat([stack.flat.new_full((n,), shares[name]) for name, n in zip(shares, sizes, strict=True)])
+            self.shares = torch.cat(
+                [stack.flat.new_full((n,), shares[name]) for name, n in zip(shares, sizes, strict=True)]
+            )
         starts = [place for place in range(len(rates)) if place == 0 or rates[place] != rates[place - 1]]
         self.slices = [slice(a, b) for a, b in zip(starts, [*starts[1:], len(rates)], strict=True)]
         self.parts = [stack.flat[part] for part in self.slices]
@@ -104,10 +106,9 @@ class StackedAdam:
         for slice_, part, group, rate in zip(self.slices, self.parts, self.adam.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
             part.grad = gradient[slice_]
-        before = None if self.shares is None else [part.clone() for part in self.parts]
+        before = [part.clone() for part in self.parts if self.shares.ndim]
         self.adam.step()
-        if before is not None:  # Adam's step is in proportion to the rate, so this is a rate for each parameter
-            for part, old in zip(self.parts, before, strict=True):
-                part.copy_(old + self.shares * (part - old))
+        for part, old in zip(self.parts, before, strict=False):  # none without shares
+            part.copy_(old + self.shares * (part - old))  # Adam's step is in proportion to its rate
         for parameter in self.parameters:
             parameter.grad = None

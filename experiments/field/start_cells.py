@@ -81,7 +81,7 @@ def execute(run: Run, context: Context) -> Results:
 def report(records: Sequence[Record], page: Page) -> None:
     """One table for each cell."""
     page.text(
-        f"Medians over the seeds, at the start → behind {EARLY} steps → behind the last of {STEPS} at the rate {RATE:g}. "
+        f"Medians over the seeds, at the start → behind {EARLY} steps → behind the last of {STEPS} at rate {RATE:g}. "
         "Output: mean and deviation, in deviations of the target. Bent: the share of the output's variance that no "
         "affine function has. Kernel: of the tangent kernel, effective number of modes, share of the common mode, and "
         "the error that the kernel alone reaches on other inputs. Kinks: different ones that part the inputs, by "

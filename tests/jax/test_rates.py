@@ -1,5 +1,7 @@
 """Updates of positive weights at their share of the learning rate."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -21,7 +23,7 @@ def parameters(hidden=3):
     widths = [*[8] * hidden, 1]
     return {
         "first": {"w": jnp.ones((4, 8)), "b": jnp.zeros(8)},
-        "positive": [jnp.ones((a, b)) for a, b in zip(widths, widths[1:], strict=False)],
+        "positive": [jnp.ones((a, b)) for a, b in itertools.pairwise(widths)],
         "skips": [jnp.ones((4, b)) for b in widths[1:]],
     }
 

@@ -126,7 +126,7 @@ def _intervals(params: Any, intervals: Iterable[Kept]) -> Any:
 
 
 def told(params: Any, by_name: Mapping[str, Any], otherwise: Any) -> Any:
-    """Return a tree with what is told of each array of ``params`` by its name in a plan, and ``otherwise`` for the rest.
+    """Return a tree with what is told of each array of ``params`` by its name in a plan, or else ``otherwise``.
 
     The names may all have the same word before them, or several times all of them with another one.
 

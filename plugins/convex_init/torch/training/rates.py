@@ -11,6 +11,7 @@ from convex_init.torch.model.parameters import Parameters
 from convex_init_core import checks
 from convex_init_core.planning.plan import Plan
 
+
 def parameter_groups(model: nn.Module, plan: Plan, lr: float, **options: Any) -> list[dict[str, Any]]:
     """Return all parameters of a model in groups for an optimizer, each with the learning rate that suits it.
 
