@@ -14,7 +14,7 @@ from experiments.field.forms import FORMS
 from experiments.field.kinds import kind_rows, use_rows
 from experiments.field.networks import MAPS, Shape
 from experiments.field.objectives import ROUNDS, SHARE, STRONGLY, energy_minimum, labels, likelihood
-from experiments.field.ratios import ratio, steps_saved, tally
+from experiments.field.ratios import cells, ratio, steps_saved, tally
 from experiments.field.stack import Stack, StackedAdam
 from experiments.field.starts import METHODS, built
 from experiments.field.tasks import HELD_OUT, TASKS, TUNE
@@ -52,12 +52,24 @@ def test_a_stack_is_its_networks(shape):
     torch.testing.assert_close(stack.one(1, x[1]), expected[1])
 
 
-def test_a_stack_takes_adam_s_steps_at_each_network_s_rate():
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_a_stack_takes_adam_s_steps_at_each_network_s_rate_and_share(share):
     each = networks(SHAPE)
     rates = (1e-2, 1e-2, 1e-1)
     stack, x = Stack(each), torch.randn(3, 7, 3)
-    together = StackedAdam(stack, rates)
-    alone = [torch.optim.Adam(network.parameters(), lr=0.5 * rate) for network, rate in zip(each, rates, strict=True)]
+    together = StackedAdam(stack, rates, positive_share=share)
+    alone = [
+        torch.optim.Adam(
+            [
+                {"params": [layer.weight for layer in network.linears(free=False)], "lr": 0.5 * share * rate},
+                {"params": [*network.linears(free=True)[0].parameters()]},
+                {"params": [layer.weight for layer in network.linears(free=True)[1:]]},
+                {"params": [layer.bias for layer in network.linears(free=False)]},
+            ],
+            lr=0.5 * rate,
+        )
+        for network, rate in zip(each, rates, strict=True)
+    ]
     for _ in range(3):
         stack(x).square().sum().backward()
         together.step(0.5)
@@ -95,6 +107,22 @@ def test_the_gaussian_map_maps_the_moments():
     x.requires_grad_()
     (found,) = torch.autograd.grad(network(x).sum(), x)
     assert float((found - y).square().mean() / y.var()) < 1e-3  # what the rest of the network adds
+
+
+def _record(method, skip, depth, error):
+    settings = {"task": "any", "width": 8, "depth": depth, "skip": skip, "activation": "relu", "method": method}
+    return {"settings": settings, "results": {"test": [error]}}
+
+
+@pytest.mark.parametrize(("skip", "depth", "due"), [(True, 3, 0.1), (True, 2, 0.2), (False, 3, 0.2)])
+def test_auto_at_its_rates_is_the_row_with_the_share_that_a_plan_advises(skip, depth, due):
+    rows = [_record("auto", skip, depth, 0.2), _record("auto, positive rate 0.3", skip, depth, 0.1)]
+    (found,) = cells(rows).values()
+    assert found["auto, its rates"]["results"]["test"] == [due]
+    assert found["auto, its rates"]["settings"]["method"] == "auto, its rates"
+    assert "auto, targets, its rates" not in found
+    (without,) = cells(rows[:1]).values()
+    assert ("auto, its rates" in without) == (due == 0.2)
 
 
 @pytest.mark.parametrize("best", [3e-2, 1e-4, 1.0])

@@ -2,8 +2,8 @@
 
 Adam moves every weight by about the learning rate, whatever its gradient is. The free weights of a layer of N inputs
 are about 1/√N in size, its positive ones about 1/N, and these have one sign, so that their steps add up: relative to
-what is there, the positive layers change √N times as fast as the free ones. Where free skips let every layer learn from the
-input, it pays to slow them down; where the signal has no other way, they have to learn themselves.
+what is there, the positive layers change √N times as fast as the free ones. Where free skips let every layer learn
+from the input, it pays to slow them down; where the signal has no other way, they have to learn themselves.
 
 What it rests on: results/experiments/cpu/field.md, where 0.3 was chosen of 0.1, 0.3 and 1 on the tuning half.
 """
