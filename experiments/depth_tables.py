@@ -164,7 +164,12 @@ TABLES = {
     ),
     "convolutions of cifar": Table(
         ("depth_carrier_cnn", "depth_cnn"),
-        {**_HE, "carrier, c = 0.1, τ = ½": {"method": "carrier, c = 0.1, bends half apart"}, **_OF_CONVOLUTIONS},
+        {
+            **_HE,
+            "carrier, c = 0.1": {"method": "carrier, c = 0.1"},
+            "carrier, c = 0.1, τ = ½": {"method": "carrier, c = 0.1, bends half apart"},
+            **_OF_CONVOLUTIONS,
+        },
         _layers(5, 10, 20),
         {**_CNN, "dataset": "cifar10"},
     ),
@@ -240,14 +245,17 @@ def digits() -> str:
     """Return what the common part of trained networks costs in digits, by depth."""
     rows = [["network", "R", "logits", "common part", "float32", "float64"], ["---", *["---:"] * 5]]
     dense = "carrier, c = 0.03, bends apart"
-    for store, kind, method in (
-        ("depth_carrier", "{width} × {depth}", dense),
-        ("depth_mnist", "{width} × {depth}", dense),
-        ("depth_cifar", "{dataset}, {width} × {depth}", dense),
-        ("depth_carrier_cnn", "convolutions, {depth} layers, c = 0.1, τ = ½", "carrier, c = 0.1, bends half apart"),
+    dense_sets, convolutions = ("mnist", "cifar10", "cifar100"), "{dataset}, {depth} convolutions, c = 0.1"
+    for store, kind, method, datasets in (
+        ("depth_carrier", "{width} × {depth}", dense, dense_sets),
+        ("depth_mnist", "{width} × {depth}", dense, dense_sets),
+        ("depth_cifar", "{dataset}, {width} × {depth}", dense, dense_sets),
+        ("depth_carrier_cnn", f"{convolutions}, τ = ½", "carrier, c = 0.1, bends half apart", ("mnist",)),
+        ("depth_carrier_cnn", convolutions, "carrier, c = 0.1", ("cifar10",)),
     ):
         best = at_best_rate(records.read(FOLDER / "cpu" / f"{store}.jsonl")).values()
-        of_method = [of for of in best if of[0]["settings"]["method"] == method]
+        settings = ((of[0]["settings"], of) for of in best)
+        of_method = [of for own, of in settings if own["method"] == method and own["dataset"] in datasets]
         for of in sorted(of_method, key=lambda of: int(of[0]["settings"]["depth"])):
             names = ("carrier_row_sum", "logits", "common_part", "error_float32", "error_float64")
             numbers = [middle([record["results"][name] for record in of]) for name in names]

@@ -20,7 +20,7 @@ from experiments.field.start_cells import head_and_rows
 from experiments.styles import middle, shown
 
 PAGES = (
-    *(Path(f"docs/{name}.md") for name in ("field", "field_cells", "field_rates", "field_start")),
+    *(Path(f"docs/{name}.md") for name in ("field", "field_cells", "field_rates", "field_start", "field_tried")),
     Path("README.md"),
 )
 COUNTED = (
@@ -29,10 +29,7 @@ COUNTED = (
     "auto behind exp", "default", "U(0, 0.001)", "default behind softplus/fan_in", "He, clipped", "N(0, 0.1²)",
     "LeCun behind softplus",
 )  # fmt: skip
-IN_SHORT = (
-    "default", "U(0, 0.001)", "default behind softplus/fan_in", "auto", "auto, its rates", "auto, targets",
-    "auto, targets, its rates",
-)  # fmt: skip
+IN_SHORT = ("default", "U(0, 0.001)", "default behind softplus/fan_in", "auto", "auto, its rates")
 _MAPS = (
     ("auto", "default"),
     ("auto behind softplus/fan_in", "default behind softplus/fan_in"),
@@ -48,9 +45,18 @@ _RATES = (
     ("auto, positive rate 0.3", "default, positive rate 0.3"),
 )
 _TRIED = (
+    ("auto, targets", "auto"),
     ("isometric, spread, skip_share 0.9", "auto"),
     ("bounded_gain, spread, skip_share 0.98", "auto"),
     ("auto, output_variance 0.01", "auto"),
+    ("bounded_gain, spread", "bounded_gain"),
+    ("isometric, spread", "isometric"),
+    ("gamma, spread", "bounded_gain, spread"),
+    ("spike_and_slab, spread", "bounded_gain, spread"),
+    ("spike_and_slab, spread, bias_noise 0.5", "spike_and_slab, spread"),
+    ("bounded_gain, spread, skip_share 0.9", "bounded_gain, spread"),
+    ("isometric, threshold 0.5, spread", "isometric, threshold 1, spread"),
+    ("isometric, threshold 2, spread", "isometric, threshold 1, spread"),
 )
 _CAUSES = (("double integrator", "2 × 32, skips"), ("log-sum-exp, 16 inputs", "3 × 64"))
 

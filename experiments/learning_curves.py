@@ -31,7 +31,7 @@ _ENOUGH = 6  # seeds: all of them one way have p = 0.03
 
 _SCOPES: dict[str, list[tuple[tuple[str, ...], tuple[int, ...], int]]] = {
     "smoke": [(("mnist",), (3,), 2), (("cifar10",), (3,), 1)],
-    "cpu": [(("mnist", "cifar10"), (5,), 10), (("cifar100",), (5,), 3), (("mnist", "cifar10", "cifar100"), (3, 7), 3)],
+    "cpu": [(("mnist", "cifar10"), (5,), 10), (("cifar100",), (5,), 6), (("mnist", "cifar10", "cifar100"), (3, 7), 6)],
     "paper": [(("mnist", "cifar10", "cifar100"), (5, 3, 7), 10)],
 }
 

@@ -11,6 +11,8 @@ from experiments.experiment import Run
 _DEEP = ("non-convex, He", "isometric", "isometric, relu map")
 _WIDE = (*_DEEP, "isometric, relu map, bends apart", "paper")
 _CARRIER = ("carrier, c = 0.03, bends apart",)
+_LOW = (1e-5, 3e-5, *RATES[:2])
+_TOGETHER = ("carrier, c = 0.03",)  # all bends in one point
 _ALL = (*_DEEP, "log-normal, matched", "paper")
 
 
@@ -36,7 +38,12 @@ def _scopes(preset: str) -> list[Scope]:
             Scope(_settings(preset, name, 1024, depth, of), rates, 5)
             for depth in (5, 7, 20)
             for name in sets
-            for of, rates in ((_CARRIER, (3e-5, *RATES[:2])), (_DEEP[:1], (1e-5, 3e-5, *RATES[:2])))
+            for of, rates in ((_CARRIER, _LOW if depth == 20 else _LOW[1:]), (_DEEP[:1], _LOW))
+        ),
+        *(
+            Scope(_settings(preset, name, 1024, depth, _TOGETHER), _LOW[1:], 5)
+            for depth in (5, 7, 20)
+            for name in reversed(sets)
         ),
         Scope(_settings(preset, "cifar10", 512, 5, _ALL), slow),
         Scope(_settings(preset, "cifar100", 512, 5, _DEEP), slow),

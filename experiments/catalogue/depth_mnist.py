@@ -16,6 +16,11 @@ _ALONE = ("isometric start, not projected", "isometric, hidden layers frozen")
 _BENDS = ("isometric, bends apart",)
 _BOTH = ("isometric, relu map, bends apart",)
 _CARRIER = ("carrier, c = 0.03, bends apart",)
+_MIDDLE = (3e-5, 1e-4, 3e-4)
+_BESIDE_A_CARRIER = {  # the deeper, the lower its best rate
+    **{3: (*_MIDDLE, 1e-3), 5: _MIDDLE, 7: _MIDDLE, 10: _MIDDLE},
+    **{20: (1e-5, *_MIDDLE), 50: (1e-5, 3e-5, 1e-4), 100: (1e-5, 3e-5, 1e-4)},
+}
 _MEASURED = ("log-normal, matched, measured",)
 _LAWS = ("gamma, matched", "spike-and-slab, matched")
 
@@ -36,9 +41,9 @@ def _scopes(preset: str) -> list[Scope]:
     slow = RATES[:3]  # the highest was the worst wherever it was tried
     return [
         *(
-            Scope(_settings(preset, 784, depth, of), rates, 5 if depth < 50 else 1)
+            Scope(_settings(preset, 784, depth, of), rates, 5 if depth < 100 else 1)
             for depth in (10, 7, 5, 20, 3, 50, 100)
-            for of, rates in ((_CARRIER, (3e-5, *RATES[: 3 if depth == 3 else 2])), (_DEEP[:1], (1e-5, 3e-5, 1e-4)))
+            for of, rates in ((_CARRIER, _BESIDE_A_CARRIER[depth]), (_DEEP[:1], (1e-5, 3e-5, 1e-4)))
         ),
         Scope(_settings(preset, 784, 5, _ALL[:2])),
         Scope(_settings(preset, 784, 5, (*_ALL[2:], *_ALONE, *_BENDS)), slow),
