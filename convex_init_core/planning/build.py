@@ -121,6 +121,7 @@ def _planned(framework: Framework, request: Request) -> Plan:
         kept=found.kept,
         rests_on=rests_on,
         doubts=tuple(reading.graph.doubts),
+        sees_the_shift=refusals.sees_the_shift(reading.graph),
     )
 
 
@@ -252,6 +253,7 @@ def _problems(
         if name not in chosen.excluded:
             yield f"{shown(facts.parameter(name).layer)}: {text}"
     yield from refusals.used_in_two_ways(reading, facts, chosen.excluded)
+    yield from refusals.beside_carrier(reading.graph, (facts.parameter(each.product.source) for each in made))
     yield from decisions.problems
     paths = [facts.parameter(each.product.source).layer for each in made]
     for pattern in request.fed_by:

@@ -74,6 +74,23 @@ def test_training_beside_a_carrier():
         made.beside_carrier(0.0)
 
 
+@pytest.mark.parametrize(
+    ("fn", "outputs", "message"),
+    [
+        (logits, 1, "one output is no softmax"),
+        (lambda p, x: logits(p, x)[:, 0], 3, "one output is no softmax"),
+        (lambda p, x: logits(p, x).sum(), 3, "one output is no softmax"),
+        (lambda p, x: jax.nn.sigmoid(logits(p, x)), 3, "a sigmoid sees the shift"),
+        (lambda p, x: logits([p[0], (jnp.exp(p[1][0]), p[1][1]), p[2]], x), 3, "positivity must be 'projection'"),
+    ],
+    ids=["one", "one of three", "a sum", "sigmoid", "a map"],
+)
+def test_what_does_not_train_beside_a_carrier(fn, outputs, message):
+    made = plan((lambda p, x: fn(p, x), layers(5, 16, 16, outputs)), X, method="isometric")
+    with pytest.raises(ValueError, match=message):
+        made.beside_carrier()
+
+
 def test_float64_is_double_precision_in_the_function_itself():
     """JAX makes float32 of it without a word, and the check is of what the function itself gives."""
     of = layers(5, *[64] * 6, 3)
