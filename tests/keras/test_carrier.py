@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from convex_init.keras import ICNN, as_convex, certify, plan
+from convex_init.keras import ICNN, Between, ConvexDense, apply_, as_convex, certify, plan
 from tests.keras.arrays import array
 
 RNG = np.random.default_rng(0)
@@ -215,6 +215,18 @@ def test_a_network_trains_beside_a_carrier():
     assert smallest[3] < -0.1
     assert "convex up to a shift that they have in common" in str(certify(model, x))
     assert certify(as_convex(model, x), x)
+
+
+@pytest.mark.parametrize(
+    ("last", "outputs", "message"), [(None, 1, "one output is no softmax"), ("sigmoid", 3, "a sigmoid sees the shift")]
+)
+def test_layers_beside_a_carrier_are_for_a_softmax_only(last, outputs, message):
+    beside = Between(-0.1, np.inf)
+    model = keras.Sequential([keras.Input((5,)), layers.Dense(8, "relu"), ConvexDense(8, kernel_constraint=beside)])
+    model.add(layers.ReLU())
+    model.add(ConvexDense(outputs, last, kernel_constraint=beside))
+    with pytest.raises(ValueError, match=rf"nothing was written: .*{message}"):
+        apply_(model)
 
 
 @pytest.mark.parametrize(
