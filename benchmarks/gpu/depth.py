@@ -21,7 +21,7 @@ CLASSES = 10
 # The most telling first, under the names of the experiments on depth.
 METHODS: dict[str, dict[str, Any]] = {
     "non-convex, He": {"positivity": None},
-    "carrier, c = 0.03": {"carrier": True},
+    "carrier, c = 0.03, bends apart": {"carrier": True, "threshold": 1.0},
     "isometric, relu map, bends apart": {"positivity": "relu", "method": "isometric", "threshold": 1.0},
     "auto": {"method": "auto"},
     "paper": {"method": "log_normal"},

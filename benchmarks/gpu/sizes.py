@@ -46,7 +46,7 @@ FULL = Sizes(
     depths=(5, 20, 7, 10, 3, 50, 100),
     epochs=4,
     seeds=5,
-    rates=(3e-5, 1e-4, 3e-4, 1e-3),
+    rates=(1e-5, 3e-5, 1e-4, 3e-4, 1e-3),
     figure2_epochs=10,
     figure2_seeds=10,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,21 +42,14 @@ class DenseForm:
     beside: BesideCarrier
     measured: Measured
 
-    def __call__(self, x: NDArray[Any]) -> NDArray[Any]:
-        """Return the logits of inputs ``[batch, inputs]``, in the dtype of the weights."""
-        last = len(self.weights) - 1
-        for place, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = x @ weight.T + bias
-            if place == 0 and last:
-                x = self.beside.activation(x)
-            elif place < last:
-                r = x[:, -1:]
-                x = np.concatenate([self.beside(x[:, :-1], r), r], axis=1)
-        return x
-
 
 def dense_form(
-    layers: Sequence[tuple[Any, Any]], activation: Activation, examples: Any, dtype: Any, tolerance: float
+    layers: Sequence[tuple[Any, Any]],
+    activation: Activation,
+    examples: NDArray[Any],
+    dtype: Any,
+    tolerance: float,
+    evaluate: Callable[[DenseForm, NDArray[Any]], Any],
 ) -> DenseForm:
     """Return the convex form of a classifier of dense layers with one activation between them.
 
@@ -66,6 +59,7 @@ def dense_form(
         examples: ``[batch, inputs]``, whose means centre the carriers.
         dtype: of the weights that are returned.
         tolerance: how much a class probability may differ on the examples.
+        evaluate: returns the logits of a form on examples of that dtype, as the framework computes them.
 
     Raises:
         ValueError: if a layer has no convex form, there is one output, or rounding exceeds the tolerance.
@@ -73,9 +67,9 @@ def dense_form(
     x = np.asarray(examples, np.float64)
     stages: list[Stage] = []
     for place, (weight, bias) in enumerate(layers):
-        stages += [Bend(activation, f"activation {place - 1}")] if place else []
+        stages += [Bend(activation, f"activation behind layers[{place - 1}]")] if place else []
         given = None if bias is None else np.asarray(bias, np.float64)
-        stages.append(Product(np.asarray(weight, np.float64), given, f"layer {place}"))
+        stages.append(Product(np.asarray(weight, np.float64), given, f"layers[{place}]"))
     weights: list[NDArray[np.float64]] = []
     biases: list[NDArray[np.float64]] = []
     sums, u, z = [], x, x
@@ -104,7 +98,8 @@ def dense_form(
     form = DenseForm(
         tuple(each.astype(dtype) for each in weights), tuple(each.astype(dtype) for each in biases), beside, Measured()
     )
-    error = np.abs(_softmax(form(x.astype(dtype)).astype(np.float64)) - _softmax(u)).max()
+    found = np.asarray(evaluate(form, x.astype(dtype)), np.float64)
+    error = np.abs(_softmax(found) - _softmax(u)).max()
     measured = checked(Measured(tuple(sums), float(np.abs(z - u).max()), float(error)), tolerance, str(np.dtype(dtype)))
     return DenseForm(form.weights, form.biases, beside, measured)
 

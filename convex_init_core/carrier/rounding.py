@@ -13,6 +13,7 @@ takes off what all inputs share, about a factor of three to ten once, and not R.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -67,23 +68,25 @@ class Measured:
     error: float = 0.0
 
 
-def checked(measured: Measured, tolerance: float, dtype: str) -> Measured:
+def checked(measured: Measured, tolerance: float, dtype: str, wider: str = "pass dtype float64, or train") -> Measured:
     """Return what was measured if rounding does not show.
 
     Args:
         measured: on the examples.
         tolerance: how much a class probability may differ.
         dtype: of the convex form, such as ``"float32"``.
+        wider: how to have more digits, with what else helps behind it.
 
     Raises:
         ValueError: with the remedy, if it differs by more, or is no number.
     """
     if measured.error <= tolerance:
         return measured
-    wider = "" if dtype == "float64" else "pass dtype float64, or "
+    found = f"are off by {measured.error:.2g} on the examples, more than tolerance={tolerance:g}"
+    if math.isnan(measured.error):
+        found = "are no numbers on the examples"
     raise ValueError(
-        f"in {dtype} class probabilities are off by {measured.error:.2g} on the examples, more than tolerance="
-        f"{tolerance:g}: the logits have {measured.common_part:.2g} in common, which grows by up to "
-        f"{max(measured.row_sums, default=1.0):.3g} in each layer; {wider}train with weights that hardly go below 0 "
-        "(carrier=True in ICNN)"
+        f"in {dtype} class probabilities {found}: the logits have {measured.common_part:.2g} in common, which grows "
+        f"by up to {max(measured.row_sums, default=1.0):.3g} in each layer; "
+        f"{'train' if dtype == 'float64' else wider} with weights that hardly go below 0 (carrier=True in ICNN)"
     )

@@ -169,13 +169,15 @@ def convex_stages(stages: Sequence[Stage]) -> list[ConvexStage]:
         stages: of the classifier, up to its logits.
 
     Raises:
-        ValueError: if there is no product, fewer than two outputs, a stage has no convex counterpart, or the logits
-            have no carrier in common; the message names the layer.
+        ValueError: if there is no product, fewer than two outputs, numbers that are not finite, a stage has no convex
+            counterpart, or the logits have no carrier in common; the message names the layer.
     """
     products = [stage for stage in stages if isinstance(stage, Product)]
     if not products:
         raise ValueError("the classifier has no layer with weights")
     check_classes(len(products[-1].weight))
+    for product in products:
+        _check_finite(product)
     found: list[ConvexStage] = []
     is_convex = reads = False
     flat, channels, channels_last = 1, 0, False
@@ -203,6 +205,15 @@ def convex_stages(stages: Sequence[Stage]) -> list[ConvexStage]:
             )
         found.append(Units())
     return found
+
+
+def _check_finite(product: Product) -> None:
+    for name, numbers in (("weight", product.weight), ("bias", product.bias)):
+        if numbers is not None and not np.all(np.isfinite(numbers)):
+            raise ValueError(
+                f"{product.path}: its {name} holds NaN or infinite numbers, as after a training that diverged; set it "
+                "to finite ones"
+            )
 
 
 def _product(stage: Product, reads: bool, makes: bool, flat: tuple[int, int, bool]) -> CarriedProduct:

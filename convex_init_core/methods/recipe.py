@@ -32,3 +32,8 @@ class Recipe:
     bias: Normal
     positivity: Positivity | None
     activation: Activation
+
+    @property
+    def moments(self) -> str:
+        """Mean and variance of the weight and mean of the bias, for a message."""
+        return f"{self.weight.mean:.4g}, {self.weight.variance:.4g}, {self.bias.mean:.4g}"

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from convex_init_core.constraints.kept import Kept
     from convex_init_core.framework import Framework
     from convex_init_core.graph.nodes import Graph
-    from convex_init_core.methods.recipe import Recipe
     from convex_init_core.reading.parts import Reading
 
 
@@ -123,6 +122,7 @@ def _planned(framework: Framework, request: Request) -> Plan:
         rests_on=rests_on,
         doubts=tuple(reading.graph.doubts),
         positive_rate=positive_rate(decisions.facts.depth, decisions.facts.with_skips),
+        sees_the_shift=refusals.sees_the_shift(reading.graph),
     )
 
 
@@ -254,6 +254,7 @@ def _problems(
         if name not in chosen.excluded:
             yield f"{shown(facts.parameter(name).layer)}: {text}"
     yield from refusals.used_in_two_ways(reading, facts, chosen.excluded)
+    yield from refusals.beside_carrier(reading.graph, (facts.parameter(each.product.source) for each in made))
     yield from decisions.problems
     paths = [facts.parameter(each.product.source).layer for each in made]
     for pattern in request.fed_by:
@@ -279,7 +280,7 @@ def _layers(made: list[Decision], decisions: Decisions, measured: tuple[Any, ...
         if before is not None and before.recipe != layer.recipe:
             problems.append(
                 f"{shown(layer.path)}: its weight is tied to that of {shown(before.path)}, which needs another law "
-                f"(mean, variance and bias {_moments(before.recipe)} there, {_moments(layer.recipe)} here); untie "
+                f"(mean, variance and bias {before.recipe.moments} there, {layer.recipe.moments} here); untie "
                 "them, or leave one out with exclude="
             )
         first[layer.name] = layer
@@ -331,10 +332,6 @@ def _other_uses(name: str, facts: Facts) -> str:
     uses = len(facts.used_in.get(name, ()))
     others = facts.tied_layers(name) if uses > 1 else ()
     return f"tied to {', '.join(map(shown, others))}" if others else f"used {uses} times" if uses > 1 else ""
-
-
-def _moments(recipe: Recipe) -> str:
-    return f"{recipe.weight.mean:.4g}, {recipe.weight.variance:.4g}, {recipe.bias.mean:.4g}"
 
 
 def _is_written(bias: str, decisions: Decisions) -> bool:

@@ -102,9 +102,10 @@ class Plan:
             weights that are drawn non-negative, and gates, scales, slopes and whatever else convexity depends on.
         rests_on: why the model may cease to be convex although all of these stay there, because its convexity rests
             on present numbers that nothing keeps; empty if it may not.
-        positive_rate: share of the learning rate at which the positive weights learn best by Adam; see :attr:`rates`.
         doubts: why the model may compute something else for other inputs than for those that were shown, such as a
             branch on numbers; empty for most.
+        positive_rate: share of the learning rate at which the positive weights learn best by Adam; see :attr:`rates`.
+        sees_the_shift: why its weights may not go below 0 beside a carrier; empty for a classifier with a softmax.
     """
 
     layers: tuple[LayerPlan, ...]
@@ -118,6 +119,7 @@ class Plan:
     rests_on: str = ""
     doubts: tuple[str, ...] = ()
     positive_rate: float = 1.0
+    sees_the_shift: str = ""
 
     @property
     def rates(self) -> dict[str, float]:
@@ -149,10 +151,17 @@ class Plan:
             bound: c > 0, or ``True`` for 0.03.
 
         Raises:
-            ValueError: for a c that is not above 0.
+            ValueError: for a c that is not above 0, one output (a regression, an energy or a potential, where the shift
+                counts), a sigmoid at the end, or a positivity map.
         """
         from convex_init_core.carrier.bound import bound as read_bound  # rarely needed
+        from convex_init_core.carrier.bound import check_carried
 
+        if self.sees_the_shift:
+            raise ValueError(self.sees_the_shift)
+        for layer in self.layers:
+            if layer.role == "positive" and layer.recipe.positivity is not None:
+                check_carried(layer.recipe.positivity, None)
         down = read_bound("bound", bound)
         if down <= 0.0:
             raise ValueError(f"bound must be above 0, got {bound!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from convex_init_core.carrier.stages import ONE_OUTPUT, SIGMOID
 from convex_init_core.reading.axes_of_weight import summed_axes
 from convex_init_core.weights.positivity import Positivity
 
@@ -220,6 +221,30 @@ def in_front_of_links(node: Node) -> Node:
     while node.inputs and (node.name in _LINKS or node.op.moves):
         node = node.inputs[0]
     return node
+
+
+def sees_the_shift(graph: Graph) -> str:
+    """Say why no output may have a carrier beside it, for each sees the shift that it adds; empty if one may."""
+    batches = [node.shape[0] for node in graph.inputs.values() if len(node.shape) > 1]
+    reasons = [_sees_the_shift(graph.outputs[name], batches) for name in graph.floating]
+    return reasons[0] if reasons and all(reasons) else ""
+
+
+def _sees_the_shift(output: Node, batches: Collection[int]) -> str:
+    node = output
+    while node.op.moves and node.inputs:
+        node = node.inputs[0]
+    if node.name in ("sigmoid", "log_sigmoid"):
+        return SIGMOID
+    is_one = output.size == 1 or (output.shape[0] in batches and output.size == output.shape[0])
+    return ONE_OUTPUT if is_one else ""
+
+
+def beside_carrier(graph: Graph, weights: Iterable[Parameter]) -> Iterator[str]:
+    """Refuse weights that may go below 0 beside a carrier, in a model whose outputs see what it adds to them."""
+    paths = list(dict.fromkeys(shown(each.layer) for each in weights if each.carrier > 0.0))
+    if paths and (why := sees_the_shift(graph)):
+        yield f"{', '.join(paths)}: {why}"
 
 
 def unseen(graph: Graph) -> str:

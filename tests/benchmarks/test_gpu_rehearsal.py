@@ -87,6 +87,30 @@ def test_the_marked_tests_are_found_and_skipped_for_the_want_of_a_device(found):
     assert any("CUDA" in reason for reason in row["why_skipped"])
 
 
+# With pytest as well, and nothing that the tests of a checkout have beside it.
+BARE_TESTS = """
+import sys
+import pytest
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("hypothesis", "ignite", "jax", "keras", "matplotlib", "scipy", "tensorflow"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+sys.exit(pytest.main(["-p", "no:cacheprovider", "-q", "-m", "gpu", *sys.argv[1:]]))
+"""
+
+
+def test_the_marked_tests_need_no_more_than_torch_and_pytest(found):
+    row = next(row for row in found["marked_tests"]["rows"] if row["key"] == "torch")
+    variables = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    arguments = [sys.executable, "-c", BARE_TESTS, *row["files"]]
+    ended = subprocess.run(arguments, cwd=CHECKOUT, env=variables, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert f"{row['skipped']} skipped" in ended.stdout, ended.stdout
+
+
 def test_initialisation_and_projection_stand_beside_torchs_own(found):
     rows = {row["key"]: row for row in found["memory_passes"]["rows"]}
     for layers, width in REHEARSAL.layers:

@@ -11,7 +11,7 @@ from torch import nn
 from benchmarks.gpu.depth import METHODS, network
 from benchmarks.gpu.images import Images
 from benchmarks.gpu.parts import OutOfTimeError, Place
-from benchmarks.gpu.sizes import REHEARSAL
+from benchmarks.gpu.sizes import FULL, REHEARSAL
 from benchmarks.gpu.stacks import BATCH, Stack, train
 from convex_init.torch import ICNN, project_after_step
 
@@ -49,6 +49,12 @@ def trained_alone(method, rate, seed, images):
             optimizer.step()
             losses.append(float(loss.detach()))
     return model, losses
+
+
+def test_the_carrier_is_the_one_that_the_pages_recommend_and_the_grid_reaches_the_best_rates():
+    made = network(DEPTH, WIDTH, "carrier, c = 0.03, bends apart", 0, INPUTS)
+    assert (made.carrier_bound, made.init_settings["threshold"]) == (0.03, 1.0)
+    assert min(FULL.rates) <= 1e-5  # below He's best at 20 layers and more
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -9,7 +9,7 @@ import pytest
 
 from convex_init_core import as_activation
 from convex_init_core.carrier.activations import beside_carrier
-from convex_init_core.carrier.rounding import ProductBound, logit_bound
+from convex_init_core.carrier.rounding import Measured, ProductBound, checked, logit_bound
 from convex_init_core.carrier.stages import Bend, Flat, Product, check_classes, convex_stages
 from convex_init_core.carrier.weights import carried, ungrouped
 from convex_init_core.theory.activation import custom
@@ -207,7 +207,10 @@ RELU = Bend(as_activation("relu"), "bend")
         ([dense(4, 3), RELU, dense(1, 4)], "one output is no softmax"),
         ([dense(4, 3), Bend(as_activation("squared_softplus"), "steep"), dense(2, 4)], "steep: activation"),
         ([dense(4, 3), RELU, dense(4, 4), RELU, dense(2, 4), Flat(9)], "carriers at 9 positions"),
-        ([dense(4, 3), RELU, Product(np.full((2, 4), np.nan), None, "broken")], "broken: weight holds NaN"),
+        ([dense(4, 3), RELU, Product(np.full((2, 4), np.nan), None, "broken")], "broken: its weight holds NaN"),
+        ([Product(np.full((2, 4), np.inf), None, "broken")], "broken: its weight holds NaN"),
+        ([Product(np.ones((4, 3)), np.full(4, -np.inf), "off"), RELU, dense(2, 4)], "off: its bias holds NaN"),
+        ([dense(4, 3), RELU, Product(np.ones((2, 4)), np.full(2, np.nan), "end")], "end: its bias holds NaN"),
     ],
 )
 def test_what_has_no_convex_form(stages, message):
@@ -220,3 +223,17 @@ def test_one_output_is_refused_with_the_reason(outputs):
     with pytest.raises(ValueError, match=r"regression, a sigmoid, an energy or a potential .* two logits"):
         check_classes(outputs)
     check_classes(2)
+
+
+@pytest.mark.parametrize(
+    ("error", "dtype", "message"),
+    [
+        (0.5, "float32", r"in float32 class probabilities are off by 0.5 .* 2 in each layer; pass dtype float64, or"),
+        (0.5, "float64", r"2 in each layer; train with weights"),
+        (np.nan, "float16", r"in float16 class probabilities are no numbers on the examples: .* pass dtype float64"),
+    ],
+)
+def test_rounding_is_refused_with_what_helps(error, dtype, message):
+    with pytest.raises(ValueError, match=message):
+        checked(Measured((1.5, 2.0), 1e9, error), 1e-3, dtype)
+    assert checked(Measured((), 1e9, 1e-4), 1e-3, dtype).error == 1e-4

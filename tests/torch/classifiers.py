@@ -101,6 +101,10 @@ CLASSIFIERS = {
         lambda: images(nn.Conv2d(4, 4, 3), nn.ReLU(), nn.ZeroPad2d(2), nn.Conv2d(4, 4, 3), *head()),
         IMAGE,
     ),
+    "features at each place": (
+        lambda: nn.Sequential(nn.Linear(9, 8), nn.ReLU(), nn.Linear(8, 4), nn.ELU(), *head()),
+        IMAGE,
+    ),
     "mean at the end": (lambda: images(nn.Conv2d(4, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()), IMAGE),
     "flatten in front of relu": (lambda: images(nn.Conv2d(4, 4, 3), nn.Flatten(), nn.ReLU(), nn.LazyLinear(3)), IMAGE),
     "one channel on": (
@@ -162,6 +166,31 @@ class Own(nn.Linear):
         return super().forward(x).abs()
 
 
+class OwnNorm(nn.BatchNorm1d):
+    """Likewise, than a normalisation, far from its examples."""
+
+    def forward(self, x):
+        return super().forward(x).clamp(-1e3, 1e3)
+
+
+class OwnDropout(nn.Dropout):
+    """Likewise, than nothing."""
+
+    def forward(self, x):
+        return x.clamp(-1e3, 1e3)
+
+
+class OwnChain(nn.Module):
+    """Has a part of the name that a network of ours has."""
+
+    def __init__(self):
+        super().__init__()
+        self.chain = dense(nn.ReLU())
+
+    def forward(self, x):
+        return self.chain(x)
+
+
 class Doubled(nn.Sequential):
     """Likewise, than a chain."""
 
@@ -175,6 +204,22 @@ def hooked():
     return model
 
 
+def too_large():
+    """Finite weights, whose product is no number of float64 either."""
+    layers = [nn.Linear(3, 3, bias=False) for _ in range(10)]
+    for layer in layers:
+        nn.init.constant_(layer.weight, 1e38)
+    return nn.Sequential(*layers)
+
+
+def replaced(place):
+    model = dense(nn.ReLU())
+    layer = model if place is None else model[place]
+    before = layer.forward
+    layer.forward = lambda x: before(x).clamp(-1e3, 1e3)
+    return model
+
+
 REFUSED = {
     "one output": (lambda: dense(nn.ReLU(), classes=1), (9, 5), "one output is no softmax .* regression"),
     "sigmoid": (lambda: nn.Sequential(dense(nn.ReLU()), nn.Sigmoid()), (9, 5), "1: a sigmoid sees the shift"),
@@ -185,6 +230,26 @@ REFUSED = {
     "own forward": (lambda: nn.Sequential(Own(5, 4), nn.ReLU(), nn.Linear(4, 3)), (9, 5), "0: Own is no layer"),
     "own chain": (lambda: Doubled(nn.Linear(5, 3)), (9, 5), "the classifier: Doubled is no layer"),
     "hook": (hooked, (9, 5), "2: it has hooks"),
+    "own norm": (
+        lambda: nn.Sequential(nn.Linear(5, 4), OwnNorm(4), nn.ReLU(), nn.Linear(4, 3)),
+        (9, 5),
+        "1: OwnNorm is no layer",
+    ),
+    "own dropout": (lambda: dense(nn.ReLU(), OwnDropout()), (9, 5), "3: OwnDropout is no layer"),
+    "own dropout at the end": (lambda: nn.Sequential(dense(nn.ReLU()), OwnDropout()), (9, 5), "1: OwnDropout is no"),
+    "a part named chain": (OwnChain, (9, 5), "the classifier: OwnChain is no layer"),
+    "replaced forward": (lambda: replaced(1), (9, 5), "1: its forward was replaced"),
+    "replaced forward of the chain": (lambda: replaced(None), (9, 5), "the classifier: its forward was replaced"),
+    "softmax over the batch": (
+        lambda: nn.Sequential(dense(nn.ReLU()), nn.Softmax(0)),
+        (9, 5),
+        r"1: Softmax does not make probabilities .* end with one Softmax\(1\)",
+    ),
+    "softmax of a softmax": (
+        lambda: nn.Sequential(dense(nn.ReLU()), nn.Softmax(1), nn.Identity(), nn.LogSoftmax(1)),
+        (9, 5),
+        "3: LogSoftmax does not make probabilities",
+    ),
     "batch norm alone": (
         lambda: nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.BatchNorm1d(4), nn.Linear(4, 3)),
         (9, 5),
@@ -217,7 +282,8 @@ REFUSED = {
     "not finite": (
         lambda: nn.Sequential(nn.Linear(5, 3), nn.Linear(3, 3).requires_grad_(False)),
         (9, 5),
-        "finite logits",
+        "1: its weight holds NaN",
     ),
+    "too large": (too_large, (9, 3), "finite logits"),
     "images of logits": (lambda: images(nn.Conv2d(4, 3, 3)), IMAGE, r"\(batch, classes\), got \(6, 3, 7, 7\)"),
 }

@@ -67,7 +67,11 @@ def test_what_has_no_convex_form_is_refused_with_the_reason(name):
         (([[1.0] * 5],), TypeError, "example_inputs must be"),
         ((torch.zeros(3, 5, dtype=torch.long),), TypeError, "example_inputs must be"),
         ((torch.zeros(3, 5), {"dtype": torch.int64}), ValueError, "dtype must be floating point"),
+        ((torch.zeros(3, 5), {"dtype": torch.float8_e4m3fn}), ValueError, "dtype .*float8_e4m3fn .* torch.bfloat16"),
         ((torch.zeros(3, 5), {"tolerance": 0.0}), ValueError, "tolerance must be"),
+        ((torch.zeros(0, 5),), ValueError, "example_inputs: .* is empty"),
+        ((torch.full((3, 5), torch.nan),), ValueError, "example_inputs: .* NaN"),
+        ((torch.zeros(3, 4),), ValueError, "example_inputs: the model fails on them with RuntimeError: mat1 and mat2"),
     ],
 )
 def test_arguments(arguments, error, message):
@@ -109,3 +113,35 @@ def test_a_convex_form_is_saved_copied_and_loaded_as_any_module():
     again.load_state_dict(convex.state_dict())
     for each in (copy.deepcopy(convex), pickle.loads(pickle.dumps(convex)), again):
         assert torch.equal(each(x), convex(x))
+
+
+def test_a_compiled_classifier_is_the_one_that_was_compiled():
+    torch.manual_seed(0)
+    x, model = torch.randn(20, 5), dense(nn.ReLU())
+    inside = nn.Sequential(*model[:2], torch.compile(model[2:], backend="eager"))
+    expected = as_convex(model, x, dtype=torch.float64)
+    for each in (torch.compile(model, backend="eager"), inside):
+        assert torch.equal(as_convex(each, x, dtype=torch.float64)(x.double()), expected(x.double()))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.Linear(4, 3)), "lazy and has no weights yet; run it once"),
+        (dense(nn.ReLU()).to("meta"), "on the meta device and has no numbers"),
+    ],
+    ids=["lazy", "meta"],
+)
+def test_a_classifier_without_numbers(model, message):
+    with pytest.raises(ValueError, match=message):
+        as_convex(model, torch.zeros(3, 5))
+
+
+def test_nothing_is_written_over_the_examples():
+    torch.manual_seed(0)
+    x = torch.randn(20, 5, dtype=torch.float64)
+    before = x.clone()
+    model = nn.Sequential(nn.ELU(inplace=True), dense(nn.ReLU(inplace=True))).double()
+    convex = as_convex(model, x)
+    assert torch.equal(x, before)
+    torch.testing.assert_close(convex(x.clone()).softmax(1), model(x.clone()).softmax(1))

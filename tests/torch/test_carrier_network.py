@@ -100,3 +100,58 @@ def test_what_does_not_go_with_a_carrier(outputs, options, message):
 def test_a_layer_takes_no_map_beside_a_carrier():
     with pytest.raises(ValueError, match="positivity must be 'projection'"):
         ConvexLinear(4, 4, carrier=0.1, positivity="exp")
+
+
+def layers_beside_a_carrier(outputs, *more):
+    torch.manual_seed(0)
+    middle, last = ConvexLinear(8, 8, carrier=0.1), ConvexLinear(8, outputs, carrier=float("inf"))
+    return nn.Sequential(nn.Linear(5, 8), nn.ReLU(), middle, nn.ReLU(), last, *more)
+
+
+class First(nn.Module):
+    """One of several outputs, by itself."""
+
+    def forward(self, x):
+        return x[:, 0]
+
+
+class Potential(nn.Module):
+    """A function with a method for its one value."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = layers_beside_a_carrier(1)
+
+    def forward(self, x):
+        return self.net(x)
+
+    def energy(self, x):
+        return self.net(x).sum()
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "message"),
+    [
+        (lambda: layers_beside_a_carrier(1), {}, "one output is no softmax"),
+        (lambda: layers_beside_a_carrier(1), {"targets": torch.linspace(0.0, 1.0, 64)[:, None]}, "regression"),
+        (lambda: layers_beside_a_carrier(1, nn.Flatten(0)), {}, "one output is no softmax"),
+        (lambda: layers_beside_a_carrier(3, First()), {}, "one output is no softmax"),
+        (Potential, {"entry": "energy"}, "potential"),
+        (lambda: layers_beside_a_carrier(3, nn.Sigmoid()), {}, "a sigmoid sees the shift"),
+        (lambda: layers_beside_a_carrier(3, nn.LogSigmoid(), nn.Flatten()), {}, "a sigmoid sees the shift"),
+    ],
+    ids=["one", "targets", "flat", "one of three", "energy", "sigmoid", "log sigmoid"],
+)
+def test_layers_beside_a_carrier_are_for_a_softmax_only(make, options, message):
+    model, x = make(), torch.randn(64, 5)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match=rf"nothing was written: '(net\.)?2', '(net\.)?4': .*{message}"):
+        apply_(model, x, **options)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_layers_beside_a_carrier_with_several_outputs_are_planned(batch):
+    for model in (layers_beside_a_carrier(3), layers_beside_a_carrier(3, nn.Softmax(1))):
+        assert len(plan(model, torch.randn(batch, 5)).layers) == 3
+    assert len(plan(layers_beside_a_carrier(3)).layers) == 3

@@ -40,7 +40,7 @@ def ICNN(
     bias_noise: float = 0.0,
     distribution: str = "log_normal",
     skip_share: float = 0.5,
-    method: str = "log_normal",
+    method: str | None = None,
     match_moments: bool = False,
     threshold: float = 0.0,
     carrier: bool | float = False,
@@ -68,7 +68,7 @@ def ICNN(
         bias_noise: β.
         distribution: law of the positive weights.
         skip_share: share of what bias noise leaves that the skips carry, in (0, 1); only with ``skip``.
-        method: ``"log_normal"`` or ``"isometric"``.
+        method: ``"log_normal"``, the default, or ``"isometric"``, the default and the only one beside a carrier.
         match_moments: give every unit exactly the mean and variance of the law.
         threshold: τ, with ``"isometric"``: spreads the bends of the layers; see
             :class:`convex_init_core.InitSettings`. :func:`convex_init.keras.apply_` keeps all of these settings that
@@ -102,11 +102,9 @@ def ICNN(
     phi = core_activation(activation, "activation")
     down = bound("carrier", carrier)
     if down > 0.0:
-        check_carried_network(
-            last, skip, as_positivity(positivity or "exp"), None if method == "log_normal" else method
-        )
+        check_carried_network(last, skip, as_positivity(positivity or "exp"), method)
         beside_carrier(phi)
-        method = "isometric"
+    method = "isometric" if down > 0.0 else method or "log_normal"
     given = correlation, variance, bias_noise, distribution, skip_share, method, match_moments, threshold
     chosen = InitSettings(*given)
     settings = replace(chosen, threshold=0.0)  # of one layer

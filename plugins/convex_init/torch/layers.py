@@ -26,12 +26,14 @@ def check_dtype(dtype: object) -> None:
 
     Raises:
         TypeError: if it is no dtype of torch.
-        ValueError: if it is not floating point.
+        ValueError: if it is not floating point, or torch cannot reckon in it.
     """
     if dtype is not None and not isinstance(dtype, torch.dtype):
         raise TypeError(f"dtype must be a torch.dtype, such as torch.float32, got {dtype!r}")
     if dtype is not None and not dtype.is_floating_point:
         raise ValueError(f"dtype must be floating point, such as torch.float32, got {dtype}")
+    if dtype is not None and dtype.itemsize < 2:
+        raise ValueError(f"dtype {dtype} is one to store numbers in, not to reckon; take torch.bfloat16 or a wider one")
 
 
 class _ConvexLayer(nn.Module):

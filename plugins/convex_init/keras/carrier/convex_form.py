@@ -45,8 +45,9 @@ def as_convex(model: keras.Model, example_inputs: Any, *, tolerance: float = 1e-
         A ``keras.Sequential`` that does not train, with what rounding does in its attribute ``measured``.
 
     Raises:
-        ValueError: if a layer has no convex form, there is one output, or rounding moves class probabilities by more
-            than the tolerance.
+        ValueError: if a layer has no convex form or numbers that are not finite, there is one output, or rounding moves
+            class probabilities by more than the tolerance.
+        TypeError: if an argument has the wrong type.
 
     Example:
         >>> import keras
@@ -58,14 +59,21 @@ def as_convex(model: keras.Model, example_inputs: Any, *, tolerance: float = 1e-
         convex
     """
     checks.positive("tolerance", tolerance)
-    x = ops.convert_to_tensor(example_inputs, dtype=model.compute_dtype)
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"model must be a keras.Model, got {type(model).__name__}")
+    if not model.built:
+        raise ValueError(f"{model.name} has no weights yet; call it once")
+    x = _examples(example_inputs, model.compute_dtype)
     stages, logits = stages_of(model, x)
     if len(logits.shape) != 2:
         raise ValueError(f"the classifier must return logits (batch, classes), got {tuple(logits.shape)}")
     check_classes(int(logits.shape[1]))
+    convex = convex_stages(stages)
+    if not np.isfinite(ops.convert_to_numpy(logits).astype(np.float64)).all():
+        raise ValueError("the classifier must return finite logits on the examples: its weights or they are too large")
     made: list[Any] = []
     z, sums = x, []
-    for stage in convex_stages(stages):
+    for stage in convex:
         layer = _layer(stage, z, model.dtype)
         z = layer(z)
         if isinstance(stage, CarriedProduct):
@@ -79,8 +87,23 @@ def as_convex(model: keras.Model, example_inputs: Any, *, tolerance: float = 1e-
     of_both = [ops.convert_to_numpy(each).astype(np.float64) for each in (form(x), logits)]
     error = np.abs(_softmax(of_both[0]) - _softmax(of_both[1])).max()
     common = np.abs(of_both[0] - of_both[1]).max()
-    form.measured = checked(Measured(tuple(sums), float(common), float(error)), tolerance, str(model.dtype))
+    form.measured = checked(
+        Measured(tuple(sums), float(common), float(error)),
+        tolerance,
+        str(model.dtype),
+        "build the model of layers with dtype='float64', or train",
+    )
     return form
+
+
+def _examples(given: Any, dtype: str) -> Any:
+    try:
+        x = ops.convert_to_tensor(given, dtype=dtype)
+    except Exception as error:  # whatever a backend raises
+        raise TypeError(f"example_inputs must be one array of numbers, a batch of inputs: {error}") from error
+    numbers = ops.convert_to_numpy(x).astype(np.float64)
+    checks.example("0", numbers.size, bool(np.isfinite(numbers).all()))
+    return x
 
 
 def _layer(stage: ConvexStage, z: Any, dtype: Any) -> Any:

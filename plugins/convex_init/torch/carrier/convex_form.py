@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from convex_init.torch.api import written
 from convex_init.torch.carrier.layers import CarrierActivation, CarrierMaxPool, WithoutCarrier
-from convex_init.torch.carrier.reading import CONVOLUTIONS, axis_behind, stages_of, windows
+from convex_init.torch.carrier.reading import CONVOLUTIONS, axis_behind, check_numbers, stages_of, windows
 from convex_init.torch.layers import check_dtype
 from convex_init.torch.model.copies import copied
 from convex_init.torch.model.modules import without_wrapper
@@ -59,7 +60,8 @@ def as_convex(
     Args:
         classifier: an :class:`ICNN` (with ``carrier=True`` its weights keep the common part small), or an
             ``nn.Sequential`` of Linear, convolutions, batch normalisation, ReLU, leaky ReLU, ELU, CELU, softplus,
-            pooling, Flatten and Dropout. A softmax at its end is left out.
+            pooling, Flatten and Dropout; compiled, or in ``DistributedDataParallel``, too. A softmax at its end is left
+            out.
         example_inputs: a batch, whose means centre the carriers.
         dtype: of the convex network; that of the inputs by default.
         tolerance: how much a class probability may differ on the examples, above 0.
@@ -68,8 +70,8 @@ def as_convex(
         A :class:`ConvexForm`, whose parameters do not train.
 
     Raises:
-        ValueError: if a layer has no convex form, there is one output, or rounding in ``dtype`` moves class
-            probabilities by more than the tolerance.
+        ValueError: if a layer has no convex form or numbers that are not finite, there is one output, or rounding in
+            ``dtype`` moves class probabilities by more than the tolerance.
         TypeError: if an argument has the wrong type.
 
     Example:
@@ -89,14 +91,18 @@ def as_convex(
     if not isinstance(example_inputs, Tensor) or not example_inputs.is_floating_point():
         raise TypeError("example_inputs must be one floating-point tensor, a batch of inputs")
     target = example_inputs.dtype if dtype is None else dtype
-    given = copied(without_wrapper(classifier)).double().eval()
-    x = example_inputs.detach().double()
+    given = without_wrapper(written(without_wrapper(classifier)))
+    check_numbers(given)
+    given = copied(given).double().eval()
+    x = example_inputs.detach().to(torch.float64, copy=True)  # what a layer writes over is not the user's
+    checks.example("0", x.numel(), bool(x.isfinite().all()))
     stages, logits = stages_of(given, x)
-    if logits.ndim != 2 or not bool(logits.isfinite().all()):
-        raise ValueError(f"the classifier must return finite logits (batch, classes), got {tuple(logits.shape)}")
     check_classes(logits.shape[1])
+    convex = convex_stages(stages)
+    if not bool(logits.isfinite().all()):
+        raise ValueError("the classifier must return finite logits on the examples: its weights or they are too large")
     form, z, axis, sums = ConvexForm(), x, -1, []
-    for stage in convex_stages(stages):
+    for stage in convex:
         layer = _module(stage, axis)
         z = layer(z)
         if isinstance(stage, CarriedProduct):
@@ -106,7 +112,8 @@ def as_convex(
             axis = axis_behind(stage.stage, axis)
         form.append(layer)
     form.requires_grad_(False).to(target)
-    error = float((form(example_inputs.to(target)).double().softmax(1) - logits.softmax(1)).abs().max())
+    found = form(example_inputs.detach().to(target, copy=True)).double()
+    error = float((found.softmax(1) - logits.softmax(1)).abs().max())
     measured = Measured(tuple(sums), float((z - logits).abs().max()), error)
     form.measured = checked(measured, tolerance, str(target).removeprefix("torch."))
     return form

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
+from convex_init.torch.api import written
 from convex_init.torch.model.activations import read_activation
+from convex_init.torch.trace.doubts.watches import on_example_inputs
 from convex_init_core.carrier.stages import SIGMOID, Alike, Bend, Flat, Product, Stage, Windows, scaled
 
 CONVOLUTIONS: dict[type[nn.Module], int] = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
@@ -40,44 +43,89 @@ def stages_of(classifier: nn.Module, x: Tensor) -> tuple[list[Stage], Tensor]:
         ValueError: if a layer is not known, or does something else than its class; the message names it.
     """
     found: list[Stage] = []
-    axis, bent, logits = -1, False, x
+    axis, bent, logits = -1, False, x.clone()
     leaves = list(_leaves(classifier, ""))
-    behind: list[nn.Module] = []  # a softmax is what the logits are for
-    while leaves and isinstance(leaves[-1][1], (*_NOTHING, *_AT_THE_END)):
-        behind.insert(0, leaves.pop()[1])
+    behind: list[tuple[str, nn.Module]] = []  # a softmax is what the logits are for
+    while leaves and _does_as(leaves[-1][1], (*_NOTHING, *_AT_THE_END)):
+        behind.insert(0, leaves.pop())
     for path, layer in leaves:
-        if isinstance(layer, _NOTHING):
+        if _does_as(layer, _NOTHING):
             continue
-        if isinstance(layer, _NORMS):
+        if _does_as(layer, _NORMS):
             _fold(found, path, layer, logits, axis)
-        elif (stage := _stage(path, layer, logits, bent)) is not None:
+        elif (stage := _stage(path, layer, logits, axis, bent)) is not None:
             if bent and _own_axis(layer, axis) != axis:
                 raise ValueError(f"{path}: {_name(layer)} sums another axis than the layer in front; put Flatten there")
             axis = axis_behind(stage, axis)
             bent |= isinstance(stage, (Bend, Windows))
             found.append(stage)
-        logits = layer(logits)
-    if not torch.allclose(nn.Sequential(*behind)(logits), classifier(x), rtol=1e-6, atol=1e-9, equal_nan=True):
+        with on_example_inputs():
+            logits = layer(logits)
+    if logits.ndim != 2:
+        raise ValueError(f"the classifier must return finite logits (batch, classes), got {tuple(logits.shape)}")
+    if not _close(_probabilities(logits, behind), classifier(x.clone())):
         raise ValueError(f"the classifier does not do what its layers do one after another; {_REMEDY}")
     return found, logits
 
 
+def check_numbers(classifier: nn.Module) -> None:
+    """Refuse a classifier whose weights have no numbers.
+
+    Raises:
+        ValueError: if it is lazy, or on the meta device.
+    """
+    tensors = [*classifier.parameters(), *classifier.buffers()]
+    if any(isinstance(tensor, UninitializedParameter) for tensor in tensors):
+        raise ValueError("the classifier is lazy and has no weights yet; run it once")
+    if any(tensor.is_meta for tensor in tensors):
+        raise ValueError("the classifier is on the meta device and has no numbers; load its weights first")
+
+
+def _probabilities(logits: Tensor, behind: Iterable[tuple[str, nn.Module]]) -> Tensor:
+    """What the layers at the end make of the logits, which has to be what a softmax over the classes does."""
+    shown = logits
+    for path, layer in behind:
+        shown = layer(shown)
+        if isinstance(layer, _AT_THE_END) and not any(_close(shown, f(logits, 1)) for f in _OVER_CLASSES):
+            raise ValueError(
+                f"{path}: {_name(layer)} does not make probabilities of the classes from the logits; end with one "
+                "Softmax(1) or LogSoftmax(1)"
+            )
+    return shown
+
+
+_OVER_CLASSES = (torch.softmax, torch.log_softmax)
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one, other, rtol=1e-6, atol=1e-9, equal_nan=True)
+
+
 def _leaves(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
     """The layers of a chain, in their order."""
+    module = written(module)
     if module._forward_hooks or module._forward_pre_hooks:
         raise ValueError(f"{path or 'the classifier'}: it has hooks, which may do anything; {_REMEDY}")
+    if "forward" in vars(module):
+        raise ValueError(f"{path or 'the classifier'}: its forward was replaced, and may do anything; {_REMEDY}")
     if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
         for name, inner in module._modules.items():
             assert inner is not None
             yield from _leaves(inner, f"{path}.{name}" if path else name)
-    elif (chain := getattr(module, "chain", None)) is not None:  # of ours
-        for name, inner in chain():
+    elif _is_chain_of_ours(module):
+        for name, inner in module.chain():  # type: ignore[operator]
             yield from _leaves(inner, f"{path}.{name}" if path else name)
     else:
         yield path, module
 
 
-def _stage(path: str, layer: Any, x: Tensor, bent: bool) -> Stage | None:
+def _is_chain_of_ours(module: nn.Module) -> bool:
+    """Whether it is a network of ours, or of a class that changes nothing of what that computes."""
+    methods = [getattr(type(module), name, None) for name in ("chain", "forward")]
+    return all(str(getattr(each, "__module__", "")).startswith("convex_init.") for each in methods)
+
+
+def _stage(path: str, layer: Any, x: Tensor, axis: int, bent: bool) -> Stage | None:
     kind = _kind(layer)
     if kind is nn.Linear or kind in CONVOLUTIONS:
         bias = layer.bias if isinstance(layer.bias, Tensor) else None
@@ -96,7 +144,8 @@ def _stage(path: str, layer: Any, x: Tensor, bent: bool) -> Stage | None:
             return None
         if (layer.start_dim, layer.end_dim % x.ndim) != (1, x.ndim - 1):
             raise ValueError(f"{path}: Flatten must join all axes but the first, as Flatten() does")
-        return Flat(int(np.prod(x.shape[2:])), path, layer)
+        at_the_end = axis == -1  # of the features of a Linear, whose places are in front of them
+        return Flat(int(np.prod(x.shape[1:-1] if at_the_end else x.shape[2:])), path, layer, at_the_end)
     if kind is nn.Unflatten and not bent:
         return Alike(path, layer)
     if isinstance(layer, nn.Sigmoid):
@@ -116,6 +165,11 @@ def _kind(layer: nn.Module) -> type[nn.Module] | None:
         if isinstance(layer, kind) and type(layer).forward is kind.forward:
             return cast("type[nn.Module]", kind)
     return None
+
+
+def _does_as(layer: nn.Module, kinds: Iterable[type[nn.Module]]) -> bool:
+    """Whether a layer is of one of these classes, and does what that does."""
+    return any(isinstance(layer, kind) and type(layer).forward is kind.forward for kind in kinds)
 
 
 def axis_behind(stage: Stage, before: int) -> int:
