@@ -11,6 +11,7 @@ from experiments.data.tox21 import ASSAYS
 from experiments.experiment import Record
 from experiments.molecules import picture
 from experiments.page import Page
+from experiments.paper import FIGURE_4
 from experiments.styles import grouped, middle
 
 _DRAWN = 6  # molecules of a path, beside the target
@@ -19,6 +20,7 @@ _DRAWN = 6  # molecules of a path, beside the target
 def report(records: Sequence[Record], page: Page) -> None:
     """Draw a path of each assay, and tabulate what the autoencoder keeps, the paths, and the areas."""
     of = {what: found for (what,), found in grouped(records, "what").items()}
+    page.text(FIGURE_4)
     if "paths" in of:
         page.figure(
             "figure4_latent",

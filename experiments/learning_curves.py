@@ -213,10 +213,15 @@ def declare(
     caption: str,
     depths: Sequence[int] | None = None,
     ours: str = "ICNN + init",
+    verdict: str = "",
 ) -> Experiment:
-    """Return the experiment behind one figure, with tests of ``ours``; figures share their runs in one file."""
+    """Return the experiment behind one figure, with tests of ``ours``; figures share their runs in one file.
+
+    ``verdict`` is the paper's on its figure, in our words.
+    """
 
     def report(records: Sequence[Record], page: Page) -> None:
+        page.text(f"**The paper's verdict:** {verdict} Ours: the tests below the table, read in docs/reproduction.md.")
         figure(records, page, name, caption)
         order(records, page, ours)
 

@@ -47,3 +47,9 @@ TABLE_4 = {
     ("cifar10", "exp-ICNN"): (48.38, 1e-4, 0.01, "none", 22, ("1k",)),
     ("cifar10", "exp-ICNN + init"): (55.10, 1e-3, 0.0, "PCA", 24, ("10k",)),
 }
+
+FIGURE_4 = (
+    "**The paper's verdict:** along a level set the predicted toxicity stays what it is while the drug-likeness takes "
+    "different values (5.3, two paths). No test. Ours: the table, read in docs/reproduction.md."
+)
+"""What the page of a level set says first."""

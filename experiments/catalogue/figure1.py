@@ -54,6 +54,11 @@ def execute(run: Run, _: Context) -> Results:
 
 def report(records: Sequence[Record], page: Page) -> None:
     """Draw the network of seed 0 and tabulate the medians of all."""
+    page.text(
+        "**The paper's verdict:** with He's weights the pre-activations of an ICNN shift and its features become alike "
+        "from layer to layer; with the initialisation both stay as in the non-convex network; noise in the biases has "
+        "a subtle, yet visible effect (1, C.3). No test. Ours: the tables, read in docs/reproduction.md."
+    )
     for name, methods, caption in (
         (
             "figure1",

@@ -12,4 +12,6 @@ EXPERIMENT = declare(
     "He would. Median and quartiles over the seeds.",
     depths=(5,),
     ours="exp-ICNN + init",
+    verdict="the initialisation makes exp-ICNNs trainable, and they are not quite as good as with the projection "
+    "(C.5). No test.",
 )

@@ -15,6 +15,7 @@ from experiments.descriptors import features
 from experiments.experiment import Context, Experiment, Record, Results, Run, run_key
 from experiments.molecules import drug_likeness, picture
 from experiments.page import Page
+from experiments.paper import FIGURE_4
 from experiments.tox21 import DESCRIPTORS, SETTINGS, WithDropout, network_of, train
 from experiments.training import outputs_of
 
@@ -125,6 +126,7 @@ def _nearest(points: NDArray[Any], real: NDArray[Any]) -> tuple[NDArray[np.int64
 
 def report(records: Sequence[Record], page: Page) -> None:
     """Draw the first path of each assay that passes most compounds, and tabulate all."""
+    page.text(FIGURE_4)
     rows = []
     for record in records:
         assay = record["settings"]["assay"]
