@@ -24,8 +24,8 @@ PAGES = (
     Path("README.md"),
 )
 COUNTED = (
-    "auto", "auto, its rates", "auto, targets", "auto, targets, its rates", "bounded_gain", "bounded_gain, spread",
-    "spike_and_slab, spread", "isometric", "isometric, spread", "auto behind relu", "auto behind softplus/fan_in",
+    "auto", "auto, its rates", "auto, targets", "auto, targets, its rates", "log_normal", "auto behind relu",
+    "auto behind softplus/fan_in",
     "auto behind exp", "default", "U(0, 0.001)", "default behind softplus/fan_in", "He, clipped", "N(0, 0.1²)",
     "LeCun behind softplus",
 )  # fmt: skip
@@ -45,6 +45,7 @@ _RATES = (
     ("auto, positive rate 0.3", "default, positive rate 0.3"),
 )
 _TRIED = (
+    ("auto", "max-affine"),
     ("auto, targets", "auto"),
     ("isometric, spread, skip_share 0.9", "auto"),
     ("bounded_gain, spread, skip_share 0.98", "auto"),
@@ -74,11 +75,13 @@ def tables() -> dict[str, str]:
             name = f"{record['settings']['task']}, {shape_of(record)}"
             error = shown(middle(errors(of[rival])), 4)
             star = "" if is_complete(of) else " *"
-            by_cell.append((name, record["settings"]["half"], rival + star, error, ours.shown()))
+            at_its_rates = against(of, "auto, its rates")
+            ratios = ours.shown(), at_its_rates.shown() if at_its_rates else ""
+            by_cell.append((name, record["settings"]["half"], rival + star, error, *ratios))
     made = {
         "tally": _markdown(head, [row for row in rows if row[0] in COUNTED]),
         "in short": _markdown(head, [row for row in rows if row[0] in IN_SHORT]),
-        "auto": _markdown(("cell", "half", "best rival", "its error", "auto, ratio"), by_cell),
+        "auto": _markdown(("cell", "half", "best rival", "its error", "auto", "at its rates"), by_cell),
     }
     every = [of for of in found.values() if best_rival(of)]
     made["kinds"] = _markdown(*kind_rows(every, "auto"))
