@@ -171,7 +171,8 @@ def _courses(found: Cells, page: Page, most: int = 18) -> None:
     drawing, axes = panels(-(-len(some) // columns), columns)
     for each, of in zip(axes.flat, some, strict=False):
         rival = best_rival(of)
-        ours = [name for name in of if METHODS[name].kind == "ours" and name != "auto"]
+        ours = [name for name in of if METHODS[name].kind == "ours" and not METHODS[name].where.get("composed", False)]
+        ours = [name for name in ours if name != "auto"]
         other = min(ours, key=lambda name: middle(errors(of[name])), default="")
         roles = {"default, clamped": "default", "best rival": rival, "auto": "auto", "best other of ours": other}
         roles["non-convex"] = "non-convex, He"
