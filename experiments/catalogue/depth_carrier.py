@@ -71,8 +71,11 @@ def _convolution_scopes(preset: str) -> list[Scope]:
         Scope(of(_CONVOLUTIONS, 5), rates, seeds),
         Scope(of(_CONVOLUTIONS, 10), rates, seeds),
         Scope(of(_CONVOLUTIONS, 20), lower, seeds),
-        *(Scope(of((_HE, *_LESS_APART[:1]), depth, "cifar10"), lower, seeds) for depth in (5, 10, 20)),
-        *(Scope(of(_CONVOLUTIONS[1:2], depth, "cifar10"), lower, seeds) for depth in (5, 10, 20)),
+        *(
+            Scope(of(methods, depth, "cifar10"), (*lower, 1e-2) if depth == 5 else lower, seeds)
+            for methods in ((_HE, *_LESS_APART[:1]), _CONVOLUTIONS[1:2])
+            for depth in (5, 10, 20)
+        ),
         Scope(of(_TIGHTER, 5), rates),
     ]
 
