@@ -14,7 +14,7 @@ from experiments.networks import build
 from experiments.page import Page
 from experiments.stacked import Stack, fit_stacked
 from experiments.styles import draw_courses, grouped, legend_above, log_scale, middle, panels, shown
-from experiments.tests_of_order import holm, signs
+from experiments.tests_of_order import family, holm, signs
 from experiments.training import Schedule, accuracy, fit
 
 NAMES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
@@ -27,8 +27,6 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "paper": {"width": None, "limit": None, "epochs": 10},
 }
 # (data sets, depths, seeds), the most telling first.
-_ENOUGH = 6  # seeds: all of them one way have p = 0.03
-
 _SCOPES: dict[str, list[tuple[tuple[str, ...], tuple[int, ...], int]]] = {
     "smoke": [(("mnist",), (3,), 2), (("cifar10",), (3,), 1)],
     "cpu": [(("mnist", "cifar10"), (5,), 10), (("cifar100",), (5,), 6), (("mnist", "cifar10", "cifar100"), (3, 7), 6)],
@@ -159,8 +157,7 @@ def order(records: Sequence[Record], page: Page, ours: str) -> None:
                 rows.append([f"{NAMES[dataset]}, {depth}: {ours} against {method}", f"{found.wins} of {found.pairs}"])
                 ps.append(found.p)
                 seeds.append(len(pairs))
-    # Comparisons that cannot be below 0.05 by their number alone are no part of the family (Tarone 1990).
-    can_tell = [index for index, count in enumerate(seeds) if count >= _ENOUGH]
+    can_tell = family(seeds)
     corrected = dict(zip(can_tell, holm([ps[index] for index in can_tell]), strict=True))
     page.table(
         ("data, hidden layers", "lower loss", "p", "p (Holm)"),
@@ -169,7 +166,8 @@ def order(records: Sequence[Record], page: Page, ours: str) -> None:
             for index, (row, p) in enumerate(zip(rows, ps, strict=True))
         ],
         "Two-sided sign tests of the training loss at the end, seed by seed; a seed gives all networks the same images "
-        "in the same order. With fewer than six seeds no p can be below 0.05; such comparisons are not corrected for.",
+        "in the same order. Comparisons of so few seeds that no outcome could be below 0.05 with the correction have "
+        "none (Tarone 1990): their p stands by itself.",
     )
 
 

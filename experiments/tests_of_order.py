@@ -38,3 +38,17 @@ def holm(values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(values) - rank) * values[index]))
         corrected[index] = highest
     return corrected
+
+
+def family(pairs: Sequence[int], level: float = 0.05) -> list[int]:
+    """Return which of several sign tests can tell anything, by their numbers of pairs: Tarone's family (1990).
+
+    The smallest p of n pairs is 2 · 2⁻ⁿ. With k the smallest number such that at most k tests can be below
+    ``level / k``, the others cannot be significant after a correction whatever comes out, and are not corrected for.
+    """
+    smallest = [2.0 * 0.5**count for count in pairs]
+    for k in range(1, len(pairs) + 1):
+        found = [index for index, p in enumerate(smallest) if p <= level / k]
+        if len(found) <= k:
+            return found
+    return list(range(len(pairs)))

@@ -8,7 +8,7 @@ pytest.importorskip("scipy")
 
 from experiments.paper import TABLE_1
 from experiments.styles import middle, quartiles
-from experiments.tests_of_order import holm, signs
+from experiments.tests_of_order import family, holm, signs
 
 
 @pytest.mark.parametrize(("wins", "printed"), [(99, 2.6e-13), (100, 5.5e-14)])
@@ -41,3 +41,12 @@ def test_diverged_runs_are_the_largest_losses():
     assert low[0] == 1.75
     assert median[0] == 2.5
     assert high[0] != high[0]  # NaN: not drawn
+
+
+def test_a_family_is_of_tests_that_can_tell_after_its_correction() -> None:
+    assert family([10] * 8 + [6] * 28) == list(range(8))  # 2 · 2⁻⁶ is above 0.05 / 8
+    assert family([6]) == [0]
+    assert family([6, 6]) == []  # 0.03 each, of which neither is below 0.025
+    assert family([5, 3]) == []
+    assert family([10, 10, 10]) == [0, 1, 2]
+    assert family([]) == []
