@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,27 @@ def test_every_table_stands_on_a_page():
     assert found == {*depth_tables.TABLES, "digits"}
 
 
-def test_a_cell_says_how_many_seeds_it_has_if_they_are_not_five():
-    table = depth_tables.Table(
-        ("depth_mnist",), {"He": {"method": "non-convex, He"}}, {"50": {"depth": 50}}, {"width": 784}
-    )
-    assert table.text().splitlines()[-1].endswith("*3* |")
-    assert "–" in depth_tables.Table(("depth_mnist",), {"none": {"method": "none"}}, {"50": {"depth": 50}}).text()
+def test_a_cell_says_how_many_seeds_it_has_if_they_are_not_five(monkeypatch, tmp_path):
+    def record(width, seed):
+        settings = {
+            "dataset": "mnist",
+            "width": width,
+            "depth": 50,
+            "method": "non-convex, He",
+            "lr": 1e-4,
+            "seed": seed,
+        }
+        return {"settings": settings, "seed": seed, "results": {"loss": 0.25, "accuracy": 0.5}}
+
+    made = [record(784, seed) for seed in range(3)] + [record(256, seed) for seed in range(5)]
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "made.jsonl").write_text("\n".join(map(json.dumps, made)) + "\n", encoding="utf-8")
+    monkeypatch.setattr(depth_tables, "FOLDER", tmp_path)
+
+    def shown(method, width):
+        table = depth_tables.Table(("made",), {"row": {"method": method}}, {"50": {"depth": 50}}, {"width": width})
+        return table.text().splitlines()[-1]
+
+    assert shown("non-convex, He", 784) == "| row | 0.250 (50.0 %) *3* |"
+    assert shown("non-convex, He", 256) == "| row | 0.250 (50.0 %) |"
+    assert shown("none", 784) == "| row | – |"
