@@ -39,7 +39,12 @@ def test_a_cell_says_how_many_seeds_it_has_if_they_are_not_five(monkeypatch, tmp
             "lr": 1e-4,
             "seed": seed,
         }
-        return {"settings": settings, "seed": seed, "results": {"loss": 0.25, "accuracy": 0.5}}
+        return {
+            "key": f"{width} {seed}",
+            "settings": settings,
+            "seed": seed,
+            "results": {"loss": 0.25, "accuracy": 0.5},
+        }
 
     made = [record(784, seed) for seed in range(3)] + [record(256, seed) for seed in range(5)]
     (tmp_path / "cpu").mkdir()
