@@ -222,7 +222,7 @@ class Plan:
         rests_on = f"its convexity rests on numbers that nothing keeps as they are: {self.rests_on}"
         rest = [rests_on] if self.rests_on else []
         rest += [f"read for the inputs that were shown; for others it may differ: {doubt}" for doubt in self.doubts]
-        rate = f"; by Adam its positive weights learn best at {self.positive_rate:g} of the learning rate (rates)"
+        rate = f"; by Adam its positive weights learn best at {self.positive_rate:g} of the learning rate (plan.rates)"
         chose = self.chose + rate * bool(self.chose and self.rates)
         return [*left, *kept, *rest, *filter(None, (chose, self.advice))]
 
