@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
 import pytest
 import torch
 
+from convex_init.torch import plan
+from convex_init_core.methods.choice.rates import positive_rate
 from experiments.experiment import Context
 from experiments.field.cells import runs
 from experiments.field.forms import FORMS
@@ -123,6 +126,19 @@ def test_auto_at_its_rates_is_the_row_with_the_share_that_a_plan_advises(skip, d
     assert "auto, targets, its rates" not in found
     (without,) = cells(rows[:1]).values()
     assert ("auto, its rates" in without) == (due == 0.2)
+
+
+@pytest.mark.parametrize("skip", [True, False])
+@pytest.mark.parametrize(
+    ("form", "depth"),
+    [*itertools.product(["dense", "quadratic", "convolutional"], [2, 3]), ("partial", 2)],  # partial ones have no more
+)
+def test_that_row_is_what_a_plan_advises_for_the_networks_of_the_benchmark(form, skip, depth):
+    shape = replace(SHAPE, inputs=16, depth=depth, skip=skip, quadratic=form == "quadratic")
+    shape = replace(shape, form="dense" if form == "quadratic" else form, decisions=5 if form == "partial" else 0)
+    inputs = {"convex_inputs": {"x": slice(0, 5)}} if form == "partial" else {}
+    made = plan(FORMS[shape.form](shape), torch.randn(64, 16), **inputs)
+    assert bool(made.rates) == (positive_rate(depth, depth if skip else 0) != 1.0)
 
 
 @pytest.mark.parametrize("best", [3e-2, 1e-4, 1.0])

@@ -105,6 +105,22 @@ def test_behind_a_map_a_step_is_another_one_so_all_have_one_rate() -> None:
     assert len(parameter_groups(model, plan(model, X), lr=1e-2)) == 1
 
 
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+@pytest.mark.parametrize("normed", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+def test_a_free_weight_of_several_parameters_is_among_the_others(normed) -> None:
+    model = ICNN(4, [16, 16, 16], 1, skip=True)
+    normed(model.layers[0])
+    others, slow = parameter_groups(model, plan(model, X), lr=1e-2)
+    assert set(others["params"]) | set(slow["params"]) == set(model.parameters())
+    assert set(slow["params"]) == positive(model)
+
+
+def test_a_compiled_model_has_the_groups_of_the_model() -> None:
+    model = deep()
+    found = parameter_groups(torch.compile(model), plan(model, X), lr=1e-2)  # type: ignore[arg-type]
+    assert set(found[1]["params"]) == positive(model)
+
+
 def test_what_cannot_be_is_refused() -> None:
     model = deep()
     made = plan(model, X)

@@ -22,10 +22,10 @@ def positive_rate(depth: int, with_skips: int) -> float:
 
     Args:
         depth: sums with positive layers, one behind the other.
-        with_skips: sums of positive layers and a free map of the input.
+        with_skips: sums of positive layers and a free map of the input; the last layer may lack one.
 
     Example:
-        >>> positive_rate(3, 3), positive_rate(2, 2), positive_rate(10, 0)
-        (0.3, 1.0, 1.0)
+        >>> positive_rate(3, 3), positive_rate(2, 2), positive_rate(10, 0), positive_rate(10, 4)
+        (0.3, 1.0, 1.0, 1.0)
     """
-    return POSITIVE_RATE if with_skips and depth >= FEWEST_LAYERS else 1.0
+    return POSITIVE_RATE if depth >= FEWEST_LAYERS and with_skips >= depth - 1 else 1.0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from convex_init_core.methods.choice.rates import FEWEST_LAYERS, POSITIVE_RATE
+from convex_init_core.methods.choice.rates import FEWEST_LAYERS, POSITIVE_RATE, positive_rate
 from convex_init_core.planning.plan import Plan
 from tests.core.planning.models import chain, planned, residual, skips
 
@@ -23,6 +23,11 @@ def test_with_two_layers_and_without_skips_they_do_not() -> None:
     assert rates(planned(skips(FEWEST_LAYERS - 1), method="auto")) == {}
     assert rates(planned(chain(10), method="auto")) == {}
     assert rates(planned(residual(10), method="auto")) == {}
+
+
+@pytest.mark.parametrize(("with_skips", "due"), [(5, POSITIVE_RATE), (4, POSITIVE_RATE), (3, 1.0), (1, 1.0), (0, 1.0)])
+def test_a_skip_into_each_layer_is_what_was_measured_and_the_last_may_lack_it(with_skips: int, due: float) -> None:
+    assert positive_rate(5, with_skips) == due
 
 
 def test_weights_that_are_left_alone_have_the_rate_of_the_rest() -> None:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 def scale_positive(plan: Plan) -> optax.GradientTransformation:
     """Return a transformation that scales the updates of each weight by its share of the learning rate, ``plan.rates``.
 
-    With free skips and at least three positive layers, positive weights that are clipped learn best at 0.3 of the
-    learning rate of the rest (measured with Adam). It stands behind what makes the updates, such as ``optax.adam``,
-    and in front of :func:`projection`. Where the plan knows of nothing better than one rate for all, it does nothing.
+    With a free skip into each layer (the last may lack it) and at least three positive layers, positive weights that
+    are clipped learn best at 0.3 of the learning rate of the rest (measured with Adam). It stands behind what makes the
+    updates, such as ``optax.adam``, and in front of :func:`projection`. Where the plan knows of nothing better than one
+    rate for all, it does nothing.
 
     Args:
         plan: of the model, by :func:`convex_init.jax.plan`. The parameters that optax gets are found by their names

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from convex_init.torch.model.modules import without_wrapper
-from convex_init.torch.model.parameters import Parameters
+from convex_init.torch.api import written
+from convex_init.torch.model.modules import hidden_parameters, without_wrapper
 from convex_init_core import checks
 from convex_init_core.planning.plan import Plan
 
@@ -15,10 +15,10 @@ from convex_init_core.planning.plan import Plan
 def parameter_groups(model: nn.Module, plan: Plan, lr: float, **options: Any) -> list[dict[str, Any]]:
     """Return all parameters of a model in groups for an optimizer, each with the learning rate that suits it.
 
-    With free skips and at least three positive layers, positive weights that are clamped learn best at 0.3 of the
-    learning rate of the rest (``plan.rates``; measured with Adam). Where the plan knows of nothing better than one
-    rate for all, it is one group. Schedules that multiply keep the shares; those that set a rate, such as
-    ``OneCycleLR(max_lr=…)``, take a list of one for each group.
+    With a free skip into each layer (the last may lack it) and at least three positive layers, positive weights that
+    are clamped learn best at 0.3 of the learning rate of the rest (``plan.rates``; measured with Adam). Where the plan
+    knows of nothing better than one rate for all, it is one group. Schedules that multiply keep the shares; those that
+    set a rate, such as ``OneCycleLR(max_lr=…)``, take a list of one for each group.
 
     Example:
         >>> import torch
@@ -50,8 +50,8 @@ def parameter_groups(model: nn.Module, plan: Plan, lr: float, **options: Any) ->
     if "params" in options:
         raise TypeError("params are those of model; leave params= out")
     checks.positive("lr", lr)
-    own = Parameters(without_wrapper(model))
-    raw = {name: own.slot(name).raw for name in own.names}
+    own = written(without_wrapper(model))
+    raw = dict([*own.named_parameters(remove_duplicate=False), *hidden_parameters(own)])
     lost = [name for name in plan.rates if name not in raw]
     if lost:
         raise ValueError(
